@@ -1,0 +1,41 @@
+/**
+ * The whole border between a node and the world: what it may do (`NodePorts`), and what it says of itself
+ * (`NodeEvent`). Calls take effect at once and return nothing that must be awaited, so that what a step checked at its
+ * top still holds at its bottom.
+ */
+import type { Address, Epoch, JoinRefusal, NodeId, NodeToClient, PeerMessage, ShardId } from "../protocol/message.ts"
+
+/** Names one client connection of this node; chosen by the host, never reused. */
+export type ConnectionId = number
+
+export interface NodePorts {
+  /** Queues a message to a member, or to a process that has a connection to us. Lost when there is no way to it. */
+  send(to: NodeId, message: PeerMessage): void
+  /** The same over a connection dialed to exactly this address, whoever answers there. */
+  sendToAddress(address: Address, message: PeerMessage): void
+  sendToClient(connection: ConnectionId, message: NodeToClient): void
+  event(event: NodeEvent): void
+}
+
+/** What happens to a node, for the log, the command line and the simulator's trace. Fixed names, numbers with units. */
+export type NodeEvent =
+  | { kind: "view-installed"; epoch: Epoch; membersEpoch: Epoch; members: number; joined: NodeId[]; gone: NodeId[]; gap: boolean; underReplicated: number }
+  | { kind: "cluster-formed"; clusterId: string }
+  | { kind: "joining"; asking: Address[] }
+  | { kind: "joined"; epoch: Epoch; members: number }
+  | { kind: "join-refused"; reason: JoinRefusal; detail: string; from: NodeId }
+  /** The view no longer names this node; it asks to be admitted again. */
+  | { kind: "removed"; epoch: Epoch; orphansHeld: number }
+  | { kind: "suspected"; subject: NodeId; silentForMs: number }
+  | { kind: "proposed"; epoch: Epoch; commands: string[] }
+  | { kind: "lease-lost" }
+  | { kind: "lease-gained" }
+  | { kind: "shard-orphaned"; shards: ShardId[] }
+  | { kind: "data-loss"; shards: ShardId[]; epoch: Epoch }
+  | { kind: "forked"; epoch: Epoch; peer: NodeId }
+  | { kind: "self-distrust"; lateByMs: number }
+  | { kind: "leave-progress"; shardsLeft: number }
+  /** The node is no longer a member and may exit; `last`: nobody is left to hand data to. */
+  | { kind: "left"; last: boolean }
+  /** All copies of all shards are there. */
+  | { kind: "copies-complete"; epoch: Epoch }

@@ -1,0 +1,63 @@
+/**
+ * The safety rules of the protocol that can be switched off, one at a time, by tests alone: a checker that never saw a
+ * rule broken proves nothing. The product always runs `allRules`. Sections are those of `README.md` beside this file.
+ */
+export type Rules = {
+  /** A new primary waits until no earlier one can hold a lease. */
+  barrier: boolean
+  /** ... for the whole of T(1 + rho) less the youngest age, not for a part of it. */
+  barrierWhole: boolean
+  /** Reads and answers need a lease. */
+  lease: boolean
+  /** A lease needs a majority of the voters. */
+  leaseMajority: boolean
+  /** A voter grants nothing to a beat of an epoch below its horizon. */
+  grantHorizon: boolean
+  /** An accepted value without outcome raises the horizon. */
+  acceptRaisesHorizon: boolean
+  /** A fence made after a change of voters lasts at least the whole lease. */
+  voterFence: boolean
+  /** A node that skipped views waits out the leases of primaries it never heard of. */
+  gapFence: boolean
+  /** Readers see committed values alone. */
+  committedReads: boolean
+  /** A retry is recognised and answered from its record. */
+  dedup: boolean
+  /** A learner never becomes a primary. */
+  learnersWait: boolean
+  /** Operations are applied in order; a gap is refused. */
+  fifo: boolean
+  /** Ready is said only for a learner whose acknowledgements are required. */
+  readyNeedsInclude: boolean
+  /** State survives a view only if the shard's primary did not change meanwhile. */
+  primarySince: boolean
+  /** Messages of an earlier transfer are ignored. */
+  transferIds: boolean
+  /** A new primary makes the other replicas equal to itself, also when there is only one. */
+  sync: boolean
+  /** An operation that changes nothing is recorded as well. */
+  recordUnmet: boolean
+  /** The leader finishes an instance whose proposer went away. */
+  finishInstances: boolean
+}
+
+export const allRules: Rules = {
+  barrier: true,
+  barrierWhole: true,
+  lease: true,
+  leaseMajority: true,
+  grantHorizon: true,
+  acceptRaisesHorizon: true,
+  voterFence: true,
+  gapFence: true,
+  committedReads: true,
+  dedup: true,
+  learnersWait: true,
+  fifo: true,
+  readyNeedsInclude: true,
+  primarySince: true,
+  transferIds: true,
+  sync: true,
+  recordUnmet: true,
+  finishInstances: true,
+}

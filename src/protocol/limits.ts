@@ -1,0 +1,41 @@
+/**
+ * Every bound that both ends of a wire must agree on. What a node does at a bound is said beside it; bounds of one
+ * node's own queues are in `config.ts`.
+ */
+
+/** Version of the protocol that this build speaks, and the oldest that it understands. */
+export const protoMax = 1
+export const protoMin = 1
+
+/** Longest key, in bytes. Longer: refused, `key-too-long`. */
+export const maxKeyBytes = 4_096
+
+/** Largest value, in bytes. Larger: refused, `value-too-large`. */
+export const maxValueBytes = 8 * 1024 * 1024
+
+/** Largest WebSocket frame. A larger one closes its connection: one value, its key, and room for what rides along. */
+export const maxFrameBytes = maxValueBytes + 1024 * 1024
+
+/** A sender starts a new frame when the current one has reached this; one larger message still goes alone. */
+export const softFrameBytes = 256 * 1024
+
+/** Most members of a cluster. A joiner beyond is refused. */
+export const maxMembers = 1_024
+
+/** Most shards of a cluster: 65536, so that a shard number fits 16 bits. */
+export const maxShards = 65_536
+
+/** Longest name, address or zone of a member, in characters. */
+export const maxNameChars = 255
+
+/** Longest time that a request may stay under way, in ms; bounded so that no request outlives its dedup record. */
+export const maxDeadlineMs = 60_000
+
+/** Longest time to live, in ms (one hundred years): far, and well inside 48 bits. */
+export const maxTtlMs = 100 * 365 * 24 * 3_600_000
+
+/** How far a client's newest operation may be ahead of its oldest open one. Beyond: `busy`. */
+export const maxOperationsAhead = 4_096
+
+/** Largest number of elements in one list of a message (operations, commands, entries, steps of a delta). */
+export const maxListItems = 65_536

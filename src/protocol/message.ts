@@ -1,0 +1,352 @@
+/**
+ * Every message between nodes, and between a client and a node, as closed unions; with them the things that messages
+ * carry: views, commands, operations, replies. Types alone: `codec.ts` turns them to bytes and checks what arrives,
+ * `core` gives them their meaning (`src/core/README.md`).
+ */
+
+/** A process incarnation: 64 random bits as 16 hex digits. A restarted process has another one. */
+export type NodeId = string
+/** `host:port`; IPv6 hosts in brackets. */
+export type Address = string
+/** Number of a view; views are decided one after another, from 1. */
+export type Epoch = number
+/** Index of a fixed arc of the hash ring, from 0. */
+export type ShardId = number
+/** Position of an operation in its shard's order; also the version of the entry that it wrote. Below 2^48. */
+export type Seq = number
+/** A client incarnation: 64 random bits as 16 hex digits. */
+export type ClientId = string
+
+// ---------------------------------------------------------------------------------------------------- views
+
+/** What a process says of itself when it joins. */
+export type MemberInfo = {
+  readonly id: NodeId
+  readonly name: string
+  /** What other nodes dial. */
+  readonly addr: Address
+  /** What clients dial. */
+  readonly clientAddr: Address
+  /** Copies of a shard stand in different zones while there are enough; empty: none stated. */
+  readonly zone: string
+  /** Votes, holds no shards. */
+  readonly witness: boolean
+  readonly protoMin: number
+  readonly protoMax: number
+}
+
+export type Member = MemberInfo & {
+  /** Epoch in which this entry of the member list was created: tells a re-join from the first. */
+  readonly since: Epoch
+  readonly voter: boolean
+  readonly leaving: boolean
+}
+
+/** A replica being filled; `since` names this assignment of it. Never promoted. */
+export type Learner = { readonly id: NodeId; readonly since: Epoch }
+
+/** Who holds a shard. Changed only by a decided view. */
+export type ShardConfig = {
+  /** Config epoch: the view in which this config last changed. The fencing token of replication. */
+  readonly q: Epoch
+  readonly primary: NodeId | null
+  /** View in which the shard last changed its primary or was reset. */
+  readonly primarySince: Epoch
+  /** Replicas that hold every acknowledged write, the primary included. Of an orphan: the last holders. */
+  readonly inSync: readonly NodeId[]
+  readonly learners: readonly Learner[]
+  readonly orphan: boolean
+  /** View that last reset the shard (it lost its data); 0: never. */
+  readonly resetAt: Epoch
+  /** Sequence numbers of the shard are above this; raised by 2^40 at a reset, so that versions never repeat. */
+  readonly seqBase: Seq
+}
+
+/** The decided state of the cluster: who is a member and who holds what. Immutable. */
+export type View = {
+  readonly clusterId: string
+  readonly generation: number
+  readonly epoch: Epoch
+  /** Epoch in which the member list last changed. */
+  readonly membersEpoch: Epoch
+  /** Copies of each shard, the primary included. */
+  readonly copies: number
+  readonly maxVoters: number
+  /** Key of the hash that places keys on the ring: two 32-bit words. */
+  readonly hashKey: readonly [number, number]
+  readonly proto: number
+  readonly layoutVersion: number
+  /** Ordered by (since, id). */
+  readonly members: readonly Member[]
+  readonly shards: readonly ShardConfig[]
+  /** Over the whole content; nodes compare it to notice a fork. An integer below 2^53. */
+  readonly hash: number
+}
+
+/** A view as it travels: shards as a flat run of integers over a table of ids (`core/membership/view.ts` packs it). */
+export type PackedView = Omit<View, "shards"> & { readonly ids: readonly NodeId[]; readonly cells: readonly number[] }
+
+/** The value decided for an epoch is a list of these; one whose precondition fails is a no-op. */
+export type ViewCommand =
+  | { readonly kind: "ready"; readonly shard: ShardId; readonly q: Epoch; readonly node: NodeId; readonly since: Epoch }
+  | { readonly kind: "join"; readonly member: MemberInfo }
+  | { readonly kind: "leave"; readonly id: NodeId }
+  | { readonly kind: "remove"; readonly id: NodeId; readonly since: Epoch }
+  | { readonly kind: "voter"; readonly id: NodeId; readonly since: Epoch }
+  | { readonly kind: "reset"; readonly shard: ShardId; readonly q: Epoch }
+  | { readonly kind: "set-proto"; readonly proto: number }
+  | { readonly kind: "set-layout"; readonly version: number }
+
+/** One decided view as a difference: the commands that lead from epoch - 1 to epoch, and the hash they must give. */
+export type ViewStep = { readonly epoch: Epoch; readonly commands: readonly ViewCommand[]; readonly hash: number }
+
+/** For each primary that lost a shard: how many ms from now an old lease of it may still last. */
+export type FenceTimes = readonly (readonly [NodeId, number])[]
+
+/** Orders competing proposals of one epoch: by round, then by proposer. */
+export type Ballot = { readonly round: number; readonly proposer: NodeId }
+
+// ---------------------------------------------------------------------------------------------------- operations
+
+export type Condition =
+  | { readonly if: "absent" }
+  | { readonly if: "present" }
+  | { readonly if: "version"; readonly version: Seq }
+  | { readonly if: "value"; readonly value: Uint8Array }
+
+/** What a client may ask of one key. `ttlMs` null: never expires. */
+export type Operation =
+  | { readonly op: "get" }
+  | { readonly op: "ttl" }
+  | {
+      readonly op: "set"
+      readonly value: Uint8Array
+      /** Kept with the entry and returned with it; clients note here how they encoded the value. 16 bits. */
+      readonly flags: number
+      readonly ttlMs: number | null
+      readonly condition: Condition | null
+    }
+  | { readonly op: "delete"; readonly condition: Condition | null }
+  | { readonly op: "touch"; readonly ttlMs: number | null }
+  /** Adds to a decimal integer kept as text; a missing key counts as 0. */
+  | { readonly op: "incr"; readonly by: number }
+
+export type Request = {
+  readonly clientId: ClientId
+  /** Number of the operation; a retry carries the same. From 1. */
+  readonly n: number
+  /** All operations of this client below are finished. */
+  readonly ackedBelow: number
+  /** Epoch that the client knew at its first attempt: a reset later than it has lost the dedup record. */
+  readonly firstEpoch: Epoch
+  readonly key: Uint8Array
+  readonly operation: Operation
+  /** Time left, in ms, when the request was sent. */
+  readonly deadlineMs: number
+}
+
+/** What an executed operation answers. Recorded with the operation, so that a retry gets the same answer. */
+export type Result =
+  | { readonly kind: "value"; readonly value: Uint8Array; readonly flags: number; readonly version: Seq }
+  /** Also: touch, delete, conditional set of a key that is not there. */
+  | { readonly kind: "missing" }
+  | { readonly kind: "ttl"; readonly ttlMs: number | null; readonly version: Seq }
+  | { readonly kind: "stored"; readonly version: Seq }
+  | { readonly kind: "deleted" }
+  | { readonly kind: "touched"; readonly version: Seq }
+  | { readonly kind: "counted"; readonly value: number; readonly version: Seq }
+  /** A condition that was not met by a key that is there. */
+  | { readonly kind: "unmet"; readonly version: Seq }
+  | { readonly kind: "not-a-number" }
+
+/** Why an operation was not executed, or not known to be. */
+export type Refusal =
+  /** Ask `addr`, the primary; `epoch` is the view that says so. */
+  | { readonly kind: "moved"; readonly shard: ShardId; readonly primary: NodeId; readonly epoch: Epoch }
+  /** Not executed, or not known to be: ask again with the same number. */
+  | { readonly kind: "retry"; readonly afterMs: number }
+  | { readonly kind: "busy"; readonly retryAfterMs: number }
+  /** The memory limit is reached and nothing may be evicted. */
+  | { readonly kind: "full" }
+  | { readonly kind: "unavailable"; readonly reason: "minority" | "orphan" | "forked" | "stopped" | "joining" }
+  /** The deadline passed, or what would tell is lost: the outcome is unknown. */
+  | { readonly kind: "timeout" }
+  /** An operation below the client's own `ackedBelow`. */
+  | { readonly kind: "duplicate" }
+  | { readonly kind: "rejected"; readonly reason: "key-too-long" | "value-too-large" | "bad-request" }
+
+export type Reply = Result | Refusal
+
+/** One operation in a shard's order, as replicas apply it. */
+export type ReplicatedOp = {
+  readonly seq: Seq
+  readonly key: Uint8Array
+  readonly effect:
+    | { readonly kind: "put"; readonly value: Uint8Array; readonly flags: number; readonly ttlLeftMs: number | null }
+    | { readonly kind: "delete" }
+    /** Changes nothing, but its result is recorded (a failed condition). */
+    | { readonly kind: "none" }
+    /** Drops the dedup record of `client`. `key` is empty. */
+    | { readonly kind: "forget-client"; readonly client: ClientId }
+  /** Whose operation it is; null: the primary's own (expiry, forgetting). */
+  readonly origin: { readonly client: ClientId; readonly n: number; readonly ackedBelow: number } | null
+  /** Recorded for `origin`. */
+  readonly result: Result | null
+}
+
+/** An entry in a transfer. */
+export type TransferEntry = {
+  readonly key: Uint8Array
+  readonly value: Uint8Array
+  readonly flags: number
+  readonly version: Seq
+  readonly ttlLeftMs: number | null
+}
+
+/** What is remembered of one client in one shard, as it travels. */
+export type DedupRecord = {
+  readonly client: ClientId
+  readonly low: number
+  readonly idleMs: number
+  readonly results: readonly (readonly [number, Result])[]
+}
+
+// ---------------------------------------------------------------------------------------------------- node to node
+
+export type ControlMessage =
+  /** `acked`: the highest n that this voter has answered, as far as the sender heard: so that grants are confirmed. */
+  | { readonly kind: "beat"; readonly n: number; readonly epoch: Epoch; readonly viewHash: number; readonly acked: number }
+  /** A grant: the lease of the beat's sender counts from when it sent beat n. */
+  | { readonly kind: "beat-ack"; readonly n: number; readonly epoch: Epoch }
+  /** The sender has shown `epoch`: it no longer leads what it lost in it or before. */
+  | { readonly kind: "released"; readonly epoch: Epoch }
+  | { readonly kind: "yield"; readonly epoch: Epoch }
+  | { readonly kind: "suspect"; readonly subject: NodeId; readonly since: Epoch; readonly epoch: Epoch }
+  | { readonly kind: "unsuspect"; readonly subject: NodeId; readonly since: Epoch }
+  | { readonly kind: "link-down"; readonly peer: NodeId; readonly since: Epoch }
+  | { readonly kind: "join-request"; readonly member: MemberInfo; readonly copies: number | null; readonly clusterId: string }
+  /** The one asked is no member yet, or says whom else to ask. */
+  | { readonly kind: "try-also"; readonly addresses: readonly Address[] }
+  | { readonly kind: "join-refused"; readonly reason: JoinRefusal; readonly detail: string }
+  /** Sent to the address that a joiner advertises; only the process behind it can answer. */
+  | { readonly kind: "dial-back"; readonly nonce: number; readonly id: NodeId }
+  | { readonly kind: "dial-back-ok"; readonly nonce: number; readonly id: NodeId }
+  | { readonly kind: "propose"; readonly commands: readonly ViewCommand[] }
+  | { readonly kind: "prepare"; readonly epoch: Epoch; readonly ballot: Ballot }
+  | {
+      readonly kind: "promise"
+      readonly epoch: Epoch
+      readonly ballot: Ballot
+      readonly accepted: { readonly ballot: Ballot; readonly commands: readonly ViewCommand[]; readonly hash: number } | null
+    }
+  | { readonly kind: "accept"; readonly epoch: Epoch; readonly ballot: Ballot; readonly commands: readonly ViewCommand[]; readonly hash: number }
+  /** `ages`: for each primary that loses a shard by the value, ms since this voter last granted to it. */
+  | { readonly kind: "accepted"; readonly epoch: Epoch; readonly ballot: Ballot; readonly ages: FenceTimes }
+  | { readonly kind: "nack"; readonly epoch: Epoch; readonly ballot: Ballot; readonly promised: Ballot }
+  | { readonly kind: "view-pull"; readonly have: Epoch }
+  /** `fence` belongs to the last step; null: unknown, wait the full lease. */
+  | { readonly kind: "view-delta"; readonly steps: readonly ViewStep[]; readonly fence: FenceTimes | null }
+  | { readonly kind: "view-snapshot"; readonly view: PackedView }
+
+export type JoinRefusal = "copies-differ" | "address-taken" | "no-dial-back" | "proto" | "full" | "wrong-cluster"
+
+export type DataMessage =
+  /** `tid` 0: to an in-sync replica. `last`: the newest seq sent so far, so that a gap shows without an operation. */
+  | { readonly kind: "repl"; readonly shard: ShardId; readonly q: Epoch; readonly tid: number; readonly ops: readonly ReplicatedOp[]; readonly commit: Seq; readonly last: Seq }
+  /** Cumulative. `gap`: something is missing after `seq`, send it again. `headroom`: bytes that still fit. */
+  | { readonly kind: "repl-ack"; readonly shard: ShardId; readonly q: Epoch; readonly tid: number; readonly seq: Seq; readonly gap: boolean; readonly headroom: number }
+  | { readonly kind: "stale"; readonly shard: ShardId; readonly q: Epoch; readonly epoch: Epoch }
+  | { readonly kind: "sync"; readonly shard: ShardId; readonly q: Epoch; readonly base: Seq; readonly ops: readonly ReplicatedOp[] }
+  | { readonly kind: "sync-ack"; readonly shard: ShardId; readonly q: Epoch; readonly seq: Seq }
+  | { readonly kind: "transfer-begin"; readonly shard: ShardId; readonly q: Epoch; readonly tid: number; readonly since: Epoch; readonly baseSeq: Seq; readonly commit: Seq; readonly dedup: readonly DedupRecord[] }
+  /** `index` from 0, in order; `endSeq` is meaningful with `fin`: the primary's newest seq when the last entry was read. */
+  | { readonly kind: "transfer-chunk"; readonly shard: ShardId; readonly q: Epoch; readonly tid: number; readonly index: number; readonly entries: readonly TransferEntry[]; readonly fin: boolean; readonly endSeq: Seq }
+  | { readonly kind: "transfer-ack"; readonly shard: ShardId; readonly q: Epoch; readonly tid: number; readonly index: number }
+  | { readonly kind: "forward"; readonly n: number; readonly request: Request }
+  | { readonly kind: "forward-reply"; readonly n: number; readonly reply: Reply; readonly epoch: Epoch }
+
+export type PeerMessage = ControlMessage | DataMessage
+
+/** Which of the two connections between a pair of nodes a message takes: control is never behind bulk data. */
+export type LinkClass = "control" | "data"
+
+// ---------------------------------------------------------------------------------------------------- client to node
+
+export type ClientMember = { readonly id: NodeId; readonly name: string; readonly addr: Address; readonly clientAddr: Address }
+
+export type ClientToNode =
+  | { readonly kind: "client-hello"; readonly clientId: ClientId; readonly protoMin: number; readonly protoMax: number }
+  /** `attempt` comes back with the answer, so that a client knows which of its attempts it belongs to. */
+  | { readonly kind: "request"; readonly attempt: number; readonly request: Request }
+  | { readonly kind: "client-pull"; readonly have: Epoch }
+  | { readonly kind: "status-request"; readonly n: number }
+
+export type NodeToClient =
+  /** The whole of what a client needs to route. `primaries`: one index into `members` per shard, 65535: none. */
+  | {
+      readonly kind: "client-view"
+      readonly self: NodeId
+      readonly clusterId: string
+      readonly proto: number
+      readonly epoch: Epoch
+      readonly membersEpoch: Epoch
+      readonly hashKey: readonly [number, number]
+      readonly members: readonly ClientMember[]
+      readonly primaries: readonly number[]
+    }
+  /** What changed from `from` to `epoch` while the member list stayed: pairs of shard and index. */
+  | { readonly kind: "client-view-delta"; readonly from: Epoch; readonly epoch: Epoch; readonly changes: readonly number[] }
+  /** The node is not a member yet: ask one of these, or wait. */
+  | { readonly kind: "client-not-ready"; readonly addresses: readonly Address[] }
+  | { readonly kind: "reply"; readonly n: number; readonly attempt: number; readonly reply: Reply; readonly epoch: Epoch }
+  | { readonly kind: "status"; readonly n: number; readonly report: StatusReport }
+
+/** What one node knows and holds, for people and tests. */
+export type StatusReport = {
+  readonly id: NodeId
+  readonly name: string
+  readonly addr: Address
+  readonly phase: "joining" | "member" | "leaving" | "left"
+  readonly version: string
+  readonly clusterId: string
+  readonly epoch: Epoch
+  readonly membersEpoch: Epoch
+  readonly copies: number
+  readonly shardCount: number
+  /** Shards that have fewer in-sync replicas than their target has members. */
+  readonly underReplicated: number
+  readonly orphans: number
+  readonly members: readonly (Member & { readonly primaries: number; readonly replicas: number })[]
+  readonly hasLease: boolean
+  /** Of the shards that this node leads: those that serve now. */
+  readonly leading: number
+  readonly serving: number
+  readonly entries: number
+  readonly bytes: number
+  readonly maxBytes: number
+  readonly transfersOpen: number
+}
+
+// ---------------------------------------------------------------------------------------------------- greeting
+
+/** The first message on every connection between nodes, both ways. */
+export type Hello = {
+  readonly kind: "hello"
+  readonly protoMin: number
+  readonly protoMax: number
+  readonly id: NodeId
+  readonly addr: Address
+  readonly link: LinkClass
+  /** Empty while unknown (a joiner). */
+  readonly clusterId: string
+  readonly generation: number
+  /** Place for a proof of a shared secret; null: none. */
+  readonly auth: Uint8Array | null
+}
+
+/** Sent instead of a greeting, or any time before closing: why this connection ends. */
+export type Goodbye = {
+  readonly kind: "goodbye"
+  readonly reason: "wrong-cluster" | "unsupported-proto" | "malformed" | "too-large" | "not-for-me" | "replaced" | "stopping" | "unauthorized"
+  readonly detail: string
+}
