@@ -1,0 +1,17 @@
+#!/usr/bin/env node
+/** Registers the commands and hands the arguments to them. */
+import { type CommandTable, runProcess } from "./cli/run.ts"
+
+const commands: CommandTable = new Map([
+  ["node", async () => (await import("./cli/commands/node.ts")).NodeCommand],
+  ["get", async () => (await import("./cli/commands/get.ts")).GetCommand],
+  ["set", async () => (await import("./cli/commands/set.ts")).SetCommand],
+  ["delete", async () => (await import("./cli/commands/delete.ts")).DeleteCommand],
+  ["incr", async () => (await import("./cli/commands/incr.ts")).IncrCommand],
+  ["ttl", async () => (await import("./cli/commands/ttl.ts")).TtlCommand],
+  ["touch", async () => (await import("./cli/commands/touch.ts")).TouchCommand],
+  ["status", async () => (await import("./cli/commands/status.ts")).StatusCommand],
+  ["stress", async () => (await import("./cli/commands/stress.ts")).StressCommand],
+])
+
+void runProcess(commands)
