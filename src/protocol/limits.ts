@@ -13,8 +13,8 @@ export const maxKeyBytes = 4_096
 /** Largest value, in bytes. Larger: refused, `value-too-large`. */
 export const maxValueBytes = 8 * 1024 * 1024
 
-/** Largest WebSocket frame. A larger one closes its connection: one value, its key, and room for what rides along. */
-export const maxFrameBytes = maxValueBytes + 1024 * 1024
+/** Largest WebSocket frame. A larger one closes its connection: two values (one set if equal to the other), a key, and room. */
+export const maxFrameBytes = 2 * maxValueBytes + 1024 * 1024
 
 /** A sender starts a new frame when the current one has reached this; one larger message still goes alone. */
 export const softFrameBytes = 256 * 1024
@@ -39,3 +39,18 @@ export const maxOperationsAhead = 4_096
 
 /** Largest number of elements in one list of a message (operations, commands, entries, steps of a delta). */
 export const maxListItems = 65_536
+
+/** Largest number of integers in a packed view: a shard takes a fixed few and one for each of its holders. */
+export const maxViewCells = 16 * maxShards
+
+/** Most CBOR items in one frame: the largest packed view and as much again for the rest. Bounds what decoding costs. */
+export const maxFrameItems = 2 * maxViewCells
+
+/** Deepest nesting of lists in a frame; our own messages need 10. */
+export const maxFrameDepth = 16
+
+/** Longest explanation in a refusal, in characters. */
+export const maxDetailChars = 1_000
+
+/** The `flags` with which clients mark a value that is text; what `incr` writes is text. */
+export const textFlags = 1

@@ -215,7 +215,13 @@ export type DedupRecord = {
 
 export type ControlMessage =
   /** `acked`: the highest n that this voter has answered, as far as the sender heard: so that grants are confirmed. */
-  | { readonly kind: "beat"; readonly n: number; readonly epoch: Epoch; readonly viewHash: number; readonly acked: number }
+  | {
+      readonly kind: "beat"
+      readonly n: number
+      readonly epoch: Epoch
+      readonly viewHash: number
+      readonly acked: number
+    }
   /** A grant: the lease of the beat's sender counts from when it sent beat n. */
   | { readonly kind: "beat-ack"; readonly n: number; readonly epoch: Epoch }
   /** The sender has shown `epoch`: it no longer leads what it lost in it or before. */
@@ -224,7 +230,12 @@ export type ControlMessage =
   | { readonly kind: "suspect"; readonly subject: NodeId; readonly since: Epoch; readonly epoch: Epoch }
   | { readonly kind: "unsuspect"; readonly subject: NodeId; readonly since: Epoch }
   | { readonly kind: "link-down"; readonly peer: NodeId; readonly since: Epoch }
-  | { readonly kind: "join-request"; readonly member: MemberInfo; readonly copies: number | null; readonly clusterId: string }
+  | {
+      readonly kind: "join-request"
+      readonly member: MemberInfo
+      readonly copies: number | null
+      readonly clusterId: string
+    }
   /** The one asked is no member yet, or says whom else to ask. */
   | { readonly kind: "try-also"; readonly addresses: readonly Address[] }
   | { readonly kind: "join-refused"; readonly reason: JoinRefusal; readonly detail: string }
@@ -237,9 +248,19 @@ export type ControlMessage =
       readonly kind: "promise"
       readonly epoch: Epoch
       readonly ballot: Ballot
-      readonly accepted: { readonly ballot: Ballot; readonly commands: readonly ViewCommand[]; readonly hash: number } | null
+      readonly accepted: {
+        readonly ballot: Ballot
+        readonly commands: readonly ViewCommand[]
+        readonly hash: number
+      } | null
     }
-  | { readonly kind: "accept"; readonly epoch: Epoch; readonly ballot: Ballot; readonly commands: readonly ViewCommand[]; readonly hash: number }
+  | {
+      readonly kind: "accept"
+      readonly epoch: Epoch
+      readonly ballot: Ballot
+      readonly commands: readonly ViewCommand[]
+      readonly hash: number
+    }
   /** `ages`: for each primary that loses a shard by the value, ms since this voter last granted to it. */
   | { readonly kind: "accepted"; readonly epoch: Epoch; readonly ballot: Ballot; readonly ages: FenceTimes }
   | { readonly kind: "nack"; readonly epoch: Epoch; readonly ballot: Ballot; readonly promised: Ballot }
@@ -252,16 +273,62 @@ export type JoinRefusal = "copies-differ" | "address-taken" | "no-dial-back" | "
 
 export type DataMessage =
   /** `tid` 0: to an in-sync replica. `last`: the newest seq sent so far, so that a gap shows without an operation. */
-  | { readonly kind: "repl"; readonly shard: ShardId; readonly q: Epoch; readonly tid: number; readonly ops: readonly ReplicatedOp[]; readonly commit: Seq; readonly last: Seq }
+  | {
+      readonly kind: "repl"
+      readonly shard: ShardId
+      readonly q: Epoch
+      readonly tid: number
+      readonly ops: readonly ReplicatedOp[]
+      readonly commit: Seq
+      readonly last: Seq
+    }
   /** Cumulative. `gap`: something is missing after `seq`, send it again. `headroom`: bytes that still fit. */
-  | { readonly kind: "repl-ack"; readonly shard: ShardId; readonly q: Epoch; readonly tid: number; readonly seq: Seq; readonly gap: boolean; readonly headroom: number }
+  | {
+      readonly kind: "repl-ack"
+      readonly shard: ShardId
+      readonly q: Epoch
+      readonly tid: number
+      readonly seq: Seq
+      readonly gap: boolean
+      readonly headroom: number
+    }
   | { readonly kind: "stale"; readonly shard: ShardId; readonly q: Epoch; readonly epoch: Epoch }
-  | { readonly kind: "sync"; readonly shard: ShardId; readonly q: Epoch; readonly base: Seq; readonly ops: readonly ReplicatedOp[] }
+  | {
+      readonly kind: "sync"
+      readonly shard: ShardId
+      readonly q: Epoch
+      readonly base: Seq
+      readonly ops: readonly ReplicatedOp[]
+    }
   | { readonly kind: "sync-ack"; readonly shard: ShardId; readonly q: Epoch; readonly seq: Seq }
-  | { readonly kind: "transfer-begin"; readonly shard: ShardId; readonly q: Epoch; readonly tid: number; readonly since: Epoch; readonly baseSeq: Seq; readonly commit: Seq; readonly dedup: readonly DedupRecord[] }
+  | {
+      readonly kind: "transfer-begin"
+      readonly shard: ShardId
+      readonly q: Epoch
+      readonly tid: number
+      readonly since: Epoch
+      readonly baseSeq: Seq
+      readonly commit: Seq
+      readonly dedup: readonly DedupRecord[]
+    }
   /** `index` from 0, in order; `endSeq` is meaningful with `fin`: the primary's newest seq when the last entry was read. */
-  | { readonly kind: "transfer-chunk"; readonly shard: ShardId; readonly q: Epoch; readonly tid: number; readonly index: number; readonly entries: readonly TransferEntry[]; readonly fin: boolean; readonly endSeq: Seq }
-  | { readonly kind: "transfer-ack"; readonly shard: ShardId; readonly q: Epoch; readonly tid: number; readonly index: number }
+  | {
+      readonly kind: "transfer-chunk"
+      readonly shard: ShardId
+      readonly q: Epoch
+      readonly tid: number
+      readonly index: number
+      readonly entries: readonly TransferEntry[]
+      readonly fin: boolean
+      readonly endSeq: Seq
+    }
+  | {
+      readonly kind: "transfer-ack"
+      readonly shard: ShardId
+      readonly q: Epoch
+      readonly tid: number
+      readonly index: number
+    }
   | { readonly kind: "forward"; readonly n: number; readonly request: Request }
   | { readonly kind: "forward-reply"; readonly n: number; readonly reply: Reply; readonly epoch: Epoch }
 
@@ -272,7 +339,12 @@ export type LinkClass = "control" | "data"
 
 // ---------------------------------------------------------------------------------------------------- client to node
 
-export type ClientMember = { readonly id: NodeId; readonly name: string; readonly addr: Address; readonly clientAddr: Address }
+export type ClientMember = {
+  readonly id: NodeId
+  readonly name: string
+  readonly addr: Address
+  readonly clientAddr: Address
+}
 
 export type ClientToNode =
   | { readonly kind: "client-hello"; readonly clientId: ClientId; readonly protoMin: number; readonly protoMax: number }
@@ -295,10 +367,21 @@ export type NodeToClient =
       readonly primaries: readonly number[]
     }
   /** What changed from `from` to `epoch` while the member list stayed: pairs of shard and index. */
-  | { readonly kind: "client-view-delta"; readonly from: Epoch; readonly epoch: Epoch; readonly changes: readonly number[] }
+  | {
+      readonly kind: "client-view-delta"
+      readonly from: Epoch
+      readonly epoch: Epoch
+      readonly changes: readonly number[]
+    }
   /** The node is not a member yet: ask one of these, or wait. */
   | { readonly kind: "client-not-ready"; readonly addresses: readonly Address[] }
-  | { readonly kind: "reply"; readonly n: number; readonly attempt: number; readonly reply: Reply; readonly epoch: Epoch }
+  | {
+      readonly kind: "reply"
+      readonly n: number
+      readonly attempt: number
+      readonly reply: Reply
+      readonly epoch: Epoch
+    }
   | { readonly kind: "status"; readonly n: number; readonly report: StatusReport }
 
 /** What one node knows and holds, for people and tests. */
@@ -347,6 +430,14 @@ export type Hello = {
 /** Sent instead of a greeting, or any time before closing: why this connection ends. */
 export type Goodbye = {
   readonly kind: "goodbye"
-  readonly reason: "wrong-cluster" | "unsupported-proto" | "malformed" | "too-large" | "not-for-me" | "replaced" | "stopping" | "unauthorized"
+  readonly reason:
+    | "wrong-cluster"
+    | "unsupported-proto"
+    | "malformed"
+    | "too-large"
+    | "not-for-me"
+    | "replaced"
+    | "stopping"
+    | "unauthorized"
   readonly detail: string
 }

@@ -1,0 +1,138 @@
+/**
+ * Frames: CBOR bytes to checked messages, and back. The only file that knows the encoder, and the only place where
+ * bytes from outside have no type yet.
+ *
+ *     between nodes     [[proto, clusterId, generation, from, to], [message, ...]]
+ *     client and node   [message, ...]
+ *     a message         [number of its kind, field, field, ...]          (`tables.ts`)
+ *
+ * A frame with one wrong field is refused whole, with the reason in words; a message of a kind that this build does not
+ * know is skipped and reported. **Byte strings in decoded messages are windows onto the frame**: a short value kept
+ * as it is keeps the whole frame alive, so whoever keeps bytes copies them.
+ */
+import { Encoder } from "cbor-x"
+import { assert } from "../base/assert.ts"
+import { maxFrameBytes } from "./limits.ts"
+import type { ClientToNode, NodeToClient } from "./message.ts"
+import { plainProblem } from "./plain.ts"
+import { Malformed, type Union } from "./schema.ts"
+import { clientToNode, type FrameHeader, frameHeader, type LinkMessage, linkMessage, nodeToClient } from "./tables.ts"
+
+export type { FrameHeader, LinkMessage } from "./tables.ts"
+
+/** A message checked and ready to be encoded. `bytes` is the most that it takes in a frame. */
+export type Packed<M> = { readonly bytes: number; readonly wire: unknown; readonly message: M }
+
+export type DecodedMessages<M> =
+  /** `unsupported`: numbers of kinds that this build does not know. */
+  | { readonly kind: "messages"; readonly messages: readonly M[]; readonly unsupported: readonly number[] }
+  | { readonly kind: "malformed"; readonly reason: string }
+
+export type DecodedLinkFrame =
+  | {
+      readonly kind: "frame"
+      readonly header: FrameHeader
+      readonly messages: readonly LinkMessage[]
+      readonly unsupported: readonly number[]
+    }
+  | { readonly kind: "malformed"; readonly reason: string }
+
+/** The most that the header of a frame and the frame itself take, beside the messages. */
+export const frameOverheadBytes = 300
+
+// Plain CBOR (RFC 8949): by default the encoder would write private tags for records and for byte arrays. What has a
+// fraction or needs more than 32 bits travels as a 64-bit float, exact below 2^53.
+const plainCbor = { useRecords: false, tagUint8Array: false, int64AsNumber: true }
+const cbor = new Encoder(plainCbor)
+
+// ----------------------------------------------------------------------------------------------------- between nodes
+
+export function packLinkMessage(message: LinkMessage): Packed<LinkMessage> {
+  return pack(linkMessage, message)
+}
+
+export function encodeLinkFrame(header: FrameHeader, messages: readonly Packed<LinkMessage>[]): Uint8Array {
+  return encode([frameHeader.pack(header, { bytes: 0 }), messages.map(({ wire }) => wire)])
+}
+
+export function decodeLinkFrame(frame: Uint8Array): DecodedLinkFrame {
+  return refusing(() => {
+    const items = topLevel(frame)
+    const header = frameHeader.unpack(items[0])
+    return { ...unpackAll(linkMessage, items[1]), kind: "frame", header }
+  })
+}
+
+// --------------------------------------------------------------------------------------------------- client and node
+
+export function packForNode(message: ClientToNode): Packed<ClientToNode> {
+  return pack(clientToNode, message)
+}
+
+export function packForClient(message: NodeToClient): Packed<NodeToClient> {
+  return pack(nodeToClient, message)
+}
+
+/** A frame of a client's messages, or of a node's to a client. */
+export function encodeClientFrame(messages: readonly Packed<ClientToNode | NodeToClient>[]): Uint8Array {
+  return encode(messages.map(({ wire }) => wire))
+}
+
+/** What a client sent to a node. */
+export function decodeForNode(frame: Uint8Array): DecodedMessages<ClientToNode> {
+  return refusing(() => unpackAll(clientToNode, topLevel(frame)))
+}
+
+/** What a node sent to a client. */
+export function decodeForClient(frame: Uint8Array): DecodedMessages<NodeToClient> {
+  return refusing(() => unpackAll(nodeToClient, topLevel(frame)))
+}
+
+// ----------------------------------------------------------------------------------------------------------- inside
+
+function pack<M>(table: Union<M>, message: M): Packed<M> {
+  const tally = { bytes: 0 }
+  const wire = table.pack(message, tally)
+  return { bytes: tally.bytes, wire, message }
+}
+
+function encode(wire: unknown): Uint8Array {
+  const frame = cbor.encode(wire)
+  assert(frame.length <= maxFrameBytes, "a frame that is sent is one that is accepted")
+  return frame
+}
+
+function topLevel(frame: Uint8Array): readonly unknown[] {
+  if (frame.length > maxFrameBytes) throw new Malformed(`is longer than ${maxFrameBytes} bytes`).inside("frame")
+  const problem = plainProblem(frame)
+  if (problem !== undefined) throw new Malformed(problem).inside("frame")
+  // A plain view, so that byte strings come out as plain `Uint8Array`s too, not as Node.js buffers.
+  const item: unknown = cbor.decode(new Uint8Array(frame.buffer, frame.byteOffset, frame.length))
+  if (!Array.isArray(item)) throw new Malformed("must be a list").inside("frame")
+  return item
+}
+
+function unpackAll<M>(
+  table: Union<M>,
+  wire: unknown,
+): { kind: "messages"; messages: readonly M[]; unsupported: readonly number[] } {
+  if (!Array.isArray(wire)) throw new Malformed("must be a list").inside("messages")
+  const messages: M[] = []
+  const unsupported: number[] = []
+  for (const item of wire) {
+    const number: unknown = Array.isArray(item) ? item[0] : undefined
+    if (typeof number === "number" && table.nameOf(number) === undefined) unsupported.push(number)
+    else messages.push(table.unpack(item))
+  }
+  return { kind: "messages", messages, unsupported }
+}
+
+/** The one place where what a peer did wrong stops being an exception. Our own mistakes pass through. */
+function refusing<D>(decode: () => D): D | { readonly kind: "malformed"; readonly reason: string } {
+  try {
+    return decode()
+  } catch (error) {
+    if (error instanceof Malformed) return { kind: "malformed", reason: error.message }
+    throw error
+  }
+}

@@ -1,0 +1,391 @@
+/**
+ * How each message is laid out on the wire: one row a kind, its number and its fields in order. Numbers are never
+ * reused and fields only ever appended, so that builds next to each other in version understand one another. The
+ * compiler holds these tables against the unions of `message.ts`.
+ */
+import {
+  maxDetailChars,
+  maxFrameBytes,
+  maxKeyBytes,
+  maxListItems,
+  maxMembers,
+  maxNameChars,
+  maxOperationsAhead,
+  maxShards,
+  maxTtlMs,
+  maxValueBytes,
+  maxViewCells,
+} from "./limits.ts"
+import type {
+  Ballot,
+  ClientMember,
+  ClientToNode,
+  Condition,
+  DedupRecord,
+  FenceTimes,
+  Goodbye,
+  Hello,
+  JoinRefusal,
+  Learner,
+  LinkClass,
+  Member,
+  MemberInfo,
+  NodeToClient,
+  Operation,
+  PackedView,
+  PeerMessage,
+  Refusal,
+  ReplicatedOp,
+  Reply,
+  Request,
+  Result,
+  StatusReport,
+  TransferEntry,
+  ViewCommand,
+  ViewStep,
+} from "./message.ts"
+import {
+  bytes,
+  type Field,
+  finite,
+  flag,
+  hex64,
+  int,
+  list,
+  nonNegative,
+  nullable,
+  pair,
+  type Shape,
+  struct,
+  text,
+  uint,
+  uint16s,
+  union,
+  type Variants,
+  variant,
+  word,
+} from "./schema.ts"
+
+// ------------------------------------------------------------------------------------------------ single values
+
+const id = hex64
+const name = text(maxNameChars)
+const address = text(maxNameChars)
+const addresses = list(address, maxMembers)
+const detail = text(maxDetailChars)
+const clusterId = text(64)
+const proto = uint(0xffff)
+const generation = uint(0xffff_ffff)
+/** Epochs, sequence numbers and whatever else only counts up. */
+const counter = uint(2 ** 48 - 1)
+const shard = uint(maxShards - 1)
+const viewHash = uint(2 ** 53 - 1)
+const flags = uint(0xffff)
+const key = bytes(maxKeyBytes)
+const value = bytes(maxValueBytes)
+/** Null: never expires. What is left of a life may have run out on the way: not below 0, and never longer than a life. */
+const ttlMs = nullable(uintOrFraction(maxTtlMs))
+const word32 = uint(0xffff_ffff)
+const hashKey = pair(word32, word32)
+
+function uintOrFraction(max: number): Field<number> {
+  return { pack: nonNegative.pack, unpack: wire => Math.min(max, nonNegative.unpack(wire)) }
+}
+
+// -------------------------------------------------------------------------------------------------------- views
+
+const memberInfoShape: Shape<MemberInfo> = {
+  id,
+  name,
+  addr: address,
+  clientAddr: address,
+  zone: name,
+  witness: flag,
+  protoMin: proto,
+  protoMax: proto,
+}
+const memberInfo = struct<MemberInfo>(memberInfoShape)
+
+const memberShape: Shape<Member> = { ...memberInfoShape, since: counter, voter: flag, leaving: flag }
+
+const packedView = struct<PackedView>({
+  clusterId,
+  generation,
+  epoch: counter,
+  membersEpoch: counter,
+  copies: proto,
+  maxVoters: proto,
+  hashKey,
+  proto,
+  layoutVersion: proto,
+  members: list(struct<Member>(memberShape), maxMembers),
+  hash: viewHash,
+  ids: list(id, maxListItems),
+  cells: list(counter, maxViewCells),
+})
+
+const viewCommand = union<ViewCommand, "kind">("kind", {
+  ready: variant(1, { shard, q: counter, node: id, since: counter }),
+  join: variant(2, { member: memberInfo }),
+  leave: variant(3, { id }),
+  remove: variant(4, { id, since: counter }),
+  voter: variant(5, { id, since: counter }),
+  reset: variant(6, { shard, q: counter }),
+  "set-proto": variant(7, { proto }),
+  "set-layout": variant(8, { version: proto }),
+})
+const commands = list(viewCommand, maxListItems)
+const viewStep = struct<ViewStep>({ epoch: counter, commands, hash: viewHash })
+/** What is left of a fence may be below 0: it has ended. */
+const fenceTimes: Field<FenceTimes> = list(pair(id, finite), maxListItems)
+const ballot = struct<Ballot>({ round: counter, proposer: id })
+
+// --------------------------------------------------------------------------------------------------- operations
+
+/**
+ * In what clients ask for, keys and values may be as long as the frame: the node refuses what is too long by a reply
+ * to that one request, not by closing a connection that carries others.
+ */
+const askedBytes = bytes(maxFrameBytes)
+
+const condition = union<Condition, "if">("if", {
+  absent: variant(1, {}),
+  present: variant(2, {}),
+  version: variant(3, { version: counter }),
+  value: variant(4, { value: askedBytes }),
+})
+
+const operation = union<Operation, "op">("op", {
+  get: variant(1, {}),
+  ttl: variant(2, {}),
+  set: variant(3, { value: askedBytes, flags, ttlMs, condition: nullable(condition) }),
+  delete: variant(4, { condition: nullable(condition) }),
+  touch: variant(5, { ttlMs }),
+  incr: variant(6, { by: int }),
+})
+
+const request = struct<Request>({
+  clientId: id,
+  n: counter,
+  ackedBelow: counter,
+  firstEpoch: counter,
+  key: askedBytes,
+  operation,
+  deadlineMs: nonNegative,
+})
+
+const resultVariants: Variants<Result, "kind"> = {
+  value: variant(1, { value, flags, version: counter }),
+  missing: variant(2, {}),
+  ttl: variant(3, { ttlMs, version: counter }),
+  stored: variant(4, { version: counter }),
+  deleted: variant(5, {}),
+  touched: variant(6, { version: counter }),
+  counted: variant(7, { value: int, version: counter }),
+  unmet: variant(8, { version: counter }),
+  "not-a-number": variant(9, {}),
+}
+
+const refusalVariants: Variants<Refusal, "kind"> = {
+  moved: variant(32, { shard, primary: id, epoch: counter }),
+  retry: variant(33, { afterMs: nonNegative }),
+  busy: variant(34, { retryAfterMs: nonNegative }),
+  full: variant(35, {}),
+  unavailable: variant(36, {
+    reason: word({ minority: true, orphan: true, forked: true, stopped: true, joining: true }),
+  }),
+  timeout: variant(37, {}),
+  duplicate: variant(38, {}),
+  rejected: variant(39, { reason: word({ "key-too-long": true, "value-too-large": true, "bad-request": true }) }),
+}
+
+const result = union<Result, "kind">("kind", resultVariants)
+const reply = union<Reply, "kind">("kind", { ...resultVariants, ...refusalVariants })
+
+const effect = union<ReplicatedOp["effect"], "kind">("kind", {
+  put: variant(1, { value, flags, ttlLeftMs: ttlMs }),
+  delete: variant(2, {}),
+  none: variant(3, {}),
+  "forget-client": variant(4, { client: id }),
+})
+
+const replicatedOp = struct<ReplicatedOp>({
+  seq: counter,
+  key,
+  effect,
+  origin: nullable(struct({ client: id, n: counter, ackedBelow: counter })),
+  result: nullable(result),
+})
+const ops = list(replicatedOp, maxListItems)
+
+const transferEntry = struct<TransferEntry>({ key, value, flags, version: counter, ttlLeftMs: ttlMs })
+
+const dedupRecord = struct<DedupRecord>({
+  client: id,
+  low: counter,
+  idleMs: nonNegative,
+  results: list(pair(counter, result), maxOperationsAhead + 1),
+})
+
+// ------------------------------------------------------------------------------------------------- node to node
+
+const joinRefusal = word<JoinRefusal>({
+  "copies-differ": true,
+  "address-taken": true,
+  "no-dial-back": true,
+  proto: true,
+  full: true,
+  "wrong-cluster": true,
+})
+
+/** What travels between nodes: greetings, and everything of the core. */
+export type LinkMessage = PeerMessage | Hello | Goodbye
+
+/** Numbers below 32: connections themselves; below 64: control; from 64: data. */
+export const linkMessage = union<LinkMessage, "kind">("kind", {
+  hello: variant(1, {
+    protoMin: proto,
+    protoMax: proto,
+    id,
+    addr: address,
+    link: word<LinkClass>({ control: true, data: true }),
+    clusterId,
+    generation,
+    auth: nullable(bytes(maxKeyBytes)),
+  }),
+  goodbye: variant(2, {
+    reason: word<Goodbye["reason"]>({
+      "wrong-cluster": true,
+      "unsupported-proto": true,
+      malformed: true,
+      "too-large": true,
+      "not-for-me": true,
+      replaced: true,
+      stopping: true,
+      unauthorized: true,
+    }),
+    detail,
+  }),
+
+  beat: variant(32, { n: counter, epoch: counter, viewHash, acked: counter }),
+  "beat-ack": variant(33, { n: counter, epoch: counter }),
+  released: variant(34, { epoch: counter }),
+  yield: variant(35, { epoch: counter }),
+  suspect: variant(36, { subject: id, since: counter, epoch: counter }),
+  unsuspect: variant(37, { subject: id, since: counter }),
+  "link-down": variant(38, { peer: id, since: counter }),
+  "join-request": variant(39, { member: memberInfo, copies: nullable(proto), clusterId }),
+  "try-also": variant(40, { addresses }),
+  "join-refused": variant(41, { reason: joinRefusal, detail }),
+  "dial-back": variant(42, { nonce: viewHash, id }),
+  "dial-back-ok": variant(43, { nonce: viewHash, id }),
+  propose: variant(44, { commands }),
+  prepare: variant(45, { epoch: counter, ballot }),
+  promise: variant(46, {
+    epoch: counter,
+    ballot,
+    accepted: nullable(struct({ ballot, commands, hash: viewHash })),
+  }),
+  accept: variant(47, { epoch: counter, ballot, commands, hash: viewHash }),
+  accepted: variant(48, { epoch: counter, ballot, ages: fenceTimes }),
+  nack: variant(49, { epoch: counter, ballot, promised: ballot }),
+  "view-pull": variant(50, { have: counter }),
+  "view-delta": variant(51, { steps: list(viewStep, maxListItems), fence: nullable(fenceTimes) }),
+  "view-snapshot": variant(52, { view: packedView }),
+
+  repl: variant(64, { shard, q: counter, tid: counter, ops, commit: counter, last: counter }),
+  "repl-ack": variant(65, { shard, q: counter, tid: counter, seq: counter, gap: flag, headroom: finite }),
+  stale: variant(66, { shard, q: counter, epoch: counter }),
+  sync: variant(67, { shard, q: counter, base: counter, ops }),
+  "sync-ack": variant(68, { shard, q: counter, seq: counter }),
+  "transfer-begin": variant(69, {
+    shard,
+    q: counter,
+    tid: counter,
+    since: counter,
+    baseSeq: counter,
+    commit: counter,
+    dedup: list(dedupRecord, maxListItems),
+  }),
+  "transfer-chunk": variant(70, {
+    shard,
+    q: counter,
+    tid: counter,
+    index: counter,
+    entries: list(transferEntry, maxListItems),
+    fin: flag,
+    endSeq: counter,
+  }),
+  "transfer-ack": variant(71, { shard, q: counter, tid: counter, index: counter }),
+  forward: variant(72, { n: counter, request }),
+  "forward-reply": variant(73, { n: counter, reply, epoch: counter }),
+})
+
+// ----------------------------------------------------------------------------------------------- client to node
+
+export const clientToNode = union<ClientToNode, "kind">("kind", {
+  "client-hello": variant(1, { clientId: id, protoMin: proto, protoMax: proto }),
+  request: variant(2, { attempt: counter, request }),
+  "client-pull": variant(3, { have: counter }),
+  "status-request": variant(4, { n: counter }),
+})
+
+const clientMember = struct<ClientMember>({ id, name, addr: address, clientAddr: address })
+
+const statusReport = struct<StatusReport>({
+  id,
+  name,
+  addr: address,
+  phase: word<StatusReport["phase"]>({ joining: true, member: true, leaving: true, left: true }),
+  version: name,
+  clusterId,
+  epoch: counter,
+  membersEpoch: counter,
+  copies: proto,
+  shardCount: counter,
+  underReplicated: counter,
+  orphans: counter,
+  members: list(
+    struct<StatusReport["members"][number]>({ ...memberShape, primaries: counter, replicas: counter }),
+    maxMembers,
+  ),
+  hasLease: flag,
+  leading: counter,
+  serving: counter,
+  entries: counter,
+  bytes: counter,
+  maxBytes: counter,
+  transfersOpen: counter,
+})
+
+export const nodeToClient = union<NodeToClient, "kind">("kind", {
+  "client-view": variant(1, {
+    self: id,
+    clusterId,
+    proto,
+    epoch: counter,
+    membersEpoch: counter,
+    hashKey,
+    members: list(clientMember, maxMembers),
+    primaries: uint16s(maxShards),
+  }),
+  "client-view-delta": variant(2, { from: counter, epoch: counter, changes: uint16s(2 * maxShards) }),
+  "client-not-ready": variant(3, { addresses }),
+  reply: variant(4, { n: counter, attempt: counter, reply, epoch: counter }),
+  status: variant(5, { n: counter, report: statusReport }),
+})
+
+// ------------------------------------------------------------------------------------------------------ headers
+
+/** In front of the messages of every frame between nodes: whose it is and whom it is for. */
+export type FrameHeader = {
+  readonly proto: number
+  /** Empty: the sender does not know yet. */
+  readonly clusterId: string
+  readonly generation: number
+  readonly from: string
+  /** Null: whoever listens at the address that was dialed. */
+  readonly to: string | null
+}
+
+export const frameHeader = struct<FrameHeader>({ proto, clusterId, generation, from: id, to: nullable(id) })
