@@ -12,8 +12,6 @@ export type Config = {
   shardCount: number
   /** Members that vote, detect failures and grant leases. More survive more simultaneous crashes and cost more beats. */
   maxVoters: number
-  /** Points of each member on the ring that places primaries. */
-  tokensPerMember: number
 
   // ------------------------------------------------------------------ detection and leases
   /** How often a member beats to each voter, up to 75 members; above, 2 ms per member. */
@@ -99,7 +97,6 @@ export const defaultConfig: Config = {
   copies: 2,
   shardCount: 4_096,
   maxVoters: 7,
-  tokensPerMember: 128,
   beatMs: 150,
   beatJitter: 0.1,
   suspectMs: 400,
@@ -141,7 +138,7 @@ export const defaultConfig: Config = {
 }
 
 /** The simulator's clusters: few shards, so that thousands of runs fit a test. */
-export const simulatedConfig: Config = { ...defaultConfig, shardCount: 16, tokensPerMember: 16, maxBytes: 64 * 1024 * 1024 }
+export const simulatedConfig: Config = { ...defaultConfig, shardCount: 16, maxBytes: 64 * 1024 * 1024 }
 
 /** The first thing wrong with a configuration, in words for the person who wrote it. */
 export function configProblem(config: Config): string | undefined {

@@ -1,0 +1,326 @@
+/**
+ * From one view to the next: `apply(view, commands)`. Pure, and the same on every node; a voter refuses a view whose
+ * hash it does not compute itself. Each shard moves toward its target step by step, and only through replicas that are
+ * known to hold all of its data (`README.md`, "Ring and layout" and "Views").
+ */
+import { assert, unreachable } from "../base/assert.ts"
+import { maxShards } from "../protocol/limits.ts"
+import type {
+  Epoch,
+  Learner,
+  MemberInfo,
+  NodeId,
+  ShardConfig,
+  ShardId,
+  View,
+  ViewCommand,
+} from "../protocol/message.ts"
+import { MemberList } from "./membership/member-list.ts"
+import { isActive, newestLayout, type Placement } from "./ring.ts"
+import { allRules, type Rules } from "./rules.ts"
+import { hashChangedShards, viewHash } from "./view-hash.ts"
+
+/** A reset moves the sequence numbers of its shard up by this, beyond any that the lost data may have had. */
+export const seqBaseStep = 2 ** 40
+
+/** Sequence numbers end at 2^48. A shard that lost its data more often needs a new cluster. */
+export const maxResets = 255
+
+export type LayoutRules = Pick<Rules, "learnersWait" | "primarySince">
+
+export type NewCluster = Pick<View, "clusterId" | "generation" | "copies" | "maxVoters" | "hashKey"> & {
+  readonly shardCount: number
+  readonly member: MemberInfo
+}
+
+/** The view that a cluster begins with: one member, which votes and leads every shard. */
+export function initialView(cluster: NewCluster): View {
+  const { clusterId, generation, copies, maxVoters, hashKey, shardCount, member } = cluster
+  assert(shardCount >= 1 && shardCount <= maxShards, "a cluster has 1 to maxShards shards")
+  assert(!member.witness, "the first member holds the shards")
+  const config: ShardConfig = {
+    q: 1,
+    primary: member.id,
+    primarySince: 1,
+    inSync: [member.id],
+    learners: [],
+    orphan: false,
+    resetAt: 0,
+    seqBase: 0,
+  }
+  const view = {
+    clusterId,
+    generation,
+    epoch: 1,
+    membersEpoch: 1,
+    copies,
+    maxVoters,
+    hashKey,
+    proto: member.protoMax,
+    layoutVersion: newestLayout,
+    members: [{ ...member, since: 1, voter: true, leaving: false }],
+    shards: new Array<ShardConfig>(shardCount).fill(config),
+  }
+  return { ...view, hash: viewHash(view) }
+}
+
+/**
+ * The next view. Commands take effect in a fixed order of kinds, whatever their order in the list. Ready first: a learner
+ * completed just before its primary dies saves the shard. Join after Remove: a restarted process takes the address of
+ * the one that it replaces. Voter last of those: a failed voter is replaced in the view that removes it.
+ */
+export function apply(
+  view: View,
+  commands: readonly ViewCommand[],
+  placement: Placement,
+  rules: LayoutRules = allRules,
+): View {
+  const epoch = view.epoch + 1
+  const members = applyToMembers(new MemberList(view), commands)
+
+  let { proto, layoutVersion } = view
+  for (const command of commands) {
+    if (command.kind === "set-proto" && command.proto > proto && members.supportsProto(command.proto))
+      proto = command.proto
+    if (command.kind === "set-layout" && isNextLayout(layoutVersion, command.version)) layoutVersion = command.version
+  }
+
+  const list = members.change === "none" ? view.members : members.toArray()
+  const targets = placement.targets({ members: list, copies: view.copies, shards: view.shards })
+  const isMember = (id: NodeId) => members.has(id)
+  const named = commandsByShard(view, commands)
+  const touched =
+    members.change === "holders" || layoutVersion !== view.layoutVersion ? view.shards.keys() : named.keys()
+
+  const shards = [...view.shards]
+  const changed: ShardId[] = []
+  for (const shard of touched) {
+    const before = shardAt(view, shard)
+    const after = nextConfig(before, {
+      epoch,
+      target: targets[shard] ?? [],
+      isMember,
+      commands: named.get(shard) ?? none,
+      rules,
+    })
+    if (after === before) continue
+    shards[shard] = after
+    changed.push(shard)
+  }
+  const nextShards = changed.length === 0 ? view.shards : shards
+  if (changed.length > 0) hashChangedShards(view.shards, nextShards, changed)
+
+  const next = {
+    clusterId: view.clusterId,
+    generation: view.generation,
+    epoch,
+    membersEpoch: members.change === "none" ? view.membersEpoch : epoch,
+    copies: view.copies,
+    maxVoters: view.maxVoters,
+    hashKey: view.hashKey,
+    proto,
+    layoutVersion,
+    members: list,
+    shards: nextShards,
+  }
+  return { ...next, hash: viewHash(next) }
+}
+
+/** Whether the command would change anything in the next view; what is done, or overtaken, would not. */
+export function isEffective(view: View, command: ViewCommand): boolean {
+  switch (command.kind) {
+    case "ready":
+      return isReady(view.shards[command.shard], command)
+    case "reset":
+      return view.members.some(isActive) && isResettable(view.shards[command.shard], command)
+    case "join":
+      return new MemberList(view).join(command.member)
+    case "leave":
+      return new MemberList(view).leave(command.id)
+    case "remove":
+      return new MemberList(view).remove(command.id, command.since)
+    case "voter":
+      return new MemberList(view).addVoter(command.id, command.since)
+    case "set-proto":
+      return command.proto > view.proto && new MemberList(view).supportsProto(command.proto)
+    case "set-layout":
+      return isNextLayout(view.layoutVersion, command.version)
+    default:
+      return unreachable(command)
+  }
+}
+
+/** For each former primary, the shards that it no longer leads. */
+export function primariesLost(before: View, after: View): Map<NodeId, ShardId[]> {
+  const lost = new Map<NodeId, ShardId[]>()
+  for (const shard of changedShards(before, after)) {
+    const primary = shardAt(before, shard).primary
+    if (primary === null || primary === shardAt(after, shard).primary) continue
+    const shards = lost.get(primary)
+    if (shards === undefined) lost.set(primary, [shard])
+    else shards.push(shard)
+  }
+  return lost
+}
+
+/** By identity: `apply` keeps the configs that it does not change. After a snapshot every shard counts as changed. */
+export function changedShards(before: View, after: View): ShardId[] {
+  const changed: ShardId[] = []
+  for (const [shard, config] of after.shards.entries()) if (config !== before.shards[shard]) changed.push(shard)
+  return changed
+}
+
+/** Shards that have fewer in-sync replicas than their target has members. */
+export function underReplicated(view: View, placement: Placement): number {
+  const targets = placement.targets(view)
+  let count = 0
+  for (const [shard, config] of view.shards.entries())
+    if (config.orphan || config.inSync.length < (targets[shard]?.length ?? 0)) count++
+  return count
+}
+
+// ---------------------------------------------------------------------------------------------------- members
+
+function applyToMembers(members: MemberList, commands: readonly ViewCommand[]): MemberList {
+  for (const command of commands) if (command.kind === "leave") members.leave(command.id)
+  for (const command of commands) if (command.kind === "remove") members.remove(command.id, command.since)
+  for (const command of commands) if (command.kind === "join") members.join(command.member)
+  for (const command of commands) if (command.kind === "voter") members.addVoter(command.id, command.since)
+  members.ensureVoter()
+  return members
+}
+
+function isNextLayout(current: number, wanted: number): boolean {
+  return wanted > current && wanted <= newestLayout
+}
+
+// ---------------------------------------------------------------------------------------------------- shards
+
+type ShardCommand = Extract<ViewCommand, { readonly kind: "ready" | "reset" }>
+type ReadyCommand = Extract<ViewCommand, { readonly kind: "ready" }>
+type ResetCommand = Extract<ViewCommand, { readonly kind: "reset" }>
+
+const none: readonly ShardCommand[] = []
+
+function commandsByShard(view: View, commands: readonly ViewCommand[]): Map<ShardId, ShardCommand[]> {
+  const byShard = new Map<ShardId, ShardCommand[]>()
+  for (const command of commands) {
+    if (command.kind !== "ready" && command.kind !== "reset") continue
+    if (view.shards[command.shard] === undefined) continue
+    const others = byShard.get(command.shard)
+    if (others === undefined) byShard.set(command.shard, [command])
+    else others.push(command)
+  }
+  return byShard
+}
+
+/** `q` and `since` name the config and the assignment that the command talks about; another one's is stale. */
+function isReady(config: ShardConfig | undefined, command: ReadyCommand): boolean {
+  return (
+    config?.q === command.q &&
+    config.learners.some(learner => learner.id === command.node && learner.since === command.since)
+  )
+}
+
+function isResettable(config: ShardConfig | undefined, command: ResetCommand): boolean {
+  return config?.q === command.q && config.orphan && config.seqBase < maxResets * seqBaseStep
+}
+
+type ShardStep = {
+  readonly epoch: Epoch
+  /** Empty when no member is active. */
+  readonly target: readonly NodeId[]
+  readonly isMember: (id: NodeId) => boolean
+  readonly commands: readonly ShardCommand[]
+  readonly rules: LayoutRules
+}
+
+/** The same object when nothing changes. */
+function nextConfig(before: ShardConfig, step: ShardStep): ShardConfig {
+  const { epoch, target, isMember, commands, rules } = step
+  const inSync = [...before.inSync]
+  for (const command of commands)
+    if (command.kind === "ready" && isReady(before, command) && !inSync.includes(command.node))
+      inSync.push(command.node)
+
+  let holders = inSync.filter(isMember)
+  let { resetAt, seqBase } = before
+  const first = target[0]
+  if (holders.length === 0) {
+    const isReset = commands.some(command => command.kind === "reset" && isResettable(before, command))
+    const unready = rules.learnersWait ? undefined : before.learners.find(learner => isMember(learner.id))
+    if (isReset && first !== undefined) {
+      holders = [first]
+      resetAt = epoch
+      seqBase += seqBaseStep
+    } else if (unready !== undefined) {
+      holders = [unready.id]
+    } else {
+      // The last holders stay noted: should one of them come back, nothing is lost.
+      return before.orphan ? before : orphaned(before, inSync, epoch, rules)
+    }
+  }
+
+  const primary = nextPrimary(before.primary, holders, target)
+  // Nothing is dropped before all of the target is there.
+  const kept = target.length > 0 && target.every(id => holders.includes(id)) ? target : holders
+  const after = {
+    primary,
+    inSync: sameSet(kept, before.inSync) && primary === before.primary ? before.inSync : primaryFirst(primary, kept),
+    learners: nextLearners(before.learners, target, kept, epoch),
+    orphan: false,
+    resetAt,
+    seqBase,
+  }
+  if (
+    after.inSync === before.inSync &&
+    after.learners === before.learners &&
+    !before.orphan &&
+    resetAt === before.resetAt
+  )
+    return before
+
+  const isNewPrimary = primary !== before.primary && rules.primarySince
+  return { ...after, q: epoch, primarySince: isNewPrimary || resetAt === epoch ? epoch : before.primarySince }
+}
+
+function orphaned(before: ShardConfig, inSync: readonly NodeId[], epoch: Epoch, rules: LayoutRules): ShardConfig {
+  const { resetAt, seqBase } = before
+  const primarySince = rules.primarySince ? epoch : before.primarySince
+  return { q: epoch, primary: null, primarySince, inSync, learners: [], orphan: true, resetAt, seqBase }
+}
+
+function nextPrimary(before: NodeId | null, holders: readonly NodeId[], target: readonly NodeId[]): NodeId {
+  const wanted = target[0]
+  if (wanted !== undefined && holders.includes(wanted)) return wanted
+  if (before !== null && holders.includes(before)) return before
+  const next = target.find(id => holders.includes(id)) ?? holders[0]
+  assert(next !== undefined, "a shard that is no orphan has a holder")
+  return next
+}
+
+function nextLearners(
+  before: readonly Learner[],
+  target: readonly NodeId[],
+  inSync: readonly NodeId[],
+  epoch: Epoch,
+): readonly Learner[] {
+  const wanted = target.filter(id => !inSync.includes(id))
+  if (wanted.length === before.length && wanted.every(id => before.some(learner => learner.id === id))) return before
+  return wanted.map(id => before.find(learner => learner.id === id) ?? { id, since: epoch })
+}
+
+/** The primary leads the list; the rest keep their order. Shares the target's own list where it can. */
+function primaryFirst(primary: NodeId, ids: readonly NodeId[]): readonly NodeId[] {
+  return ids[0] === primary ? ids : [primary, ...ids.filter(id => id !== primary)]
+}
+
+function sameSet(a: readonly NodeId[], b: readonly NodeId[]): boolean {
+  return a.length === b.length && a.every(id => b.includes(id))
+}
+
+function shardAt(view: View, shard: ShardId): ShardConfig {
+  const config = view.shards[shard]
+  assert(config !== undefined, "a shard of the view")
+  return config
+}

@@ -1,0 +1,182 @@
+/**
+ * The hash ring: where a key lies, which shard that is, and which members should hold a shard. The last is a wish
+ * (the target); who does hold a shard is history and stands in the view. Everything here is a function of its arguments,
+ * so that all nodes give the same answer in whatever order they learned of the members.
+ * `README.md`, "Ring and layout".
+ */
+import { assert } from "../base/assert.ts"
+import { hashKeyPosition, mix32, type HashKey } from "../base/hash.ts"
+import type { Address, Member, NodeId, ShardId, View } from "../protocol/message.ts"
+
+export { hashKeyPosition }
+
+/** Positions on the ring: 0 to 2^32. */
+const ringSize = 0x1_0000_0000
+
+/** The shard whose arc holds the position. Below 2^48, so exact. */
+export function shardOf(position: number, shardCount: number): ShardId {
+  return Math.floor((position * shardCount) / ringSize)
+}
+
+/** The positions of a shard: from (included) to (excluded). */
+export function arcOf(shard: ShardId, shardCount: number): { readonly from: number; readonly to: number } {
+  return {
+    from: Math.ceil((shard * ringSize) / shardCount),
+    to: Math.ceil(((shard + 1) * ringSize) / shardCount),
+  }
+}
+
+/**
+ * Points of each member on the ring that places primaries. Not a setting: all nodes must agree. With 128, twenty members
+ * lead 4096 shards evenly to about 14 %; clusters of few shards exist in tests alone, where speed counts.
+ */
+export function tokensFor(shardCount: number): number {
+  return shardCount >= 4_096 ? 128 : 16
+}
+
+/** The newest rule of placement that this build knows; a view says by which one it was made. */
+export const newestLayout = 1
+
+/** For each shard the members that should hold it, the primary first; fewer than `copies` where members are few. */
+export type Targets = readonly (readonly NodeId[])[]
+
+/** Members that may be given shards. */
+export function isActive(member: Member): boolean {
+  return !member.leaving && !member.witness
+}
+
+type Shape = { readonly shardCount: number; readonly copies: number }
+type Remembered = { readonly active: readonly Member[]; readonly shape: Shape; readonly targets: Targets }
+
+/** Sets of members remembered: the present one, the next, and what a few late or abandoned proposals ask for. */
+const rememberedTargets = 8
+/** Addresses whose tokens are remembered: those of the largest cluster and as many former ones. */
+const rememberedAddresses = 2_048
+
+/** Computes targets and remembers the last few: views change often, the set of active members seldom. */
+export class Placement {
+  /** The most recently used last. */
+  readonly #recent: Remembered[] = []
+  readonly #tokens = new Map<Address, Float64Array>()
+
+  targets(view: Pick<View, "members" | "copies"> & { readonly shards: { readonly length: number } }): Targets {
+    const shape = { shardCount: view.shards.length, copies: view.copies }
+    const active = view.members.filter(isActive)
+    const at = this.#recent.findIndex(remembered => isSamePlacement(remembered, active, shape))
+    const found =
+      this.#recent.splice(at, at < 0 ? 0 : 1)[0] ??
+      ({ active, shape, targets: computeTargets(active, shape, this.#tokensOf) } satisfies Remembered)
+    this.#recent.push(found)
+    if (this.#recent.length > rememberedTargets) this.#recent.shift()
+    return found.targets
+  }
+
+  readonly #tokensOf = (address: Address, count: number): Float64Array => {
+    const known = this.#tokens.get(address)
+    if (known?.length === count) return known
+    if (this.#tokens.size >= rememberedAddresses) this.#tokens.clear()
+    const tokens = Float64Array.from({ length: count }, (_, i) => addressPosition(`${address}#${i}`))
+    this.#tokens.set(address, tokens)
+    return tokens
+  }
+}
+
+function isSamePlacement(remembered: Remembered, active: readonly Member[], shape: Shape): boolean {
+  if (remembered.shape.shardCount !== shape.shardCount || remembered.shape.copies !== shape.copies) return false
+  if (remembered.active.length !== active.length) return false
+  return remembered.active.every((known, i) => {
+    const member = active[i]
+    return known.id === member?.id && known.addr === member.addr && known.zone === member.zone
+  })
+}
+
+/** Room for the index of a member below a position; both fit an exact integer. */
+const indexRoom = 0x10_0000
+
+function computeTargets(
+  active: readonly Member[],
+  shape: Shape,
+  tokensOf: (address: Address, count: number) => Float64Array,
+): Targets {
+  if (active.length === 0) return new Array<readonly NodeId[]>(shape.shardCount).fill([])
+  // In the order of ids, so that of two equal positions the one of the lower id comes first.
+  const members = active.toSorted((a, b) => (a.id < b.id ? -1 : 1))
+
+  const perMember = tokensFor(shape.shardCount)
+  const points = new Float64Array(members.length * perMember)
+  members.forEach((member, index) => {
+    tokensOf(member.addr, perMember).forEach((token, i) => {
+      points[index * perMember + i] = token * indexRoom + index
+    })
+  })
+  points.sort()
+
+  const choices = targetChoices(members, shape.copies)
+  const targets: (readonly NodeId[])[] = []
+  let next = 0
+  for (let shard = 0; shard < shape.shardCount; shard++) {
+    const from = arcOf(shard, shape.shardCount).from
+    while (next < points.length && (points[next] as number) < from * indexRoom) next++ // below length
+    const point = points[next === points.length ? 0 : next] as number // there is at least one point
+    const lists = choices[point % indexRoom]
+    const target = lists?.[mix32(shard) % lists.length]
+    assert(target !== undefined, "every member has its lists of copies")
+    targets.push(target)
+  }
+  return targets
+}
+
+/**
+ * For each member, as a primary, the lists of members that may hold its shards; a shard takes one by its own hash.
+ *
+ * Copies stand on the successors of the primary on a second ring with one point per member. The next owners of the same
+ * arc would make every member a copy of every other: larger fan-out, smaller batches, and any two crashes at once would
+ * lose data (copysets: Cidon et al., "Copysets: Reducing the Frequency of Data Loss in Cloud Storage", 2013).
+ */
+function targetChoices(members: readonly Member[], copies: number): readonly (readonly (readonly NodeId[])[])[] {
+  const places = Float64Array.from(members, (member, index) => addressPosition(member.addr) * indexRoom + index).sort()
+  const ring = Array.from(places, place => members[place % indexRoom] as Member) // made from these indexes
+  const byMember = new Map(ring.map((member, at) => [member.id, listsOf(member, ring, at, copies)]))
+  return members.map(member => byMember.get(member.id) ?? [])
+}
+
+function listsOf(primary: Member, ring: readonly Member[], at: number, copies: number): readonly (readonly NodeId[])[] {
+  const others = [...ring.slice(at + 1), ...ring.slice(0, at)]
+  const elsewhere = others.filter(member => member.zone !== primary.zone)
+  // Two at least, so that the load of a dead member falls on two.
+  const nearest = (elsewhere.length > 0 ? elsewhere : others).slice(0, Math.max(2, copies - 1))
+  if (copies === 1 || nearest.length === 0) return [[primary.id]]
+  const farther = others.filter(member => !nearest.includes(member))
+  return nearest.map((_, start) => {
+    const preferred = [...nearest.slice(start), ...nearest.slice(0, start), ...farther]
+    return [primary, ...pickCopies(primary, preferred, copies - 1)].map(member => member.id)
+  })
+}
+
+/** The first `count` in as many zones as there are, then the first of the rest. */
+function pickCopies(primary: Member, preferred: readonly Member[], count: number): Member[] {
+  const chosen = new Set<Member>()
+  const zones = new Set([primary.zone])
+  for (const member of preferred) {
+    if (chosen.size === count) break
+    if (zones.has(member.zone)) continue
+    zones.add(member.zone)
+    chosen.add(member)
+  }
+  for (const member of preferred) {
+    if (chosen.size === count) break
+    chosen.add(member)
+  }
+  return [...chosen]
+}
+
+/**
+ * Members are placed by their address, not by their id, so that a restarted process is given what its predecessor held;
+ * and by a key of their own, so that the placement can be computed before a cluster has one.
+ */
+const addressKey: HashKey = [0x6d656d62, 0x65727321]
+const utf8 = new TextEncoder()
+
+function addressPosition(text: string): number {
+  return hashKeyPosition(utf8.encode(text), addressKey)
+}
