@@ -1,0 +1,361 @@
+/**
+ * One process with a node in it, as an operating system would run it: it is told of ticks and messages one at a time,
+ * can be stopped and continued with its input waiting, can be slow, and can die at any point, also in the middle of a
+ * step.
+ */
+import type { Prng } from "../../src/base/prng.ts"
+import type { Config } from "../../src/config.ts"
+import type { CacheNode, NodeOptions } from "../../src/core/node.ts"
+import type { ConnectionId, NodeEvent } from "../../src/core/ports.ts"
+import type {
+  Address,
+  ClientToNode,
+  MemberInfo,
+  NodeId,
+  NodeToClient,
+  PeerMessage,
+  Seq,
+  ShardId,
+} from "../../src/protocol/message.ts"
+import type { MachineClock } from "./clock.ts"
+import { type LinkedProcess, PeerLinks, type PeerNetwork } from "./links.ts"
+import { acceptor, type Network } from "./network.ts"
+import type { Stream } from "./stream.ts"
+import type { Host } from "./weather.ts"
+
+/** What is between a client and a node travels one way each. */
+export type ClientTraffic = ClientToNode | NodeToClient
+/** A client names its machine, a node itself. */
+export type ClientGreeting = { readonly node: NodeId | undefined }
+export type ClientNetwork = Network<ClientTraffic, ClientGreeting>
+
+/** The part of a node that a simulation uses; a test may put something simpler in its place. */
+export type SimulatedNode = Pick<
+  CacheNode,
+  | "view"
+  | "phase"
+  | "addressOf"
+  | "start"
+  | "tick"
+  | "receive"
+  | "clientMessage"
+  | "clientGone"
+  | "linkLost"
+  | "peerRefused"
+  | "clockJumped"
+  | "leave"
+  | "status"
+  | "serves"
+> & { inspectShard?(shard: ShardId): ShardInspection | undefined }
+
+/** What a node holds of one shard. For checkers. */
+export type ShardInspection = {
+  readonly role: string
+  readonly seq: Seq
+  readonly commit: Seq
+  /** By the key's bytes as Latin-1 text. */
+  readonly entries: ReadonlyMap<string, { readonly value: Uint8Array; readonly version: Seq }>
+}
+
+export type MakeNode = (options: NodeOptions) => SimulatedNode
+
+/** Told of all that a process does, at once. */
+export type ProcessObserver = {
+  event(process: SimulatedProcess, event: NodeEvent): void
+  sent(process: SimulatedProcess, to: NodeId, message: PeerMessage): void
+  received(process: SimulatedProcess, from: NodeId, message: PeerMessage): void
+  asked(process: SimulatedProcess, connection: ConnectionId, message: ClientToNode): void
+  answered(process: SimulatedProcess, connection: ConnectionId, message: NodeToClient): void
+  /** The node threw: it lost track of itself. */
+  failed(process: SimulatedProcess, error: unknown): void
+}
+
+export type ProcessOptions = {
+  config: Config
+  self: MemberInfo
+  seeds: readonly Address[]
+  newCluster: NodeOptions["newCluster"]
+  rules: NodeOptions["rules"]
+  makeNode: MakeNode
+  clock: MachineClock
+  prng: Prng
+  peers: PeerNetwork
+  clients: ClientNetwork
+  observer: ProcessObserver
+  /** What the wire does to a message on its way; the same message, or an equal one. */
+  transcribe: (message: PeerMessage, from: NodeId, to: NodeId) => PeerMessage
+}
+
+type State = "running" | "paused" | "dead"
+
+type Input = { readonly what: "peer" | "client" | "forward" | "news"; readonly run: () => void }
+
+export class SimulatedProcess implements LinkedProcess {
+  readonly id: NodeId
+  readonly address: Address
+  readonly host: Host
+  readonly node: SimulatedNode
+  readonly clock: MachineClock
+  readonly #options: ProcessOptions
+  readonly #links: PeerLinks
+  readonly #connections = new Map<ConnectionId, Stream<ClientTraffic>>()
+  #connectionsMade = 0
+  #state: State = "running"
+  #pausedAtMs = 0
+  /** What arrived while the process was paused or busy, oldest first. */
+  #inbox: Input[] = []
+  /** How long each input keeps a slow process busy; 0: none. */
+  #slowMs = 0
+  #busyUntilMs = 0
+  #sendsLeft = Number.POSITIVE_INFINITY
+
+  constructor(options: ProcessOptions) {
+    this.#options = options
+    this.id = options.self.id
+    this.address = options.self.addr
+    this.host = options.peers.weather.hostAt(this.address)
+    this.clock = options.clock
+    this.node = options.makeNode({
+      config: options.config,
+      self: options.self,
+      version: "simulated",
+      seeds: options.seeds,
+      newCluster: options.newCluster,
+      wantedCopies: null,
+      prng: options.prng.fork(),
+      now: () => this.clock.nowMs(),
+      rules: options.rules,
+      ports: {
+        send: (to, message) => this.#send(to, message),
+        sendToAddress: (address, message) => {
+          if (!this.#maySend()) return
+          this.#options.observer.sent(this, address, message)
+          this.#links.sendToAddress(address, this.#options.transcribe(message, this.id, address))
+        },
+        sendToClient: (connection, message) => this.#answer(connection, message),
+        event: event => {
+          if (this.#state !== "dead") this.#options.observer.event(this, event)
+        },
+      },
+    })
+    this.#links = new PeerLinks({ network: options.peers, self: this })
+    options.clients.listen(options.self.clientAddr, {
+      greeting: { node: this.id },
+      canAccept: () => this.canAccept(),
+      accept: (_caller, stream) => this.#accept(stream),
+    })
+  }
+
+  get state(): State {
+    return this.#state
+  }
+
+  get isAlive(): boolean {
+    return this.#state !== "dead"
+  }
+
+  get inboxLength(): number {
+    return this.#inbox.length
+  }
+
+  get clientAddress(): Address {
+    return this.#options.self.clientAddr
+  }
+
+  start(): void {
+    this.#guarded(() => this.node.start())
+    this.#tickLater()
+  }
+
+  canAccept(): boolean {
+    return this.#state === "running"
+  }
+
+  addressOf(peer: NodeId): Address | undefined {
+    return this.node.addressOf(peer)
+  }
+
+  receive(from: NodeId, message: PeerMessage): void {
+    const run = () => {
+      this.#options.observer.received(this, from, message)
+      this.node.receive(from, message)
+    }
+    this.#input({ what: message.kind === "forward" ? "forward" : "peer", run })
+  }
+
+  linkLost(peer: NodeId): void {
+    this.#input({ what: "news", run: () => this.node.linkLost(peer) })
+  }
+
+  peerRefused(peer: NodeId): void {
+    this.#input({ what: "news", run: () => this.node.peerRefused(peer) })
+  }
+
+  leave(): void {
+    this.#input({ what: "news", run: () => this.node.leave() })
+  }
+
+  /** SIGSTOP: nothing runs; the kernel goes on taking what arrives. The machine's clock runs on. */
+  pause(): void {
+    if (this.#state !== "running") return
+    this.#state = "paused"
+    this.#pausedAtMs = this.clock.nowMs()
+  }
+
+  /** SIGCONT. */
+  resume(): void {
+    if (this.#state !== "paused") return
+    this.#state = "running"
+    if (this.clock.nowMs() - this.#pausedAtMs > staleAfterMs) this.#closeClientsUnread()
+    const isTickFirst = this.#options.prng.chance(0.5)
+    if (isTickFirst) this.#guarded(() => this.node.tick())
+    this.#drain()
+    if (!isTickFirst) this.#guarded(() => this.node.tick())
+  }
+
+  /** The whole machine stands still, its clock as well, and the host notices when it wakes. */
+  suspend(): void {
+    if (this.#state !== "running") return
+    this.pause()
+    this.clock.suspend()
+  }
+
+  wake(): void {
+    if (this.#state !== "paused") return
+    this.clock.wake()
+    this.#state = "running"
+    this.#guarded(() => this.node.clockJumped())
+    this.#drain()
+  }
+
+  /** Each input takes so long to handle from now on; 0: as good as nothing. */
+  slowDown(inputMs: number): void {
+    this.#slowMs = inputMs
+    if (inputMs === 0) this.#drain()
+  }
+
+  /** kill -9. Where the machine goes too, nobody says so to those who were connected. */
+  die(): void {
+    if (this.#state === "dead") return
+    this.#state = "dead"
+    this.#inbox = []
+    this.#links.die()
+    this.#options.clients.unlisten(this.clientAddress)
+    for (const stream of this.#connections.values()) stream.die(acceptor)
+    this.#connections.clear()
+  }
+
+  /** Dies in the middle of whatever step it is in when it has sent this many more messages. */
+  dieAfterSending(count: number): void {
+    this.#sendsLeft = count
+  }
+
+  #maySend(): boolean {
+    if (this.#state === "dead") return false
+    if (this.#sendsLeft === 0) {
+      this.die()
+      return false
+    }
+    this.#sendsLeft -= 1
+    return true
+  }
+
+  #send(to: NodeId, message: PeerMessage): void {
+    if (!this.#maySend()) return
+    this.#options.observer.sent(this, to, message)
+    this.#links.send(to, this.#options.transcribe(message, this.id, to))
+  }
+
+  #answer(connection: ConnectionId, message: NodeToClient): void {
+    if (!this.#maySend()) return
+    this.#options.observer.answered(this, connection, message)
+    this.#connections.get(connection)?.send(acceptor, message)
+  }
+
+  #accept(stream: Stream<ClientTraffic>): void {
+    const connection = ++this.#connectionsMade
+    this.#connections.set(connection, stream)
+    stream.attach(acceptor, {
+      receive: traffic => {
+        const message = traffic as ClientToNode // what comes from a client's end
+        const run = () => {
+          if (!this.#connections.has(connection)) return
+          this.#options.observer.asked(this, connection, message)
+          this.node.clientMessage(connection, message)
+        }
+        this.#input({ what: "client", run })
+      },
+      closed: () => this.#input({ what: "news", run: () => this.#clientGone(connection) }),
+    })
+  }
+
+  #clientGone(connection: ConnectionId): void {
+    if (this.#connections.delete(connection)) this.node.clientGone(connection)
+  }
+
+  /** What clients sent before a long pause is older than they assume, so it is never read. */
+  #closeClientsUnread(): void {
+    this.#inbox = this.#inbox.filter(({ what }) => what !== "client" && what !== "forward")
+    for (const [connection, stream] of [...this.#connections]) {
+      stream.close(acceptor)
+      this.#guarded(() => this.#clientGone(connection))
+    }
+  }
+
+  #input(input: Input): void {
+    if (this.#state === "dead") return
+    if (this.#state === "running" && this.#slowMs === 0 && this.#inbox.length === 0) this.#guarded(input.run)
+    else {
+      this.#inbox.push(input)
+      if (this.#state === "running" && this.#inbox.length === 1) this.#workLater()
+    }
+  }
+
+  #drain(): void {
+    if (this.#slowMs > 0) {
+      if (this.#inbox.length > 0) this.#workLater()
+      return
+    }
+    // Handling one may send to others, never to this inbox at once, so this ends.
+    for (let index = 0; index < this.#inbox.length && this.#state === "running"; index++) {
+      const input = this.#inbox[index]
+      if (input !== undefined) this.#guarded(input.run)
+    }
+    this.#inbox = []
+  }
+
+  /** A slow process takes its inputs one after another. */
+  #workLater(): void {
+    const simulator = this.#options.peers.simulator
+    const freeMs = Math.max(this.#busyUntilMs, simulator.nowMs)
+    this.#busyUntilMs = freeMs + this.#slowMs
+    simulator.at(this.#busyUntilMs, () => {
+      if (this.#state !== "running") return
+      const input = this.#inbox.shift()
+      if (input !== undefined) this.#guarded(input.run)
+      if (this.#inbox.length > 0) this.#workLater()
+    })
+  }
+
+  #tickLater(): void {
+    const { config, prng, peers } = this.#options
+    // Timers fire late, never early, and not in step.
+    peers.simulator.after(config.tickMs + prng.between(0, 2) + this.#slowMs * 5, () => {
+      if (this.#state === "dead") return
+      if (this.#state === "running") this.#guarded(() => this.node.tick())
+      this.#tickLater()
+    })
+  }
+
+  #guarded(step: () => void): void {
+    if (this.#state === "dead") return
+    try {
+      step()
+    } catch (error) {
+      this.#options.observer.failed(this, error)
+    }
+  }
+}
+
+/** A host whose clock leapt further than this closes its clients' connections without reading what they hold. */
+const staleAfterMs = 5_000
