@@ -64,11 +64,7 @@ export function initialView(cluster: NewCluster): View {
   return { ...view, hash: viewHash(view) }
 }
 
-/**
- * The next view. Commands take effect in a fixed order of kinds, whatever their order in the list. Ready first: a learner
- * completed just before its primary dies saves the shard. Join after Remove: a restarted process takes the address of
- * the one that it replaces. Voter last of those: a failed voter is replaced in the view that removes it.
- */
+/** The next view. An empty batch is a batch: the epoch counts up. */
 export function apply(
   view: View,
   commands: readonly ViewCommand[],
@@ -76,78 +72,47 @@ export function apply(
   rules: LayoutRules = allRules,
 ): View {
   const epoch = view.epoch + 1
-  const members = applyToMembers(new MemberList(view), commands)
-
-  let { proto, layoutVersion } = view
-  for (const command of commands) {
-    if (command.kind === "set-proto" && command.proto > proto && members.supportsProto(command.proto))
-      proto = command.proto
-    if (command.kind === "set-layout" && isNextLayout(layoutVersion, command.version)) layoutVersion = command.version
-  }
-
-  const list = members.change === "none" ? view.members : members.toArray()
-  const targets = placement.targets({ members: list, copies: view.copies, shards: view.shards })
-  const isMember = (id: NodeId) => members.has(id)
-  const named = commandsByShard(view, commands)
-  const touched =
-    members.change === "holders" || layoutVersion !== view.layoutVersion ? view.shards.keys() : named.keys()
+  const { effective, list, proto, layoutVersion } = takeEffect(view, commands)
+  const members = list.change === "none" ? view.members : list.toArray()
+  const targets = placement.targets({ members, copies: view.copies, shards: view.shards })
+  const isMember = (id: NodeId) => list.has(id)
+  const named = commandsByShard(effective)
+  const touched = list.change === "holders" || layoutVersion !== view.layoutVersion ? view.shards.keys() : named.keys()
 
   const shards = [...view.shards]
   const changed: ShardId[] = []
   for (const shard of touched) {
     const before = shardAt(view, shard)
-    const after = nextConfig(before, {
-      epoch,
-      target: targets[shard] ?? [],
-      isMember,
-      commands: named.get(shard) ?? none,
-      rules,
-    })
+    const commands = named.get(shard) ?? none
+    const after = nextConfig(before, { epoch, target: targets[shard] ?? [], isMember, commands, rules })
     if (after === before) continue
     shards[shard] = after
     changed.push(shard)
   }
-  const nextShards = changed.length === 0 ? view.shards : shards
-  if (changed.length > 0) hashChangedShards(view.shards, nextShards, changed)
+  if (changed.length > 0) hashChangedShards(view.shards, shards, changed)
 
   const next = {
-    clusterId: view.clusterId,
-    generation: view.generation,
+    ...view,
     epoch,
-    membersEpoch: members.change === "none" ? view.membersEpoch : epoch,
-    copies: view.copies,
-    maxVoters: view.maxVoters,
-    hashKey: view.hashKey,
+    membersEpoch: list.change === "none" ? view.membersEpoch : epoch,
     proto,
     layoutVersion,
-    members: list,
-    shards: nextShards,
+    members,
+    shards: changed.length > 0 ? shards : view.shards,
   }
   return { ...next, hash: viewHash(next) }
 }
 
-/** Whether the command would change anything in the next view; what is done, or overtaken, would not. */
+/** Whether the command, alone, would do anything in the next view; what is done already, or overtaken, would not. */
 export function isEffective(view: View, command: ViewCommand): boolean {
-  switch (command.kind) {
-    case "ready":
-      return isReady(view.shards[command.shard], command)
-    case "reset":
-      return view.members.some(isActive) && isResettable(view.shards[command.shard], command)
-    case "join":
-      return new MemberList(view).join(command.member)
-    case "leave":
-      return new MemberList(view).leave(command.id)
-    case "remove":
-      return new MemberList(view).remove(command.id, command.since)
-    case "voter":
-      return new MemberList(view).addVoter(command.id, command.since)
-    case "set-proto":
-      return command.proto > view.proto && new MemberList(view).supportsProto(command.proto)
-    case "set-layout":
-      return isNextLayout(view.layoutVersion, command.version)
-    default:
-      return unreachable(command)
-  }
+  // The leader asks for thousands of these after a join; they need no member list.
+  if (command.kind === "ready") return isReady(view.shards[command.shard], command)
+  return effectiveCommands(view, [command]).length > 0
+}
+
+/** The commands of a batch that would do something together: a voter may take the place of one removed with it. */
+export function effectiveCommands(view: View, commands: readonly ViewCommand[]): ViewCommand[] {
+  return takeEffect(view, commands).effective
 }
 
 /** For each former primary, the shards that it no longer leads. */
@@ -179,39 +144,62 @@ export function underReplicated(view: View, placement: Placement): number {
   return count
 }
 
-// ---------------------------------------------------------------------------------------------------- members
+// ---------------------------------------------------------------------------------------------------- commands
 
-function applyToMembers(members: MemberList, commands: readonly ViewCommand[]): MemberList {
-  for (const command of commands) if (command.kind === "leave") members.leave(command.id)
-  for (const command of commands) if (command.kind === "remove") members.remove(command.id, command.since)
-  for (const command of commands) if (command.kind === "join") members.join(command.member)
-  for (const command of commands) if (command.kind === "voter") members.addVoter(command.id, command.since)
-  members.ensureVoter()
-  return members
+/**
+ * Commands take effect kind by kind, whatever their order in the batch; within a kind in their order. Ready first: a
+ * learner completed just before its primary dies saves the shard. Join after Remove: a restarted process takes the
+ * address of the one that it replaces. Voter after both: a failed voter is replaced in the view that removes it.
+ */
+const order: readonly ViewCommand["kind"][] = [
+  "ready",
+  "leave",
+  "remove",
+  "join",
+  "voter",
+  "reset",
+  "set-proto",
+  "set-layout",
+]
+
+type Effect = Pick<View, "proto" | "layoutVersion"> & {
+  readonly list: MemberList
+  /** The commands whose precondition holds. */
+  readonly effective: ViewCommand[]
 }
 
-function isNextLayout(current: number, wanted: number): boolean {
-  return wanted > current && wanted <= newestLayout
-}
-
-// ---------------------------------------------------------------------------------------------------- shards
-
-type ShardCommand = Extract<ViewCommand, { readonly kind: "ready" | "reset" }>
-type ReadyCommand = Extract<ViewCommand, { readonly kind: "ready" }>
-type ResetCommand = Extract<ViewCommand, { readonly kind: "reset" }>
-
-const none: readonly ShardCommand[] = []
-
-function commandsByShard(view: View, commands: readonly ViewCommand[]): Map<ShardId, ShardCommand[]> {
-  const byShard = new Map<ShardId, ShardCommand[]>()
-  for (const command of commands) {
-    if (command.kind !== "ready" && command.kind !== "reset") continue
-    if (view.shards[command.shard] === undefined) continue
-    const others = byShard.get(command.shard)
-    if (others === undefined) byShard.set(command.shard, [command])
-    else others.push(command)
+function takeEffect(view: View, commands: readonly ViewCommand[]): Effect {
+  const list = new MemberList(view)
+  let { proto, layoutVersion } = view
+  const takes = (command: ViewCommand): boolean => {
+    switch (command.kind) {
+      case "ready":
+        return isReady(view.shards[command.shard], command)
+      case "leave":
+        return list.leave(command.id)
+      case "remove":
+        return list.remove(command.id, command.since)
+      case "join":
+        return list.join(command.member)
+      case "voter":
+        return list.addVoter(command.id, command.since)
+      case "reset":
+        return isResettable(view.shards[command.shard], command) && list.hasActive()
+      case "set-proto":
+        if (command.proto <= proto || !list.supportsProto(command.proto)) return false
+        proto = command.proto
+        return true
+      case "set-layout":
+        if (command.version <= layoutVersion || command.version > newestLayout) return false
+        layoutVersion = command.version
+        return true
+      default:
+        return unreachable(command)
+    }
   }
-  return byShard
+  const effective = order.flatMap(kind => commands.filter(command => command.kind === kind && takes(command)))
+  list.ensureVoter()
+  return { list, effective, proto, layoutVersion }
 }
 
 /** `q` and `since` name the config and the assignment that the command talks about; another one's is stale. */
@@ -226,11 +214,31 @@ function isResettable(config: ShardConfig | undefined, command: ResetCommand): b
   return config?.q === command.q && config.orphan && config.seqBase < maxResets * seqBaseStep
 }
 
+// ---------------------------------------------------------------------------------------------------- shards
+
+type ShardCommand = Extract<ViewCommand, { readonly kind: "ready" | "reset" }>
+type ReadyCommand = Extract<ViewCommand, { readonly kind: "ready" }>
+type ResetCommand = Extract<ViewCommand, { readonly kind: "reset" }>
+
+const none: readonly ShardCommand[] = []
+
+function commandsByShard(commands: readonly ViewCommand[]): Map<ShardId, ShardCommand[]> {
+  const byShard = new Map<ShardId, ShardCommand[]>()
+  for (const command of commands) {
+    if (command.kind !== "ready" && command.kind !== "reset") continue
+    const others = byShard.get(command.shard)
+    if (others === undefined) byShard.set(command.shard, [command])
+    else others.push(command)
+  }
+  return byShard
+}
+
 type ShardStep = {
   readonly epoch: Epoch
   /** Empty when no member is active. */
   readonly target: readonly NodeId[]
   readonly isMember: (id: NodeId) => boolean
+  /** Those of this shard whose precondition holds. */
   readonly commands: readonly ShardCommand[]
   readonly rules: LayoutRules
 }
@@ -247,7 +255,7 @@ function nextConfig(before: ShardConfig, step: ShardStep): ShardConfig {
   let { resetAt, seqBase } = before
   const first = target[0]
   if (holders.length === 0) {
-    const isReset = commands.some(command => command.kind === "reset" && isResettable(before, command))
+    const isReset = commands.some(command => command.kind === "reset")
     const unready = rules.learnersWait ? undefined : before.learners.find(learner => isMember(learner.id))
     if (isReset && first !== undefined) {
       holders = [first]

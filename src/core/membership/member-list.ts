@@ -36,6 +36,11 @@ export class MemberList {
     return this.#members.has(id)
   }
 
+  /** Whether anyone is there to be given shards. */
+  hasActive(): boolean {
+    return this.#some(isActive)
+  }
+
   /** In the order of a view. */
   toArray(): readonly Member[] {
     return [...this.#members.values()].sort(compareAge)

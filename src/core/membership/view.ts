@@ -39,12 +39,8 @@ export function isMember(view: View, id: NodeId): boolean {
 }
 
 /** The oldest first: their rank as leaders. */
-export function votersOf(view: View): readonly Member[] {
-  return view.members.filter(member => member.voter)
-}
-
-export function isVoter(view: View, id: NodeId): boolean {
-  return memberOf(view, id)?.voter === true
+export function votersOf(view: View): readonly NodeId[] {
+  return view.members.filter(member => member.voter).map(member => member.id)
 }
 
 /** The least number that any two groups of share one: more than half. */
