@@ -55,7 +55,7 @@ const good: StressReport = {
 
 const verdicts = [
   { findings: {}, verdict: "consistent" },
-  { findings: { violations: [{ key: "k", why: "read 1 after 2" }] }, verdict: "inconsistent" },
+  { findings: { violations: [{ key: "k", explanation: "read 1 after 2", operations: [] }] }, verdict: "inconsistent" },
   { findings: { lostWrites: 1 }, verdict: "inconsistent" },
   { findings: { lostWrites: 1, problems: ["the copies were not complete"] }, verdict: "inconsistent" },
   { findings: { undecidedKeys: ["k"] }, verdict: "undecided" },
@@ -72,7 +72,12 @@ const sentences = [
   { report: good, says: /^CONSISTENT: 20 nodes gave 5,000 answers, through 2 faults, and each was the one/ },
   { report: { ...good, faults: [] }, says: /no faults were made/ },
   {
-    report: { ...good, verdict: "inconsistent", lostWrites: 1, violations: [{ key: "k", why: "" }] },
+    report: {
+      ...good,
+      verdict: "inconsistent",
+      lostWrites: 1,
+      violations: [{ key: "k", explanation: "", operations: [] }],
+    },
     says: /^INCONSISTENT: the answers for 1 key contradict each other and 1 acknowledged write is lost/,
   },
   { report: { ...good, verdict: "undecided", problems: ["n3 never came back"] }, says: /but n3 never came back\.$/ },

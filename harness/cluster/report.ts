@@ -4,7 +4,9 @@
  */
 import type { Address, Epoch, NodeId } from "../../src/protocol/message.ts"
 import type { FaultKind } from "./fault-plan.ts"
-import type { LostWrite } from "./lost-writes.ts"
+import { describe } from "../checker/explain.ts"
+import type { Violation } from "../checker/linearizability.ts"
+import type { LostWrite } from "../checker/lost-writes.ts"
 import { type OperationFigures, type OperationName, operationNames } from "./recorder.ts"
 
 export type Verdict = "consistent" | "inconsistent" | "undecided"
@@ -35,8 +37,6 @@ export type MembershipReport = {
   /** Nodes that were voted out although nothing had happened to them. */
   readonly unexpectedRemovals: readonly string[]
 }
-
-export type Violation = { readonly key: string; readonly why: string }
 
 export type StressReport = {
   readonly seed: number
@@ -145,7 +145,9 @@ export function reportText(report: StressReport, draw: DrawTable): string {
       ...Object.entries(report.errorCodes).map(
         ([code, count]) => `${counted(count, "operation")} not answered: ${code}`,
       ),
-      ...report.violations.slice(0, shownFindings).map(({ key, why }) => `contradiction at ${key}: ${why}`),
+      ...report.violations
+        .slice(0, shownFindings)
+        .map(({ key, explanation }) => `contradiction at ${key}: ${explanation}`),
       ...report.lost.slice(0, shownFindings).map(lostLine),
       `seed ${report.seed}`,
     ].join("\n"),
@@ -172,9 +174,8 @@ function faultRow({ kind, node, failoverMs, completeMs, failedOperations, longes
   ]
 }
 
-function lostLine({ key, found, expected }: LostWrite): string {
-  const last = expected.map(value => value ?? "nothing").join(" or ")
-  return `lost at ${key}: found ${found ?? "nothing"}, last written ${last}`
+function lostLine({ write, shownBy }: LostWrite): string {
+  return `lost at ${write.key}: ${describe(write)}; ${describe(shownBy)}`
 }
 
 function milliseconds(ms: number): string {
