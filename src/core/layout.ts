@@ -68,7 +68,7 @@ export function initialView(cluster: NewCluster): View {
 export function apply(
   view: View,
   commands: readonly ViewCommand[],
-  placement: Placement,
+  placement: Pick<Placement, "targets">,
   rules: LayoutRules = allRules,
 ): View {
   const epoch = view.epoch + 1
@@ -136,7 +136,7 @@ export function changedShards(before: View, after: View): ShardId[] {
 }
 
 /** Shards that have fewer in-sync replicas than their target has members. */
-export function underReplicated(view: View, placement: Placement): number {
+export function underReplicated(view: View, placement: Pick<Placement, "targets">): number {
   const targets = placement.targets(view)
   let count = 0
   for (const [shard, config] of view.shards.entries())
