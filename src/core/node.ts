@@ -1,16 +1,36 @@
-/** The node: receives an event, hands it to the part that owns it. (Being written; this is its public shape.) */
-import type { Config } from "../config.ts"
+/**
+ * A cache node: a function from what happened to what to do. It is told the time and what arrived, and answers through
+ * its ports at once; it never opens a socket, reads a clock by itself or waits. This file hands each event to the part
+ * that owns it: membership, shards, requests ("Parts" in `README.md`).
+ */
+import { unreachable } from "../base/assert.ts"
 import type { Prng } from "../base/prng.ts"
-import type { Address, ClientToNode, MemberInfo, NodeId, PeerMessage, ShardId, StatusReport, View } from "../protocol/message.ts"
+import type { Config } from "../config.ts"
+import type {
+  Address,
+  ClientToNode,
+  MemberInfo,
+  NodeId,
+  PeerMessage,
+  ShardId,
+  StatusReport,
+  View,
+} from "../protocol/message.ts"
+import { underReplicated } from "./layout.ts"
+import { Membership, type Phase, type ViewChange } from "./membership/membership.ts"
+import { memberOf, orphans, shardCounts } from "./membership/view.ts"
 import type { ConnectionId, NodePorts } from "./ports.ts"
+import { Requests } from "./requests.ts"
+import { Placement } from "./ring.ts"
 import type { Rules } from "./rules.ts"
+import { type ShardInspection, Shards } from "./shard/shards.ts"
 
 export type NodeOptions = {
   readonly config: Config
   readonly self: MemberInfo
   /** Build version, for status reports. */
   readonly version: string
-  /** Addresses of other nodes; empty: form a cluster with `clusterId` and `hashKey`. Its own address counts as none. */
+  /** Addresses of other nodes; none but its own: form a cluster with `newCluster`. */
   readonly seeds: readonly Address[]
   readonly newCluster: { readonly clusterId: string; readonly hashKey: readonly [number, number] }
   /** A joiner that asks for another number of copies is refused; null: whatever the cluster has. */
@@ -22,33 +42,241 @@ export type NodeOptions = {
   readonly rules: Rules
 }
 
-export declare class CacheNode {
-  constructor(options: NodeOptions)
+export class CacheNode {
   readonly id: NodeId
+  readonly #options: NodeOptions
+  readonly #placement = new Placement()
+  readonly #membership: Membership
+  readonly #shards: Shards
+  readonly #requests: Requests
+  #wasComplete = true
+
+  constructor(options: NodeOptions) {
+    const { config, self, ports, prng, rules } = options
+    this.#options = options
+    this.id = self.id
+    this.#membership = new Membership({
+      config,
+      self,
+      seeds: options.seeds,
+      newCluster: options.newCluster,
+      wantedCopies: options.wantedCopies,
+      rules,
+      prng: prng.fork(),
+      ports,
+      placement: this.#placement,
+      viewInstalled: (change, nowMs) => this.#viewInstalled(change, nowMs),
+      fencesCleared: shards => this.#shards.wake(shards, options.now()),
+      leaseGained: () => this.#shards.wake("all", options.now()),
+    })
+    this.#shards = new Shards({
+      self: self.id,
+      config,
+      rules,
+      send: (to, message) => ports.send(to, message),
+      hasLease: nowMs => this.#membership.hasLease(nowMs),
+      isFenced: (shard, nowMs) => this.#membership.isFenced(shard, nowMs),
+      pull: (from, nowMs) => this.#membership.pull(from, nowMs),
+      propose: (commands, nowMs) => this.#membership.propose(commands, nowMs),
+      answer: (pending, reply) => this.#requests.answer(pending, reply),
+      rerun: (pending, nowMs) => this.#requests.run(pending, nowMs),
+    })
+    this.#requests = new Requests({
+      self: self.id,
+      maxForwards: config.maxParked,
+      shards: () => this.#shards,
+      view: () => this.#membership.view,
+      phase: () => this.#membership.phase,
+      isForked: () => this.#membership.isForked,
+      otherAddresses: () => this.#otherAddresses(),
+      status: () => this.status(),
+      pull: (from, nowMs) => this.#membership.pull(from, nowMs),
+      send: (to, message) => ports.send(to, message),
+      sendToClient: (connection, message) => ports.sendToClient(connection, message),
+    })
+  }
+
   /** The newest view that this node has installed. */
-  get view(): View | undefined
+  get view(): View | undefined {
+    return this.#membership.view
+  }
+
   /** Empty until known. */
-  get clusterId(): string
-  get generation(): number
-  get phase(): "joining" | "member" | "leaving" | "left"
+  get clusterId(): string {
+    return this.view?.clusterId ?? ""
+  }
+
+  get generation(): number {
+    return this.view?.generation ?? 0
+  }
+
+  get phase(): Phase {
+    return this.#membership.phase
+  }
+
+  get hasLease(): boolean {
+    return this.#membership.hasLease(this.#options.now())
+  }
+
   /** Where to dial a member; undefined: not known. */
-  addressOf(id: NodeId): Address | undefined
+  addressOf(id: NodeId): Address | undefined {
+    return this.view === undefined ? undefined : memberOf(this.view, id)?.addr
+  }
+
   /** Forms a cluster, or begins to join one. Call once, when the ports are ready. */
-  start(): void
+  start(): void {
+    this.#membership.start(this.#options.now())
+  }
+
   /** To be called every `config.tickMs`. */
-  tick(): void
-  receive(from: NodeId, message: PeerMessage): void
-  clientMessage(connection: ConnectionId, message: ClientToNode): void
-  clientGone(connection: ConnectionId): void
+  tick(): void {
+    const nowMs = this.#options.now()
+    this.#membership.tick(nowMs)
+    this.#shards.tick(nowMs)
+    this.#requests.tick(nowMs)
+  }
+
+  receive(from: NodeId, message: PeerMessage): void {
+    // Read for each message, after it was taken from its queue: what was checked earlier may have ended meanwhile.
+    const nowMs = this.#options.now()
+    switch (message.kind) {
+      case "repl":
+      case "repl-ack":
+      case "stale":
+      case "sync":
+      case "sync-ack":
+      case "transfer-begin":
+      case "transfer-chunk":
+      case "transfer-ack":
+        return this.#shards.receive(from, message, nowMs)
+      case "forward":
+        return this.#requests.forwarded(from, message, nowMs)
+      case "forward-reply":
+        return this.#requests.forwardReplied(from, message, nowMs)
+      case "beat":
+      case "beat-ack":
+      case "released":
+      case "yield":
+      case "suspect":
+      case "unsuspect":
+      case "link-down":
+      case "join-request":
+      case "try-also":
+      case "join-refused":
+      case "dial-back":
+      case "dial-back-ok":
+      case "propose":
+      case "prepare":
+      case "promise":
+      case "accept":
+      case "accepted":
+      case "nack":
+      case "view-pull":
+      case "view-delta":
+      case "view-snapshot":
+        return this.#membership.receive(from, message, nowMs)
+      default:
+        return unreachable(message)
+    }
+  }
+
+  clientMessage(connection: ConnectionId, message: ClientToNode): void {
+    this.#requests.clientMessage(connection, message, this.#options.now())
+  }
+
+  clientGone(connection: ConnectionId): void {
+    this.#requests.clientGone(connection)
+  }
+
   /** A connection to this peer broke: what was under way on it is lost. */
-  linkLost(peer: NodeId): void
+  linkLost(peer: NodeId): void {
+    this.#requests.linkLost(peer)
+    this.#shards.linkLost(peer)
+  }
+
   /** A connection to this peer broke and redialing was refused: nobody listens there. */
-  peerRefused(peer: NodeId): void
+  peerRefused(peer: NodeId): void {
+    this.#membership.peerRefused(peer, this.#options.now())
+  }
+
   /** The machine slept: its monotonic clock stood still while others' ran. All grants count as lost. */
-  clockJumped(): void
+  clockJumped(): void {
+    this.#membership.clockJumped()
+  }
+
   /** Hands its data over and leaves; events `leave-progress` and `left` follow. */
-  leave(): void
-  status(): StatusReport
+  leave(): void {
+    this.#membership.leave(this.#options.now())
+  }
+
   /** Whether an operation on this shard would be answered now. For checkers. */
-  serves(shard: ShardId): boolean
+  serves(shard: ShardId): boolean {
+    return this.#shards.serves(shard, this.#options.now())
+  }
+
+  /** What this node holds of a shard; undefined: it never held any. For checkers. */
+  inspectShard(shard: ShardId): ShardInspection | undefined {
+    return this.#shards.inspect(shard)
+  }
+
+  status(): StatusReport {
+    const { config, self, version } = this.#options
+    const { view, phase } = this
+    const nowMs = this.#options.now()
+    const counts = view === undefined ? new Map() : shardCounts(view)
+    let leading = 0
+    let serving = 0
+    for (const [shard, { primary }] of view?.shards.entries() ?? []) {
+      if (primary !== this.id) continue
+      leading += 1
+      if (this.#shards.serves(shard, nowMs)) serving += 1
+    }
+    return {
+      id: this.id,
+      name: self.name,
+      addr: self.addr,
+      phase,
+      version,
+      clusterId: this.clusterId,
+      epoch: view?.epoch ?? 0,
+      membersEpoch: view?.membersEpoch ?? 0,
+      copies: view?.copies ?? config.copies,
+      shardCount: view?.shards.length ?? 0,
+      underReplicated: view === undefined ? 0 : underReplicated(view, this.#placement),
+      orphans: view === undefined ? 0 : orphans(view).length,
+      members: (view?.members ?? []).map(member => ({
+        ...member,
+        primaries: counts.get(member.id)?.primaries ?? 0,
+        replicas: counts.get(member.id)?.replicas ?? 0,
+      })),
+      hasLease: this.hasLease,
+      leading,
+      serving,
+      entries: this.#shards.store.entries,
+      bytes: this.#shards.store.bytes,
+      maxBytes: config.maxBytes,
+      transfersOpen: this.#shards.transfersOpen,
+    }
+  }
+
+  #viewInstalled(change: ViewChange, nowMs: number): void {
+    this.#shards.viewInstalled(change, nowMs)
+    this.#requests.viewInstalled(change)
+    const { before, after, changed } = change
+    const orphaned = changed.filter(
+      shard => after.shards[shard]?.orphan === true && before?.shards[shard]?.orphan !== true,
+    )
+    if (orphaned.length > 0 && before !== undefined)
+      this.#options.ports.event({ kind: "shard-orphaned", shards: orphaned })
+    const lost = changed.filter(shard => (after.shards[shard]?.resetAt ?? 0) > (before?.epoch ?? after.epoch))
+    if (lost.length > 0) this.#options.ports.event({ kind: "data-loss", shards: lost, epoch: after.epoch })
+    const isComplete = underReplicated(after, this.#placement) === 0
+    if (isComplete && !this.#wasComplete) this.#options.ports.event({ kind: "copies-complete", epoch: after.epoch })
+    this.#wasComplete = isComplete
+  }
+
+  #otherAddresses(): Address[] {
+    const known = this.view?.members.map(({ clientAddr }) => clientAddr) ?? this.#membership.seeds
+    return known.filter(address => address !== this.#options.self.clientAddr).slice(0, 16)
+  }
 }

@@ -19,7 +19,16 @@ export interface NodePorts {
 
 /** What happens to a node, for the log, the command line and the simulator's trace. Fixed names, numbers with units. */
 export type NodeEvent =
-  | { kind: "view-installed"; epoch: Epoch; membersEpoch: Epoch; members: number; joined: NodeId[]; gone: NodeId[]; gap: boolean; underReplicated: number }
+  | {
+      kind: "view-installed"
+      epoch: Epoch
+      membersEpoch: Epoch
+      members: number
+      joined: NodeId[]
+      gone: NodeId[]
+      gap: boolean
+      underReplicated: number
+    }
   | { kind: "cluster-formed"; clusterId: string }
   | { kind: "joining"; asking: Address[] }
   | { kind: "joined"; epoch: Epoch; members: number }

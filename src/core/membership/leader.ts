@@ -1,0 +1,176 @@
+/**
+ * What the leader puts into the next view, and when. "Leader" is a hint, not a power: the first voter, by (since, id),
+ * that is not silent. Competing leaders are safe, consensus decides. Commands that wait are checked against the view at
+ * every look, and repeated by whoever wants them; removals and voters are computed afresh each time, so that no stale
+ * one lies in a queue ("Consensus").
+ */
+import { maxMembers } from "../../protocol/limits.ts"
+import type { Epoch, Member, MemberInfo, NodeId, ShardId, View, ViewCommand } from "../../protocol/message.ts"
+import { isEffective } from "../layout.ts"
+
+/** Commands that wait at most; beyond, new ones are dropped: their originators repeat them. */
+const maxWaiting = 100_000
+/** A command that nobody has repeated for so long is dropped. */
+const forgetAfterMs = 1_000
+
+export type LeaderOptions = {
+  readonly batchMs: number
+  readonly batchMaxMs: number
+  readonly readyIntervalMs: number
+  readonly orphanResetMs: number
+}
+
+export type Situation = {
+  readonly view: View
+  readonly nowMs: number
+  /** Members that enough voters report as silent, and such that only some do. */
+  readonly failed: readonly { readonly id: NodeId; readonly since: Epoch }[]
+  readonly doubted: readonly NodeId[]
+  /** Whether this node hears the member, and the member has shown an epoch in which it is one. */
+  readonly isReadyToVote: (member: Member) => boolean
+}
+
+export class Leader {
+  readonly #options: LeaderOptions
+  readonly #waiting = new Map<string, { command: ViewCommand; atMs: number }>()
+  #firstAtMs: number | null = null
+  #lastReadyAtMs = Number.NEGATIVE_INFINITY
+  /** When this node first saw each shard without holders. */
+  readonly #orphanedAtMs = new Map<ShardId, number>()
+
+  constructor(options: LeaderOptions) {
+    this.#options = options
+  }
+
+  receive(commands: readonly ViewCommand[], nowMs: number): void {
+    for (const command of commands) {
+      if (command.kind === "remove" || command.kind === "voter") continue // computed, never queued
+      const key = keyOf(command)
+      if (this.#waiting.size < maxWaiting || this.#waiting.has(key)) this.#waiting.set(key, { command, atMs: nowMs })
+    }
+  }
+
+  viewInstalled(view: View, changed: Iterable<ShardId>, nowMs: number): void {
+    for (const shard of changed)
+      if (view.shards[shard]?.orphan !== true) this.#orphanedAtMs.delete(shard)
+      else if (!this.#orphanedAtMs.has(shard)) this.#orphanedAtMs.set(shard, nowMs)
+  }
+
+  /** The commands to propose now; undefined: nothing is due yet. */
+  due(situation: Situation): ViewCommand[] | undefined {
+    const { view, nowMs, doubted } = situation
+    const urgent = this.#urgent(situation)
+    const completions: ViewCommand[] = []
+    for (const [key, { command, atMs }] of this.#waiting) {
+      if (!isEffective(view, command)) {
+        // A join that waits for its predecessor's removal, or a leave that would be the last, may become due later.
+        if (nowMs - atMs > forgetAfterMs || command.kind === "ready") this.#waiting.delete(key)
+        if (!isJoinBehindRemoval(view, command, urgent)) continue
+      }
+      if (command.kind === "ready") completions.push(command)
+      else if (command.kind !== "join" || view.members.length < maxMembers) urgent.push(command)
+    }
+    if (urgent.length === 0) {
+      this.#firstAtMs = null
+      if (completions.length === 0 || nowMs - this.#lastReadyAtMs < this.#options.readyIntervalMs) return undefined
+    } else {
+      this.#firstAtMs ??= nowMs
+      const waitMs = doubted.length > 0 ? this.#options.batchMaxMs : this.#options.batchMs
+      if (nowMs - this.#firstAtMs < waitMs) return undefined
+    }
+    this.#firstAtMs = null
+    if (completions.length > 0) this.#lastReadyAtMs = nowMs
+    return [...completions, ...urgent]
+  }
+
+  /** What the leader wants by itself. */
+  #urgent({ view, nowMs, failed, isReadyToVote }: Situation): ViewCommand[] {
+    const commands: ViewCommand[] = failed.map(({ id, since }) => ({ kind: "remove", id, since }))
+    const gone = new Set(failed.map(({ id }) => id))
+    if (view.members.some(member => member.leaving)) {
+      const holding = holders(view)
+      for (const { id, since, leaving } of view.members)
+        if (leaving && !holding.has(id) && !gone.has(id)) {
+          commands.push({ kind: "remove", id, since })
+          gone.add(id)
+        }
+    }
+    commands.push(...votersWanted(view, gone, isReadyToVote))
+    for (const [shard, atMs] of this.#orphanedAtMs) {
+      const config = view.shards[shard]
+      if (config?.orphan === true && nowMs - atMs > this.#options.orphanResetMs)
+        commands.push({ kind: "reset", shard, q: config.q })
+    }
+    return commands.filter(command => isEffective(view, command))
+  }
+}
+
+/**
+ * Voters to appoint: as many as are missing, and one for each that leaves, oldest members first; else one in a zone that
+ * has two voters fewer than another.
+ */
+function votersWanted(
+  view: View,
+  gone: ReadonlySet<NodeId>,
+  isReadyToVote: (member: Member) => boolean,
+): ViewCommand[] {
+  const staying = view.members.filter(member => !gone.has(member.id) && !member.leaving)
+  const voters = staying.filter(member => member.voter)
+  const candidates = staying.filter(member => !member.voter && isReadyToVote(member))
+  if (candidates.length === 0) return []
+  const perZone = new Map<string, number>()
+  for (const { zone } of voters) perZone.set(zone, (perZone.get(zone) ?? 0) + 1)
+  const votersIn = (member: MemberInfo) => perZone.get(member.zone) ?? 0
+  const chosen: Member[] = []
+  for (let open = view.maxVoters - voters.length; open > 0 && candidates.length > 0; open--) {
+    // The zone with the fewest voters first; within it the oldest member: `members` is ordered by age.
+    const next = candidates.reduce((best, candidate) => (votersIn(candidate) < votersIn(best) ? candidate : best))
+    candidates.splice(candidates.indexOf(next), 1)
+    perZone.set(next.zone, votersIn(next) + 1)
+    chosen.push(next)
+  }
+  if (chosen.length === 0) {
+    const most = Math.max(...perZone.values())
+    const lagging = candidates.find(candidate => votersIn(candidate) <= most - 2)
+    if (lagging !== undefined) chosen.push(lagging)
+  }
+  return chosen.map(({ id, since }) => ({ kind: "voter", id, since }))
+}
+
+function holders(view: View): Set<NodeId> {
+  const holding = new Set<NodeId>()
+  for (const { inSync, learners } of view.shards) {
+    for (const id of inSync) holding.add(id)
+    for (const { id } of learners) holding.add(id)
+  }
+  return holding
+}
+
+/** The address of a restarted node is still its predecessor's, who is removed by the same batch. */
+function isJoinBehindRemoval(view: View, command: ViewCommand, urgent: readonly ViewCommand[]): boolean {
+  if (command.kind !== "join") return false
+  const { id, addr } = command.member
+  const holder = view.members.find(member => member.addr === addr || member.id === id)
+  return (
+    holder !== undefined &&
+    holder.id !== id &&
+    urgent.some(other => other.kind === "remove" && other.id === holder.id && other.since === holder.since)
+  )
+}
+
+function keyOf(command: ViewCommand): string {
+  switch (command.kind) {
+    case "ready":
+      return `ready ${command.shard} ${command.q} ${command.node} ${command.since}`
+    case "join":
+      return `join ${command.member.id}`
+    case "reset":
+      return `reset ${command.shard} ${command.q}`
+    case "set-proto":
+      return `set-proto ${command.proto}`
+    case "set-layout":
+      return `set-layout ${command.version}`
+    default:
+      return `${command.kind} ${command.id}`
+  }
+}

@@ -1,0 +1,761 @@
+/**
+ * Keeps this node's view, and everything that depends on it alone: takes part in deciding the next one, passes views on,
+ * beats, grants and holds leases, fences what changed hands, joins and leaves. The shards are told of each view and ask
+ * for the lease and the fences; this file knows nothing of keys ("Views", "Leases and fences", "Detection").
+ */
+import { assert } from "../../base/assert.ts"
+import type { Prng } from "../../base/prng.ts"
+import type { Config } from "../../config.ts"
+import type {
+  Address,
+  ControlMessage,
+  Epoch,
+  FenceTimes,
+  MemberInfo,
+  NodeId,
+  ShardId,
+  View,
+  ViewCommand,
+  ViewStep,
+} from "../../protocol/message.ts"
+import { apply, changedShards, initialView, primariesLost, underReplicated } from "../layout.ts"
+import type { NodePorts } from "../ports.ts"
+import type { Placement } from "../ring.ts"
+import type { Rules } from "../rules.ts"
+import { Consensus, type Decision } from "./consensus.ts"
+import { Detector } from "./detector.ts"
+import { Fences } from "./fences.ts"
+import { Doorkeeper, Joiner } from "./join.ts"
+import { Leader } from "./leader.ts"
+import { Lease } from "./lease.ts"
+import { type Times, timesFor } from "./times.ts"
+import { memberOf, packView, unpackView, votersOf } from "./view.ts"
+
+export type Phase = "joining" | "member" | "leaving" | "left"
+
+/** A view has replaced another. `gap`: views between them were skipped. */
+export type ViewChange = {
+  readonly before: View | undefined
+  readonly after: View
+  readonly gap: boolean
+  readonly changed: readonly ShardId[]
+}
+
+export type MembershipOptions = {
+  readonly config: Config
+  readonly self: MemberInfo
+  readonly seeds: readonly Address[]
+  readonly newCluster: { readonly clusterId: string; readonly hashKey: readonly [number, number] }
+  readonly wantedCopies: number | null
+  readonly rules: Rules
+  readonly prng: Prng
+  readonly ports: NodePorts
+  readonly placement: Placement
+  readonly viewInstalled: (change: ViewChange, nowMs: number) => void
+  /** The shards may have lost their last fence. */
+  readonly fencesCleared: (shards: readonly ShardId[]) => void
+  /** A lease was gained: what waited for it may go on. */
+  readonly leaseGained: () => void
+}
+
+/** Commands and suspicions go to so many of the first voters, so that the loss of one costs no extra time. */
+const leadersTold = 3
+/** A view is asked of one peer at most so often. */
+const pullEveryMs = 30
+/** A new member is given so many suspicion times until its first beat: it may still be starting. */
+const graceFactor = 3
+/** How many addresses a joiner is told besides. */
+const addressesTold = 16
+
+export class Membership {
+  readonly #options: MembershipOptions
+  readonly #self: NodeId
+  #view: View | undefined
+  #voters: readonly NodeId[] = []
+  #phase: Phase = "joining"
+  #times: Times
+  /** Lease times of views applied lately: a fence must outlast the longest. */
+  #leaseTimes: { leaseMs: number; atMs: number }[] = []
+  /** The last views as differences, contiguous, ending with the current one. */
+  #steps: ViewStep[] = []
+  /** Until when the leases of those replaced by the current view last; null: it came without that. */
+  #fenceUntilMs: ReadonlyMap<NodeId, number> | null = null
+  #voterFenceUntilMs = Number.NEGATIVE_INFINITY
+  #forked = false
+  #hadLease = false
+
+  readonly #lease: Lease
+  readonly #detector: Detector
+  readonly #consensus: Consensus
+  readonly #leader: Leader
+  readonly #doorkeeper: Doorkeeper
+  #fences: Fences
+  #joiner: Joiner
+
+  #beatAtMs = Number.NEGATIVE_INFINITY
+  #tickedAtMs: number | null = null
+  #reportAtMs = Number.NEGATIVE_INFINITY
+  #leaveAtMs = Number.NEGATIVE_INFINITY
+  #yieldAtMs = Number.NEGATIVE_INFINITY
+  #tidyAtMs = Number.NEGATIVE_INFINITY
+  readonly #suspected = new Set<NodeId>()
+  readonly #pulledAtMs = new Map<NodeId, number>()
+
+  constructor(options: MembershipOptions) {
+    const { config, self, rules, prng, seeds } = options
+    this.#options = options
+    this.#self = self.id
+    this.#times = timesFor(config, 1)
+    this.#lease = new Lease({ leaseMs: config.leaseMs, rules })
+    this.#detector = new Detector({
+      suspectMs: config.suspectMs,
+      beatMs: config.beatMs,
+      suspectCap: config.suspectCap,
+      suspectExpiryMs: config.suspectExpiryMs,
+    })
+    this.#leader = new Leader(config)
+    this.#doorkeeper = new Doorkeeper(prng.fork())
+    this.#fences = new Fences({ shardCount: config.shardCount, onCleared: options.fencesCleared })
+    this.#joiner = new Joiner({ seeds, own: [self.addr, self.clientAddr] })
+    this.#consensus = new Consensus({
+      self: self.id,
+      prng: prng.fork(),
+      times: config,
+      send: (to, message) => this.#send(to, message),
+      apply: commands => this.#apply(commands),
+      grantAges: (next, nowMs) => this.#grantAges(next, nowMs),
+      fenceMs: () => this.#fenceMs(),
+      decided: (decision, nowMs) => this.#decided(decision, nowMs),
+      diverged: from => this.#diverged(from),
+    })
+  }
+
+  get view(): View | undefined {
+    return this.#view
+  }
+
+  get phase(): Phase {
+    return this.#phase
+  }
+
+  get isForked(): boolean {
+    return this.#forked
+  }
+
+  get seeds(): readonly Address[] {
+    return this.#joiner.addresses
+  }
+
+  hasLease(nowMs: number): boolean {
+    return this.#lease.isValid(nowMs) && !this.#forked
+  }
+
+  isFenced(shard: ShardId, nowMs: number): boolean {
+    return this.#options.rules.barrier && this.#fences.isOpen(shard, nowMs)
+  }
+
+  /** Forms a cluster of one, or begins to ask the seeds. */
+  start(nowMs: number): void {
+    this.#tickedAtMs = nowMs
+    if (this.#joiner.addresses.length > 0) {
+      this.#options.ports.event({ kind: "joining", asking: [...this.#joiner.addresses] })
+      this.#ask(nowMs)
+      return
+    }
+    const { config, self, newCluster } = this.#options
+    const view = initialView({
+      clusterId: newCluster.clusterId,
+      generation: 1,
+      copies: config.copies,
+      shardCount: config.shardCount,
+      maxVoters: config.maxVoters,
+      hashKey: newCluster.hashKey,
+      member: self,
+    })
+    this.#options.ports.event({ kind: "cluster-formed", clusterId: view.clusterId })
+    this.#fenceUntilMs = new Map()
+    this.#installed(undefined, view, allShards(view), nowMs, "contiguous")
+  }
+
+  /** Hands this node's shards to others and leaves; the `left` event says when that is done. */
+  leave(nowMs: number): void {
+    if (this.#phase === "left" || this.#phase === "leaving") return
+    if (this.#view === undefined || this.#phase === "joining") return this.#left("others-remain")
+    this.#phase = "leaving"
+    this.#leaveTick(nowMs)
+  }
+
+  /** Has commands put into a view; to be repeated until a view shows them. */
+  propose(commands: readonly ViewCommand[], nowMs: number): void {
+    for (const voter of this.#leadersTold(nowMs)) {
+      if (voter === this.#self) this.#leader.receive(commands, nowMs)
+      else this.#send(voter, { kind: "propose", commands })
+    }
+  }
+
+  /** A peer has shown a newer view, or one is missing here. */
+  pull(from: NodeId, nowMs: number): void {
+    if (nowMs - (this.#pulledAtMs.get(from) ?? Number.NEGATIVE_INFINITY) < pullEveryMs) return
+    this.#pulledAtMs.set(from, nowMs)
+    this.#send(from, { kind: "view-pull", have: this.#view?.epoch ?? 0 })
+  }
+
+  clockJumped(): void {
+    this.#lease.clockJumped()
+  }
+
+  peerRefused(peer: NodeId, nowMs: number): void {
+    // Nobody listens where the member was: no need to wait for its silence. Fences are not shortened by it.
+    const member = this.#view && memberOf(this.#view, peer)
+    if (member !== undefined && this.#isVoter) this.#tellSuspicion(peer, member.since, nowMs)
+  }
+
+  receive(from: NodeId, message: ControlMessage, nowMs: number): void {
+    switch (message.kind) {
+      case "beat":
+        return this.#beat(from, message, nowMs)
+      case "beat-ack":
+        this.#lease.granted(from, message.n)
+        if (message.epoch > (this.#view?.epoch ?? 0)) this.pull(from, nowMs)
+        return this.#leaseChanged(nowMs)
+      case "released":
+        return this.#fences.released(from, message.epoch)
+      case "yield":
+        if (this.#view !== undefined && this.#view.epoch >= message.epoch)
+          return this.#send(from, { kind: "released", epoch: this.#view.epoch })
+        return this.pull(from, nowMs)
+      case "suspect":
+        return this.#detector.report(message.subject, message.since, from, nowMs)
+      case "unsuspect":
+        return this.#detector.withdraw(message.subject, message.since, from)
+      case "link-down":
+        return
+      case "join-request":
+        return this.#joinRequest(from, message, nowMs)
+      case "try-also":
+        if (this.#phase === "joining") this.#joiner.learn(message.addresses)
+        return
+      case "join-refused":
+        if (this.#phase === "joining")
+          this.#options.ports.event({ kind: "join-refused", reason: message.reason, detail: message.detail, from })
+        return
+      case "dial-back":
+        return this.#send(from, { kind: "dial-back-ok", nonce: message.nonce, id: this.#self })
+      case "dial-back-ok":
+        return this.#dialBackAnswered(message.nonce, message.id, nowMs)
+      case "propose":
+        return this.#leader.receive(message.commands, nowMs)
+      case "prepare":
+      case "accept":
+        if (this.#bringUpToDate(from, message.epoch, nowMs)) return
+        return message.kind === "prepare"
+          ? this.#consensus.prepare(from, message, nowMs)
+          : this.#consensus.accept(from, message, nowMs)
+      case "promise":
+        return this.#consensus.promise(from, message, nowMs)
+      case "accepted":
+        if (this.#bringUpToDate(from, message.epoch, nowMs)) return
+        return this.#consensus.accepted(from, message, nowMs)
+      case "nack":
+        return this.#consensus.nack(from, message)
+      case "view-pull":
+        return this.#sendView(from, message.have, nowMs)
+      case "view-delta":
+        return this.#delta(from, message.steps, message.fence, nowMs)
+      case "view-snapshot": {
+        const view = unpackView(message.view)
+        if (typeof view !== "string") this.#snapshot(view, nowMs)
+        return
+      }
+    }
+  }
+
+  tick(nowMs: number): void {
+    const { config, ports } = this.#options
+    const lateMs = nowMs - (this.#tickedAtMs ?? nowMs) - config.tickMs
+    this.#tickedAtMs = nowMs
+    if (lateMs > config.lateTickMs) {
+      this.#detector.ownLateness(lateMs, nowMs, config.selfDistrustMs)
+      ports.event({ kind: "self-distrust", lateByMs: lateMs })
+    }
+    this.#fences.expire(nowMs)
+    if (this.#phase === "left") return
+    if (this.#isMember) {
+      if (nowMs >= this.#beatAtMs) this.#sendBeats(nowMs)
+      if (this.#isVoter) this.#voterTick(nowMs)
+      this.#askForRelease(nowMs)
+    }
+    if (this.#phase === "joining") this.#ask(nowMs)
+    if (this.#phase === "leaving") this.#leaveTick(nowMs)
+    this.#leaseChanged(nowMs)
+    if (nowMs >= this.#tidyAtMs) this.#tidy(nowMs)
+  }
+
+  // ------------------------------------------------------------------------------------------------ who is who
+
+  get #isMember(): boolean {
+    return this.#view !== undefined && memberOf(this.#view, this.#self) !== undefined
+  }
+
+  get #isVoter(): boolean {
+    return this.#voters.includes(this.#self)
+  }
+
+  /** The first voters by rank, those first that granted a beat of this node lately. */
+  #leadersTold(nowMs: number): NodeId[] {
+    const recentMs = this.#times.suspectMs
+    const isHeard = (voter: NodeId) =>
+      voter === this.#self || nowMs - this.#lease.heardGrantAtMs(voter) < recentMs + this.#times.beatMs
+    const heard = this.#voters.filter(isHeard)
+    return (heard.length > 0 ? heard : this.#voters).slice(0, leadersTold)
+  }
+
+  /** The longest that a lease granted lately may last, on any clock. */
+  #fenceMs(): number {
+    const longest = this.#leaseTimes.reduce((most, { leaseMs }) => Math.max(most, leaseMs), this.#times.leaseMs)
+    const wholeMs = longest * (1 + this.#options.config.clockRateError)
+    return this.#options.rules.barrierWhole ? wholeMs : wholeMs / 5
+  }
+
+  // ------------------------------------------------------------------------------------------------ beats and leases
+
+  #sendBeats(nowMs: number): void {
+    const view = this.#view
+    assert(view !== undefined, "only a member beats")
+    const jitter = this.#options.config.beatJitter
+    this.#beatAtMs = nowMs + this.#times.beatMs * this.#options.prng.between(1 - jitter, 1 + jitter)
+    const n = this.#lease.nextBeat(nowMs)
+    for (const voter of this.#voters) {
+      if (voter !== this.#self)
+        this.#send(voter, {
+          kind: "beat",
+          n,
+          epoch: view.epoch,
+          viewHash: view.hash,
+          acked: this.#lease.grantedBy(voter),
+        })
+      else if (this.#mayGrant(view.epoch)) {
+        this.#lease.give(this.#self, nowMs)
+        this.#lease.granted(this.#self, n)
+      }
+    }
+  }
+
+  #beat(from: NodeId, beat: Extract<ControlMessage, { kind: "beat" }>, nowMs: number): void {
+    const view = this.#view
+    if (view === undefined) return
+    this.#detector.beat(from, beat.epoch, beat.acked, nowMs)
+    this.#fences.released(from, beat.epoch)
+    if (beat.epoch > view.epoch) this.pull(from, nowMs)
+    if (beat.epoch === view.epoch && beat.viewHash !== view.hash) return this.#diverged(from)
+    if (memberOf(view, from) === undefined) return this.#sendView(from, beat.epoch, nowMs)
+    if (this.#isVoter && this.#mayGrant(beat.epoch)) {
+      this.#lease.give(from, nowMs) // before the grant is sent, so that it is never younger than its holder believes
+      this.#detector.granted(from, beat.n, nowMs)
+      this.#send(from, { kind: "beat-ack", n: beat.n, epoch: view.epoch })
+    }
+    if (beat.epoch < view.epoch) this.#sendView(from, beat.epoch, nowMs)
+  }
+
+  /** A voter that has accepted the next view grants nothing to the current one, else a replaced primary lives on. */
+  #mayGrant(epoch: Epoch): boolean {
+    const { rules } = this.#options
+    const current = this.#view?.epoch ?? 0
+    const horizon = rules.acceptRaisesHorizon && this.#consensus.hasOpenAcceptance ? current + 1 : current
+    return epoch >= horizon || !rules.grantHorizon
+  }
+
+  #grantAges(next: View, nowMs: number): FenceTimes {
+    const view = this.#view
+    assert(view !== undefined, "only a member accepts")
+    const ages: [NodeId, number][] = []
+    for (const primary of primariesLost(view, next).keys()) {
+      const ageMs = this.#lease.ageOfGrant(primary, nowMs, 2 * this.#fenceMs())
+      if (ageMs !== undefined) ages.push([primary, ageMs])
+    }
+    return ages
+  }
+
+  #leaseChanged(nowMs: number): void {
+    const has = this.#isMember && this.#lease.isValid(nowMs)
+    if (has === this.#hadLease) return
+    this.#hadLease = has
+    this.#options.ports.event({ kind: has ? "lease-gained" : "lease-lost" })
+    if (has) this.#options.leaseGained()
+  }
+
+  /** Asks the predecessors of shards that wait here to show that they know the view. */
+  #askForRelease(nowMs: number): void {
+    const view = this.#view
+    if (view === undefined || this.#fences.openCount === 0 || nowMs < this.#yieldAtMs) return
+    this.#yieldAtMs = nowMs + this.#options.config.yieldMs
+    for (const [who, epoch] of this.#fences.awaited(shard => view.shards[shard]?.primary === this.#self))
+      this.#send(who, { kind: "yield", epoch })
+  }
+
+  // ------------------------------------------------------------------------------------------------ voters' duties
+
+  #voterTick(nowMs: number): void {
+    const view = this.#view
+    assert(view !== undefined, "a voter is a member")
+    this.#report(view, nowMs)
+    const rank = this.#voters.indexOf(this.#self)
+    const leads = this.#voters.slice(0, rank).every(voter => !this.#detector.hears(voter, nowMs))
+    if (leads && !this.#consensus.isProposing && !this.#consensus.hasOpenAcceptance) {
+      const { failed, doubted } = this.#detector.verdicts({ voters: this.#voters, self: this.#self, nowMs })
+      const commands = this.#leader.due({
+        view,
+        nowMs,
+        failed,
+        doubted,
+        isReadyToVote: member =>
+          this.#detector.hears(member.id, nowMs) && this.#detector.epochOf(member.id) >= member.since,
+      })
+      if (commands !== undefined) {
+        this.#options.ports.event({ kind: "proposed", epoch: view.epoch + 1, commands: summary(commands) })
+        this.#consensus.propose(commands, nowMs)
+      }
+    }
+    this.#consensus.tick(nowMs, rank, this.#options.rules.finishInstances ? "finish" : "wait")
+  }
+
+  #report(view: View, nowMs: number): void {
+    if (nowMs < this.#reportAtMs) return
+    const silent = this.#detector.silent(nowMs)
+    if (silent.length === 0 && this.#suspected.size === 0) return
+    this.#reportAtMs = nowMs + this.#options.config.suspectRenewMs
+    for (const subject of silent) {
+      const member = memberOf(view, subject)
+      if (member === undefined || subject === this.#self) continue
+      if (!this.#suspected.has(subject)) {
+        this.#suspected.add(subject)
+        const silentForMs = this.#detector.overdueMs(subject, nowMs) + this.#times.suspectMs
+        this.#options.ports.event({ kind: "suspected", subject, silentForMs })
+      }
+      this.#tellSuspicion(subject, member.since, nowMs)
+    }
+    for (const subject of this.#suspected) {
+      if (silent.includes(subject)) continue
+      this.#suspected.delete(subject)
+      const member = memberOf(view, subject)
+      if (member === undefined) continue
+      this.#detector.withdraw(subject, member.since, this.#self)
+      for (const voter of this.#judges(nowMs))
+        if (voter !== this.#self) this.#send(voter, { kind: "unsuspect", subject, since: member.since })
+    }
+  }
+
+  #tellSuspicion(subject: NodeId, since: Epoch, nowMs: number): void {
+    this.#detector.report(subject, since, this.#self, nowMs)
+    for (const voter of this.#judges(nowMs))
+      if (voter !== this.#self && voter !== subject)
+        this.#send(voter, { kind: "suspect", subject, since, epoch: this.#view?.epoch ?? 0 })
+  }
+
+  /** The first voters by rank that this voter hears. */
+  #judges(nowMs: number): NodeId[] {
+    return this.#voters
+      .filter(voter => voter === this.#self || this.#detector.hears(voter, nowMs))
+      .slice(0, leadersTold)
+  }
+
+  // ------------------------------------------------------------------------------------------------ views
+
+  #apply(commands: readonly ViewCommand[]): View {
+    assert(this.#view !== undefined, "a view follows a view")
+    return apply(this.#view, commands, this.#options.placement, this.#options.rules)
+  }
+
+  #decided(decision: Decision, nowMs: number): void {
+    const before = this.#view
+    this.#fenceUntilMs = decision.fenceUntilMs
+    this.#advance(decision.step, decision.view, nowMs)
+    if (!decision.proposedHere || before === undefined) return
+    const fence = this.#fenceTimes(nowMs)
+    const after = decision.view
+    for (const { id } of after.members) {
+      if (id === this.#self) continue
+      if (memberOf(before, id) === undefined) this.#send(id, { kind: "view-snapshot", view: packView(after) })
+      else this.#send(id, { kind: "view-delta", steps: [decision.step], fence })
+    }
+    for (const { id } of before.members)
+      if (memberOf(after, id) === undefined) this.#send(id, { kind: "view-delta", steps: [decision.step], fence })
+  }
+
+  #delta(from: NodeId, steps: readonly ViewStep[], fence: FenceTimes | null, nowMs: number): void {
+    for (const [index, step] of steps.entries()) {
+      const view = this.#view
+      if (view === undefined || step.epoch > view.epoch + 1) return this.pull(from, nowMs)
+      if (step.epoch <= view.epoch) continue
+      const next = this.#apply(step.commands)
+      if (next.hash !== step.hash) return this.#diverged(from)
+      const isLast = index === steps.length - 1
+      this.#fenceUntilMs =
+        isLast && fence !== null ? new Map(fence.map(([who, leftMs]) => [who, nowMs + leftMs])) : null
+      this.#advance(step, next, nowMs)
+    }
+  }
+
+  #snapshot(view: View, nowMs: number): void {
+    const before = this.#view
+    if (before !== undefined && (view.clusterId !== before.clusterId || view.generation !== before.generation)) return
+    if (before !== undefined && view.epoch <= before.epoch) return
+    // A joiner has no use for a view that does not name it; one that was a member must learn what became of it.
+    if (before === undefined && memberOf(view, this.#self) === undefined) return
+    if (before !== undefined && view.epoch === before.epoch + 1) {
+      // Nothing was skipped, but how the leases of those replaced stand is not known.
+      this.#fenceUntilMs = null
+      this.#steps = []
+      return this.#installed(before, view, changedShards(before, view), nowMs, "contiguous")
+    }
+    this.#fenceUntilMs = null
+    this.#steps = []
+    this.#installed(before, view, before === undefined ? allShards(view) : changedShards(before, view), nowMs, "gap")
+  }
+
+  #advance(step: ViewStep, next: View, nowMs: number): void {
+    const before = this.#view
+    assert(before !== undefined && next.epoch === before.epoch + 1, "views are installed one after another")
+    this.#steps.push(step)
+    if (this.#steps.length > this.#options.config.viewsKept) this.#steps.shift()
+    this.#installed(before, next, changedShards(before, next), nowMs, "contiguous")
+  }
+
+  #installed(
+    before: View | undefined,
+    after: View,
+    changed: readonly ShardId[],
+    nowMs: number,
+    how: "contiguous" | "gap",
+  ): void {
+    const { config, ports } = this.#options
+    const votersBefore = this.#voters
+    const wasMember = before !== undefined && memberOf(before, this.#self) !== undefined
+    const isMember = memberOf(after, this.#self) !== undefined
+    this.#view = after
+    this.#voters = votersOf(after)
+    this.#times = timesFor(config, after.members.length)
+    this.#leaseTimes = this.#leaseTimes.filter(({ leaseMs, atMs }) => nowMs - atMs < 2 * leaseMs * 1.1)
+    this.#leaseTimes.push({ leaseMs: this.#times.leaseMs, atMs: nowMs })
+    this.#fence(before, after, votersBefore, nowMs, how)
+    this.#lease.viewChanged(this.#voters, this.#times.leaseMs)
+    this.#consensus.viewInstalled(after, this.#voters)
+    this.#leader.viewInstalled(after, changed, nowMs)
+    if (this.#isVoter)
+      this.#detector.viewChanged({
+        members: after.members.map(({ id }) => id).filter(id => id !== this.#self),
+        nowMs,
+        graceMs: graceFactor * this.#times.suspectMs,
+        suspectMs: this.#times.suspectMs,
+        beatMs: this.#times.beatMs,
+        known: votersBefore.includes(this.#self) ? "kept" : "restarted",
+      })
+    for (const subject of this.#suspected) if (memberOf(after, subject) === undefined) this.#suspected.delete(subject)
+
+    const joined = after.members.filter(({ id }) => before === undefined || memberOf(before, id) === undefined)
+    const gone = (before?.members ?? []).filter(({ id }) => memberOf(after, id) === undefined)
+    ports.event({
+      kind: "view-installed",
+      epoch: after.epoch,
+      membersEpoch: after.membersEpoch,
+      members: after.members.length,
+      joined: joined.map(({ id }) => id),
+      gone: gone.map(({ id }) => id),
+      gap: how === "gap",
+      underReplicated: underReplicated(after, this.#options.placement),
+    })
+    if (isMember && this.#phase === "joining") {
+      this.#phase = "member"
+      ports.event({ kind: "joined", epoch: after.epoch, members: after.members.length })
+    }
+    this.#options.viewInstalled({ before, after, gap: how === "gap", changed }, nowMs)
+    if (before !== undefined) this.#release(before, after)
+    if (wasMember && !isMember) this.#removed(after, nowMs)
+    if (isMember) this.#sendBeats(nowMs)
+    this.#leaseChanged(nowMs)
+  }
+
+  /** Adds what a new primary must wait for, in this view and in those that follow while the fences last. */
+  #fence(
+    before: View | undefined,
+    after: View,
+    votersBefore: readonly NodeId[],
+    nowMs: number,
+    how: "contiguous" | "gap",
+  ): void {
+    const { rules } = this.#options
+    if (before === undefined || before.shards.length !== after.shards.length)
+      this.#fences = new Fences({ shardCount: after.shards.length, onCleared: this.#options.fencesCleared })
+    const wholeMs = nowMs + this.#fenceMs()
+    if (how === "gap") {
+      const lastEpoch = before?.epoch ?? 0
+      if (rules.gapFence) {
+        const unknown: ShardId[] = []
+        for (const [shard, { primary, primarySince }] of after.shards.entries())
+          if (primary === null || primarySince > lastEpoch) unknown.push(shard)
+        this.#fences.add({ who: null, epoch: after.epoch, untilMs: wholeMs, shards: unknown })
+        this.#voterFenceUntilMs = wholeMs
+      }
+      return
+    }
+    if (before === undefined) return
+    for (const [who, shards] of primariesLost(before, after)) {
+      if (who === this.#self) continue
+      const knownMs = this.#fenceUntilMs === null ? wholeMs : (this.#fenceUntilMs.get(who) ?? nowMs)
+      // The leases of an earlier view rest on other voters than those that reported their grants now.
+      const untilMs = rules.voterFence ? Math.max(knownMs, this.#voterFenceUntilMs) : knownMs
+      if (untilMs > nowMs) this.#fences.add({ who, epoch: after.epoch, untilMs, shards })
+    }
+    if (!sameIds(votersBefore, this.#voters)) this.#voterFenceUntilMs = wholeMs
+  }
+
+  /** Tells those that take over from this node that it knows. */
+  #release(before: View, after: View): void {
+    const successors = new Set<NodeId>()
+    for (const shard of primariesLost(before, after).get(this.#self) ?? []) {
+      const primary = after.shards[shard]?.primary
+      if (primary !== null && primary !== undefined) successors.add(primary)
+    }
+    for (const id of successors) this.#send(id, { kind: "released", epoch: after.epoch })
+  }
+
+  #removed(view: View, nowMs: number): void {
+    if (this.#phase === "leaving") return this.#left("others-remain")
+    if (this.#phase !== "member") return
+    this.#phase = "joining"
+    const orphansHeld = view.shards.filter(({ orphan, inSync }) => orphan && inSync.includes(this.#self)).length
+    this.#options.ports.event({ kind: "removed", epoch: view.epoch, orphansHeld })
+    const { self } = this.#options
+    this.#joiner = new Joiner({ seeds: [...this.#joiner.addresses], own: [self.addr, self.clientAddr] })
+    this.#joiner.learn(view.members.map(({ addr }) => addr))
+    this.#ask(nowMs)
+  }
+
+  /** Sends what leads from `have` to the current view: the steps, where they are kept, else the whole view. */
+  #sendView(to: NodeId, have: Epoch, nowMs: number): void {
+    const view = this.#view
+    if (view === undefined || have >= view.epoch) return
+    const oldest = this.#steps[0]?.epoch
+    if (oldest === undefined || have + 1 < oldest || have === 0)
+      return this.#send(to, { kind: "view-snapshot", view: packView(view) })
+    const steps = this.#steps.slice(have + 1 - oldest)
+    this.#send(to, { kind: "view-delta", steps, fence: this.#fenceTimes(nowMs) })
+  }
+
+  #fenceTimes(nowMs: number): FenceTimes | null {
+    if (this.#fenceUntilMs === null) return null
+    const times: [NodeId, number][] = []
+    for (const [who, untilMs] of this.#fenceUntilMs) if (untilMs > nowMs) times.push([who, untilMs - nowMs])
+    return times
+  }
+
+  /** Whether the instance of `epoch` is not the one that this node is in: whoever lags is helped. */
+  #bringUpToDate(from: NodeId, epoch: Epoch, nowMs: number): boolean {
+    const current = this.#view?.epoch ?? 0
+    if (epoch === current + 1) return false
+    if (epoch <= current) this.#sendView(from, epoch - 1, nowMs)
+    else this.pull(from, nowMs)
+    return true
+  }
+
+  #diverged(from: NodeId): void {
+    if (this.#forked) return
+    this.#forked = true
+    this.#options.ports.event({ kind: "forked", epoch: this.#view?.epoch ?? 0, peer: from })
+  }
+
+  // ------------------------------------------------------------------------------------------------ joining and leaving
+
+  #ask(nowMs: number): void {
+    const { config, ports, self, wantedCopies } = this.#options
+    for (const address of this.#joiner.due(nowMs, config.joinRetryMs))
+      ports.sendToAddress(address, {
+        kind: "join-request",
+        member: self,
+        copies: wantedCopies,
+        clusterId: this.#view?.clusterId ?? "",
+      })
+  }
+
+  #joinRequest(from: NodeId, request: Extract<ControlMessage, { kind: "join-request" }>, nowMs: number): void {
+    const view = this.#view
+    const { ports } = this.#options
+    if (view === undefined || !this.#isMember)
+      return this.#send(from, { kind: "try-also", addresses: this.#joiner.addresses.slice(0, addressesTold) })
+    const refusal = this.#doorkeeper.refusal(request, view)
+    if (refusal !== undefined) return this.#send(from, { kind: "join-refused", ...refusal })
+    if (memberOf(view, request.member.id) !== undefined)
+      return this.#send(from, { kind: "view-snapshot", view: packView(view) })
+    const told = view.members.filter(({ id }) => id !== this.#self).sort((a, b) => Number(b.voter) - Number(a.voter))
+    this.#send(from, { kind: "try-also", addresses: told.slice(0, addressesTold).map(({ addr }) => addr) })
+    const nonce = this.#doorkeeper.dialBack(request.member, nowMs)
+    ports.sendToAddress(request.member.addr, { kind: "dial-back", nonce, id: request.member.id })
+  }
+
+  #dialBackAnswered(nonce: number, id: NodeId, nowMs: number): void {
+    const verdict = this.#doorkeeper.answered(nonce, id)
+    if (verdict?.kind === "admit") return this.propose([{ kind: "join", member: verdict.member }], nowMs)
+    if (verdict?.kind === "taken")
+      this.#send(verdict.member.id, {
+        kind: "join-refused",
+        reason: "address-taken",
+        detail: `another process answers at ${verdict.member.addr}: two nodes advertise the same address`,
+      })
+  }
+
+  #leaveTick(nowMs: number): void {
+    const view = this.#view
+    if (view === undefined || nowMs < this.#leaveAtMs) return
+    this.#leaveAtMs = nowMs + 2 * this.#options.config.proposeRetryMs
+    const member = memberOf(view, this.#self)
+    if (member === undefined) return this.#left("others-remain")
+    if (view.members.every(({ id, witness }) => id === this.#self || witness)) return this.#left("last")
+    if (!member.leaving) this.propose([{ kind: "leave", id: this.#self }], nowMs)
+    const shardsLeft = view.shards.filter(({ inSync }) => inSync.includes(this.#self)).length
+    this.#options.ports.event({ kind: "leave-progress", shardsLeft })
+  }
+
+  #left(who: "last" | "others-remain"): void {
+    this.#phase = "left"
+    this.#options.ports.event({ kind: "left", last: who === "last" })
+  }
+
+  // ------------------------------------------------------------------------------------------------ the rest
+
+  #tidy(nowMs: number): void {
+    const keepMs = 4 * this.#fenceMs()
+    this.#tidyAtMs = nowMs + keepMs
+    this.#lease.forgetOld(nowMs, keepMs)
+    for (const [peer, atMs] of this.#pulledAtMs) if (nowMs - atMs > keepMs) this.#pulledAtMs.delete(peer)
+    for (const member of this.#doorkeeper.expire(nowMs))
+      this.#send(member.id, {
+        kind: "join-refused",
+        reason: "no-dial-back",
+        detail: `nobody answers at ${member.addr}, the address that it advertises: is it reachable from here?`,
+      })
+  }
+
+  #send(to: NodeId, message: ControlMessage): void {
+    assert(to !== this.#self, "nothing is sent to oneself")
+    this.#options.ports.send(to, message)
+  }
+}
+
+function sameIds(a: readonly NodeId[], b: readonly NodeId[]): boolean {
+  return a.length === b.length && a.every((id, index) => id === b[index])
+}
+
+function allShards(view: View): ShardId[] {
+  return view.shards.map((_, shard) => shard)
+}
+
+/** Commands for the log: kinds with their number, and whom they concern where that is few. */
+function summary(commands: readonly ViewCommand[]): string[] {
+  const counts = new Map<string, number>()
+  for (const command of commands) {
+    const who = command.kind === "join" ? ` ${command.member.id}` : "id" in command ? ` ${command.id}` : ""
+    const label = `${command.kind}${who}`
+    counts.set(label, (counts.get(label) ?? 0) + 1)
+  }
+  return [...counts].map(([label, count]) => (count === 1 ? label : `${label} x${count}`))
+}

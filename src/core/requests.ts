@@ -1,0 +1,213 @@
+/**
+ * One client operation from arrival to answer: executed here, forwarded once to its primary, or refused. Also the
+ * node's side of client connections: greeting, the view that they route by, status ("Client protocol").
+ */
+import { assert } from "../base/assert.ts"
+import { maxDeadlineMs, maxKeyBytes, maxTtlMs, maxValueBytes } from "../protocol/limits.ts"
+import type {
+  ClientId,
+  ClientToNode,
+  DataMessage,
+  Epoch,
+  NodeId,
+  NodeToClient,
+  Operation,
+  Reply,
+  Request,
+  StatusReport,
+  View,
+} from "../protocol/message.ts"
+import type { Phase, ViewChange } from "./membership/membership.ts"
+import { clientView, clientViewDelta } from "./membership/view.ts"
+import type { ConnectionId } from "./ports.ts"
+import { hashKeyPosition, shardOf } from "./ring.ts"
+import type { Shards } from "./shard/shards.ts"
+
+/** An operation under way at this node, and where its answer goes. */
+export type Pending = {
+  readonly origin:
+    | { readonly kind: "client"; readonly connection: ConnectionId; readonly attempt: number }
+    | { readonly kind: "peer"; readonly id: NodeId; readonly n: number }
+  readonly request: Request
+  readonly deadlineAtMs: number
+  /** Since when it waits; undefined: it never had to. */
+  parkedAtMs?: number
+}
+
+export type RequestsOptions = {
+  readonly self: NodeId
+  readonly maxForwards: number
+  readonly shards: () => Shards
+  readonly view: () => View | undefined
+  readonly phase: () => Phase
+  readonly isForked: () => boolean
+  /** Addresses that a client may try while this node is no member. */
+  readonly otherAddresses: () => readonly string[]
+  readonly status: () => StatusReport
+  readonly pull: (from: NodeId, nowMs: number) => void
+  readonly send: (to: NodeId, message: DataMessage) => void
+  readonly sendToClient: (connection: ConnectionId, message: NodeToClient) => void
+}
+
+type Connection = { readonly clientId: ClientId; epochSent: Epoch }
+
+/** How long a client waits before it asks again a node that cannot serve yet. */
+const retryMs = 20
+/** How often forwards are looked through for those whose client no longer waits. */
+const expireEveryMs = 100
+
+export class Requests {
+  readonly #options: RequestsOptions
+  readonly #connections = new Map<ConnectionId, Connection>()
+  readonly #forwards = new Map<number, { readonly pending: Pending; readonly to: NodeId }>()
+  #lastForward = 0
+  #expireAtMs = Number.NEGATIVE_INFINITY
+
+  constructor(options: RequestsOptions) {
+    this.#options = options
+  }
+
+  // ------------------------------------------------------------------------------------------------ clients
+
+  clientMessage(connection: ConnectionId, message: ClientToNode, nowMs: number): void {
+    const known = this.#connections.get(connection)
+    switch (message.kind) {
+      case "client-hello":
+        this.#connections.set(connection, { clientId: message.clientId, epochSent: 0 })
+        return this.#sendView(connection)
+      case "client-pull":
+        if (known !== undefined && message.have < (this.#options.view()?.epoch ?? 0)) this.#sendView(connection)
+        return
+      case "status-request":
+        return this.#options.sendToClient(connection, { kind: "status", n: message.n, report: this.#options.status() })
+      case "request": {
+        const { request, attempt } = message
+        const deadlineAtMs = nowMs + Math.min(request.deadlineMs, maxDeadlineMs)
+        const pending: Pending = { origin: { kind: "client", connection, attempt }, request, deadlineAtMs }
+        if (known?.clientId !== request.clientId)
+          return this.answer(pending, { kind: "rejected", reason: "bad-request" })
+        return this.run(pending, nowMs)
+      }
+    }
+  }
+
+  clientGone(connection: ConnectionId): void {
+    this.#connections.delete(connection)
+  }
+
+  /** Clients route by the view: each is told what changed. */
+  viewInstalled({ before, after }: ViewChange): void {
+    if (this.#connections.size === 0) return
+    const delta = before === undefined ? undefined : clientViewDelta(before, after)
+    for (const [connection, known] of this.#connections) {
+      if (delta === undefined || known.epochSent !== before?.epoch) this.#sendView(connection)
+      else {
+        known.epochSent = after.epoch
+        this.#options.sendToClient(connection, delta)
+      }
+    }
+  }
+
+  #sendView(connection: ConnectionId): void {
+    const { phase, view, otherAddresses, self, sendToClient } = this.#options
+    const current = view()
+    const known = this.#connections.get(connection)
+    if (current === undefined || phase() === "joining" || known === undefined)
+      return sendToClient(connection, { kind: "client-not-ready", addresses: otherAddresses() })
+    known.epochSent = current.epoch
+    sendToClient(connection, clientView(current, self))
+  }
+
+  // ------------------------------------------------------------------------------------------------ operations
+
+  /** Takes an operation from its beginning: where it goes depends on the view of this moment. */
+  run(pending: Pending, nowMs: number): void {
+    const { view, phase, isForked, self, shards } = this.#options
+    const current = view()
+    const { request } = pending
+    if (current === undefined || phase() === "joining")
+      return this.answer(pending, { kind: "unavailable", reason: "joining" })
+    if (isForked()) return this.answer(pending, { kind: "unavailable", reason: "forked" })
+    const reason = problemOf(request)
+    if (reason !== undefined) return this.answer(pending, { kind: "rejected", reason })
+    if (nowMs >= pending.deadlineAtMs) return this.answer(pending, { kind: "busy", retryAfterMs: retryMs })
+    const shard = shardOf(hashKeyPosition(request.key, current.hashKey), current.shards.length)
+    const config = current.shards[shard]
+    assert(config !== undefined, "every key has a shard")
+    if (config.primary === null) return this.answer(pending, { kind: "unavailable", reason: "orphan" })
+    if (config.primary === self) return shards().execute(shard, pending, nowMs)
+    if (pending.origin.kind === "peer")
+      return this.answer(pending, { kind: "moved", shard, primary: config.primary, epoch: current.epoch })
+    this.#forward(config.primary, pending, nowMs)
+  }
+
+  answer(pending: Pending, reply: Reply): void {
+    const { origin, request } = pending
+    const epoch = this.#options.view()?.epoch ?? 0
+    if (origin.kind === "peer") this.#options.send(origin.id, { kind: "forward-reply", n: origin.n, reply, epoch })
+    else if (this.#connections.has(origin.connection))
+      this.#options.sendToClient(origin.connection, {
+        kind: "reply",
+        n: request.n,
+        attempt: origin.attempt,
+        reply,
+        epoch,
+      })
+  }
+
+  // ------------------------------------------------------------------------------------------------ forwarding
+
+  #forward(to: NodeId, pending: Pending, nowMs: number): void {
+    if (this.#forwards.size >= this.#options.maxForwards)
+      return this.answer(pending, { kind: "busy", retryAfterMs: retryMs })
+    this.#lastForward += 1
+    this.#forwards.set(this.#lastForward, { pending, to })
+    const deadlineMs = pending.deadlineAtMs - nowMs
+    this.#options.send(to, { kind: "forward", n: this.#lastForward, request: { ...pending.request, deadlineMs } })
+  }
+
+  forwarded(from: NodeId, { n, request }: Extract<DataMessage, { kind: "forward" }>, nowMs: number): void {
+    const deadlineAtMs = nowMs + Math.min(request.deadlineMs, maxDeadlineMs)
+    this.run({ origin: { kind: "peer", id: from, n }, request, deadlineAtMs }, nowMs)
+  }
+
+  forwardReplied(from: NodeId, message: Extract<DataMessage, { kind: "forward-reply" }>, nowMs: number): void {
+    if (message.epoch > (this.#options.view()?.epoch ?? 0)) this.#options.pull(from, nowMs)
+    const forward = this.#forwards.get(message.n)
+    if (forward === undefined || forward.to !== from) return
+    this.#forwards.delete(message.n)
+    // The client asks again; by then this node, or the one asked, has caught up. A `moved` certainly did nothing.
+    const reply: Reply = message.reply.kind === "moved" ? { kind: "busy", retryAfterMs: retryMs } : message.reply
+    this.answer(forward.pending, reply)
+  }
+
+  /** What was under way to this peer may have been executed or not. */
+  linkLost(peer: NodeId): void {
+    for (const [n, { pending, to }] of this.#forwards) {
+      if (to !== peer) continue
+      this.#forwards.delete(n)
+      this.answer(pending, { kind: "retry", afterMs: retryMs })
+    }
+  }
+
+  tick(nowMs: number): void {
+    if (nowMs < this.#expireAtMs) return
+    this.#expireAtMs = nowMs + expireEveryMs
+    for (const [n, { pending }] of this.#forwards) if (nowMs >= pending.deadlineAtMs) this.#forwards.delete(n)
+  }
+}
+
+/** What the codec lets pass and this node still refuses. */
+function problemOf(request: Request): Extract<Reply, { kind: "rejected" }>["reason"] | undefined {
+  if (request.key.length > maxKeyBytes) return "key-too-long"
+  const { operation } = request
+  if (operation.op === "set" && operation.value.length > maxValueBytes) return "value-too-large"
+  return hasBadNumber(operation) || request.n < 1 ? "bad-request" : undefined
+}
+
+function hasBadNumber(operation: Operation): boolean {
+  if (operation.op === "incr") return !Number.isSafeInteger(operation.by)
+  if (operation.op !== "set" && operation.op !== "touch") return false
+  const { ttlMs } = operation
+  return ttlMs !== null && !(ttlMs >= 0 && ttlMs <= maxTtlMs)
+}

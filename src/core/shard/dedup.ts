@@ -1,0 +1,97 @@
+/**
+ * What a shard remembers of each client's operations, so that a retry is answered instead of executed again (after Lee
+ * et al., Implementing Linearizability at Large Scale and Low Latency, 2015). Every replica keeps the same records: they
+ * travel with the operation that they belong to, and are undone with it ("Data path").
+ */
+import type { ClientId, DedupRecord, Result, Seq } from "../../protocol/message.ts"
+
+type Client = {
+  low: number
+  readonly results: Map<number, { readonly result: Result; readonly seq: Seq }>
+  usedAtMs: number
+}
+
+export class Dedup {
+  /** The client used longest ago comes first. */
+  readonly #clients = new Map<ClientId, Client>()
+
+  /** What is known of an operation: "below" means finished long ago, as its client said. */
+  find(client: ClientId, n: number): "below" | { readonly result: Result; readonly seq: Seq } | undefined {
+    const known = this.#clients.get(client)
+    if (known === undefined) return undefined
+    const found = known.results.get(n)
+    if (found !== undefined) return found
+    return n < known.low ? "below" : undefined
+  }
+
+  record(client: ClientId, n: number, result: Result, seq: Seq, nowMs: number): void {
+    const known = this.#clients.get(client) ?? { low: 0, results: new Map(), usedAtMs: nowMs }
+    known.results.set(n, { result, seq })
+    known.usedAtMs = nowMs
+    this.#clients.delete(client)
+    this.#clients.set(client, known)
+  }
+
+  /** Undoes `record`. */
+  unrecord(client: ClientId, n: number): void {
+    const known = this.#clients.get(client)
+    if (known === undefined) return
+    known.results.delete(n)
+    if (known.results.size === 0 && known.low === 0) this.#clients.delete(client)
+  }
+
+  /** A committed operation said that all of its client below are finished; only now is forgetting them certain. */
+  finished(client: ClientId, ackedBelow: number): void {
+    const known = this.#clients.get(client)
+    if (known === undefined || ackedBelow <= known.low) return
+    known.low = ackedBelow
+    for (const n of known.results.keys()) if (n < ackedBelow) known.results.delete(n)
+  }
+
+  /** Returns what was forgotten, to be handed to `restore` if the operation that forgets is undone. */
+  forget(client: ClientId): Client | undefined {
+    const known = this.#clients.get(client)
+    this.#clients.delete(client)
+    return known
+  }
+
+  restore(client: ClientId, forgotten: Client): void {
+    this.#clients.set(client, forgotten)
+  }
+
+  /** The client that was used longest ago, if that is before `beforeMs`. */
+  idleSince(beforeMs: number): ClientId | undefined {
+    for (const [client, { usedAtMs }] of this.#clients) return usedAtMs < beforeMs ? client : undefined
+    return undefined
+  }
+
+  get size(): number {
+    return this.#clients.size
+  }
+
+  clear(): void {
+    this.#clients.clear()
+  }
+
+  export(nowMs: number): DedupRecord[] {
+    return [...this.#clients].map(([client, { low, results, usedAtMs }]) => ({
+      client,
+      low,
+      idleMs: Math.max(0, nowMs - usedAtMs),
+      results: [...results].map(([n, { result }]) => [n, result] as const),
+    }))
+  }
+
+  /** `seq`: all of what is imported was applied at or before it. */
+  import(records: readonly DedupRecord[], seq: Seq, nowMs: number): void {
+    this.#clients.clear()
+    for (const { client, low, idleMs, results } of records)
+      this.#clients.set(client, {
+        low,
+        results: new Map(results.map(([n, result]) => [n, { result, seq }])),
+        usedAtMs: nowMs - idleMs,
+      })
+  }
+}
+
+export type ForgottenClient = Client

@@ -1,0 +1,71 @@
+/**
+ * The learner's side of a transfer: takes the shard's past in pieces and its present as a stream of operations, and is
+ * complete when the last piece has come ("Transfers").
+ */
+import type { DataMessage, Epoch, NodeId } from "../../protocol/message.ts"
+import type { HashedKey, Store } from "../../store/store.ts"
+import { type Filling, type Shard, textOf } from "./shard.ts"
+
+type Message<Kind extends DataMessage["kind"]> = Extract<DataMessage, { kind: Kind }>
+
+export type FillingContext = {
+  readonly store: Store
+  readonly hashed: (key: Uint8Array) => HashedKey
+  readonly send: (to: NodeId, message: DataMessage) => void
+  readonly rules: { readonly transferIds: boolean }
+}
+
+export function newFilling(since: Epoch): Filling {
+  return { since, tid: 0, nextIndex: 0, endSeq: 0, isComplete: false, tombstones: new Map() }
+}
+
+/** A transfer begins, again or for the first time: what an earlier one brought is dropped. */
+export function beginFilling(
+  shard: Shard,
+  message: Message<"transfer-begin">,
+  nowMs: number,
+  context: FillingContext,
+): void {
+  const since = shard.filling?.since
+  if (since !== message.since) return
+  // An old beginning that arrives late would wipe a learner that is already complete.
+  if (message.tid <= (shard.filling?.tid ?? 0) && context.rules.transferIds) return
+  // Nothing up to here can be undone: completion is proposed only once all of it has committed.
+  shard.clear(message.baseSeq)
+  shard.filling = { ...newFilling(since), tid: message.tid }
+  shard.dedup.import(message.dedup, message.baseSeq, nowMs)
+}
+
+export function takePiece(
+  shard: Shard,
+  from: NodeId,
+  message: Message<"transfer-chunk">,
+  nowMs: number,
+  context: FillingContext,
+): void {
+  const { filling } = shard
+  if (filling === null || (filling.tid !== message.tid && context.rules.transferIds)) return
+  if (message.index > filling.nextIndex) return // a piece is missing: the primary begins again
+  if (message.index === filling.nextIndex) {
+    filling.nextIndex += 1
+    for (const { key, value, flags, version, ttlLeftMs } of message.entries) {
+      const hashed = context.hashed(key)
+      const newest = context.store.get(hashed)?.version ?? filling.tombstones.get(textOf(key)) ?? 0
+      if (version <= newest) continue // the live stream was faster
+      const expiresAtMs = ttlLeftMs === null ? Number.POSITIVE_INFINITY : nowMs + ttlLeftMs
+      context.store.set(hashed, { value: Uint8Array.from(value), flags, version, expiresAtMs })
+    }
+    if (message.fin) {
+      filling.isComplete = true
+      filling.endSeq = message.endSeq
+      filling.tombstones.clear()
+    }
+  }
+  context.send(from, {
+    kind: "transfer-ack",
+    shard: shard.index,
+    q: shard.config.q,
+    tid: message.tid,
+    index: message.index,
+  })
+}

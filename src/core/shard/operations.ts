@@ -1,0 +1,130 @@
+/**
+ * What an operation does to an entry: pure. The entry is the newest value of its key, also an uncommitted one, and is
+ * `undefined` where it is missing or has expired ("Data path").
+ */
+import { unreachable } from "../../base/assert.ts"
+import { textFlags } from "../../protocol/limits.ts"
+import type { Condition, Operation, ReplicatedOp, Result, Seq } from "../../protocol/message.ts"
+import type { Entry } from "../../store/store.ts"
+
+export type ReadOperation = Extract<Operation, { op: "get" | "ttl" }>
+export type WriteOperation = Exclude<Operation, ReadOperation>
+export type Evaluation = { readonly effect: ReplicatedOp["effect"]; readonly result: Result }
+
+export function isRead(operation: Operation): operation is ReadOperation {
+  return operation.op === "get" || operation.op === "ttl"
+}
+
+export function read(entry: Entry | undefined, operation: ReadOperation, nowMs: number): Result {
+  if (entry === undefined) return { kind: "missing" }
+  if (operation.op === "get") return { kind: "value", value: entry.value, flags: entry.flags, version: entry.version }
+  return { kind: "ttl", ttlMs: ttlLeftMs(entry, nowMs), version: entry.version }
+}
+
+/** `seq`: the place in the shard's order that the operation will take, which is the version that it writes. */
+export function evaluate(options: {
+  readonly entry: Entry | undefined
+  readonly operation: WriteOperation
+  readonly seq: Seq
+  readonly nowMs: number
+}): Evaluation {
+  const { entry, operation, seq, nowMs } = options
+  switch (operation.op) {
+    case "set": {
+      const refusal = unmet(entry, operation.condition)
+      if (refusal !== undefined) return { effect: { kind: "none" }, result: refusal }
+      const { value, flags, ttlMs } = operation
+      return {
+        effect: { kind: "put", value: Uint8Array.from(value), flags, ttlLeftMs: ttlMs },
+        result: { kind: "stored", version: seq },
+      }
+    }
+    case "delete": {
+      const refusal = entry === undefined ? missing : unmet(entry, operation.condition)
+      if (refusal !== undefined) return { effect: { kind: "none" }, result: refusal }
+      return { effect: { kind: "delete" }, result: { kind: "deleted" } }
+    }
+    case "touch": {
+      if (entry === undefined) return { effect: { kind: "none" }, result: missing }
+      const { value, flags } = entry
+      return {
+        effect: { kind: "put", value, flags, ttlLeftMs: operation.ttlMs },
+        result: { kind: "touched", version: seq },
+      }
+    }
+    case "incr": {
+      const before = entry === undefined ? 0 : integerOf(entry.value)
+      const after = before === undefined ? undefined : before + operation.by
+      if (after === undefined || !Number.isSafeInteger(after))
+        return { effect: { kind: "none" }, result: { kind: "not-a-number" } }
+      return {
+        effect: {
+          kind: "put",
+          value: textOf(after),
+          flags: entry?.flags ?? textFlags,
+          ttlLeftMs: entry === undefined ? null : ttlLeftMs(entry, nowMs),
+        },
+        result: { kind: "counted", value: after, version: seq },
+      }
+    }
+    default:
+      return unreachable(operation)
+  }
+}
+
+/** Bytes that a write may add to the store; 0: it adds none. */
+export function bytesAdded(operation: WriteOperation, key: Uint8Array): number {
+  if (operation.op === "set") return key.length + operation.value.length
+  return operation.op === "incr" ? key.length + longestInteger : 0
+}
+
+export function ttlLeftMs(entry: Entry, nowMs: number): number | null {
+  return entry.expiresAtMs === Number.POSITIVE_INFINITY ? null : Math.max(0, entry.expiresAtMs - nowMs)
+}
+
+export function hasExpired(entry: Entry, nowMs: number): boolean {
+  return entry.expiresAtMs <= nowMs
+}
+
+const missing: Result = { kind: "missing" }
+
+/** Characters of the longest safe integer, with its sign. */
+const longestInteger = 17
+
+function unmet(entry: Entry | undefined, condition: Condition | null): Result | undefined {
+  if (condition === null) return undefined
+  if (condition.if === "absent") return entry === undefined ? undefined : { kind: "unmet", version: entry.version }
+  if (entry === undefined) return missing
+  switch (condition.if) {
+    case "present":
+      return undefined
+    case "version":
+      return entry.version === condition.version ? undefined : { kind: "unmet", version: entry.version }
+    case "value":
+      return isSame(entry.value, condition.value) ? undefined : { kind: "unmet", version: entry.version }
+    default:
+      return unreachable(condition)
+  }
+}
+
+function isSame(a: Uint8Array, b: Uint8Array): boolean {
+  if (a.length !== b.length) return false
+  for (let i = 0; i < a.length; i++) if (a[i] !== b[i]) return false
+  return true
+}
+
+function integerOf(value: Uint8Array): number | undefined {
+  if (value.length === 0 || value.length > longestInteger) return undefined
+  let text = ""
+  for (const byte of value) text += String.fromCharCode(byte)
+  if (!/^-?(0|[1-9][0-9]*)$/.test(text)) return undefined
+  const number = Number(text)
+  return Number.isSafeInteger(number) ? number : undefined
+}
+
+function textOf(integer: number): Uint8Array {
+  const text = String(integer)
+  const bytes = new Uint8Array(text.length)
+  for (let i = 0; i < text.length; i++) bytes[i] = text.charCodeAt(i)
+  return bytes
+}

@@ -1,0 +1,199 @@
+/**
+ * One shard on one node: its place in the order of operations, and the entries, dedup records and uncommitted operations
+ * that go with it. Knows how to apply, undo and commit; who may do so, and when, is decided by its owner ("Data path").
+ */
+import { assert } from "../../base/assert.ts"
+import type { Epoch, NodeId, ReplicatedOp, Seq, ShardConfig, ShardId } from "../../protocol/message.ts"
+import type { Arc, Entry, HashedKey, Store } from "../../store/store.ts"
+import type { Pending } from "../requests.ts"
+import { Dedup, type ForgottenClient } from "./dedup.ts"
+import { ttlLeftMs } from "./operations.ts"
+import type { Lead } from "./lead.ts"
+
+export type Role = "none" | "primary" | "replica" | "learner" | "orphan"
+
+/** An applied operation that may still be undone. */
+export type LogRecord = {
+  readonly op: ReplicatedOp
+  readonly key: HashedKey
+  readonly keyText: string
+  /** What the key held before and after; undefined: nothing. */
+  readonly before: Entry | undefined
+  readonly after: Entry | undefined
+  readonly forgotten: ForgottenClient | undefined
+  /** To be answered when the operation commits. */
+  readonly waiters: Pending[]
+}
+
+/** A key with uncommitted operations: what readers see meanwhile, and how many operations are open. */
+type Overlay = { committed: Entry | undefined; pending: number }
+
+/** What a learner knows of the transfer that fills it. */
+export type Filling = {
+  readonly since: Epoch
+  /** 0: no transfer has begun. */
+  tid: number
+  nextIndex: number
+  /** Everything up to here was read for the transfer; meaningful once complete. */
+  endSeq: Seq
+  isComplete: boolean
+  /** Keys deleted by the live stream: a later piece may still bring their older value. */
+  readonly tombstones: Map<string, Seq>
+}
+
+export class Shard {
+  readonly index: ShardId
+  readonly arc: Arc
+  config: ShardConfig
+  role: Role = "none"
+  seq: Seq = 0
+  commit: Seq = 0
+  /** Operations above `commit`, without a gap. */
+  readonly log: LogRecord[] = []
+  readonly dedup = new Dedup()
+  readonly #overlay = new Map<string, Overlay>()
+  readonly #store: Store
+
+  /** As replica: the primary's `primarySince` with which this replica was made equal; 0: not yet. */
+  equalSince: Epoch = 0
+  filling: Filling | null = null
+  lead: Lead | null = null
+  /** Operations that wait for this shard to serve, or for an earlier operation of their key. */
+  parked: Pending[] = []
+
+  constructor(options: { index: ShardId; arc: Arc; config: ShardConfig; store: Store }) {
+    this.index = options.index
+    this.arc = options.arc
+    this.config = options.config
+    this.#store = options.store
+  }
+
+  /** The newest value of a key, committed or not. */
+  newest(key: HashedKey): Entry | undefined {
+    return this.#store.get(key)
+  }
+
+  /** The value that readers may see. */
+  committed(key: HashedKey, keyText: string): Entry | undefined {
+    const overlay = this.#overlay.get(keyText)
+    return overlay === undefined ? this.#store.get(key) : overlay.committed
+  }
+
+  pendingOf(keyText: string): number {
+    return this.#overlay.get(keyText)?.pending ?? 0
+  }
+
+  /** Applies the next operation, keeping what undoes it. The operation owns its bytes. */
+  apply(op: ReplicatedOp, key: HashedKey, nowMs: number): LogRecord {
+    assert(op.seq === this.seq + 1 || this.#mayDisorder, "operations of a shard are applied in order")
+    this.seq = op.seq
+    const keyText = textOf(key.bytes)
+    const isKeyed = op.effect.kind === "put" || op.effect.kind === "delete"
+    const before = isKeyed ? this.#store.get(key) : undefined
+    let after = before
+    let forgotten: ForgottenClient | undefined
+    if (op.effect.kind === "put") {
+      const { value, flags, ttlLeftMs } = op.effect
+      const expiresAtMs = ttlLeftMs === null ? Number.POSITIVE_INFINITY : nowMs + ttlLeftMs
+      after = { value, flags, version: op.seq, expiresAtMs }
+      this.#store.set(key, after)
+    } else if (op.effect.kind === "delete") {
+      after = undefined
+      this.#store.delete(key)
+      if (this.filling !== null && !this.filling.isComplete) this.filling.tombstones.set(keyText, op.seq)
+    } else if (op.effect.kind === "forget-client") forgotten = this.dedup.forget(op.effect.client)
+    if (isKeyed) {
+      const overlay = this.#overlay.get(keyText)
+      if (overlay === undefined) this.#overlay.set(keyText, { committed: before, pending: 1 })
+      else overlay.pending += 1
+    }
+    if (op.origin !== null && op.result !== null)
+      this.dedup.record(op.origin.client, op.origin.n, op.result, op.seq, nowMs)
+    const record: LogRecord = { op, key, keyText, before, after, forgotten, waiters: [] }
+    this.log.push(record)
+    return record
+  }
+
+  /** Undoes every operation above `seq`, newest first. */
+  rollBackTo(seq: Seq): void {
+    assert(seq >= this.commit, "what is committed is never undone")
+    for (let last = this.log.at(-1); last !== undefined && last.op.seq > seq; last = this.log.at(-1)) {
+      this.log.pop()
+      const { op, key, keyText, before, forgotten } = last
+      assert(last.waiters.length === 0, "an operation that is undone has been given up by whoever waited for it")
+      if (op.effect.kind === "put" || op.effect.kind === "delete") {
+        if (before === undefined) this.#store.delete(key)
+        else this.#store.set(key, before)
+        const overlay = this.#overlay.get(keyText)
+        assert(overlay !== undefined, "an uncommitted key is overlaid")
+        overlay.pending -= 1
+        if (overlay.pending === 0) this.#overlay.delete(keyText)
+      }
+      if (op.effect.kind === "forget-client" && forgotten !== undefined) this.dedup.restore(op.effect.client, forgotten)
+      if (op.origin !== null && op.result !== null) this.dedup.unrecord(op.origin.client, op.origin.n)
+    }
+    this.seq = Math.max(this.commit, Math.min(this.seq, seq))
+  }
+
+  /** Commits up to `seq`; returns what became committed, in order. */
+  commitTo(seq: Seq): LogRecord[] {
+    if (seq <= this.commit) return []
+    assert(seq <= this.seq, "only what was applied is committed")
+    this.commit = seq
+    let count = 0
+    while (count < this.log.length && (this.log[count] as LogRecord).op.seq <= seq) count += 1
+    const done = this.log.splice(0, count)
+    for (const { op, keyText, after } of done) {
+      if (op.effect.kind === "put" || op.effect.kind === "delete") {
+        const overlay = this.#overlay.get(keyText)
+        assert(overlay !== undefined, "an uncommitted key is overlaid")
+        overlay.pending -= 1
+        overlay.committed = after
+        if (overlay.pending === 0) this.#overlay.delete(keyText)
+      }
+      if (op.origin !== null) this.dedup.finished(op.origin.client, op.origin.ackedBelow)
+    }
+    return done
+  }
+
+  /** An operation as it is sent now: what is left of its time to live shrinks with time. */
+  outgoing(record: LogRecord, nowMs: number): ReplicatedOp {
+    const { op, after } = record
+    if (op.effect.kind !== "put" || op.effect.ttlLeftMs === null || after === undefined) return op
+    return { ...op, effect: { ...op.effect, ttlLeftMs: ttlLeftMs(after, nowMs) } }
+  }
+
+  /** Forgets everything; the order starts again after `seq`. */
+  clear(seq: Seq): void {
+    assert(
+      this.log.every(({ waiters }) => waiters.length === 0),
+      "nobody waits for what is dropped",
+    )
+    this.#store.dropArc(this.arc)
+    this.dedup.clear()
+    this.#overlay.clear()
+    this.log.length = 0
+    this.seq = seq
+    this.commit = seq
+    this.equalSince = 0
+    this.filling = null
+  }
+
+  /** Set by the owner when a test has switched the order rule off. */
+  #mayDisorder = false
+  allowDisorder(): void {
+    this.#mayDisorder = true
+  }
+
+  /** Who must acknowledge besides the primary, by the view. */
+  get otherInSync(): readonly NodeId[] {
+    return this.config.inSync.filter(id => id !== this.config.primary)
+  }
+}
+
+/** Bytes as a string of as many characters, for use as a key of a `Map`. */
+export function textOf(bytes: Uint8Array): string {
+  let text = ""
+  for (let i = 0; i < bytes.length; i++) text += String.fromCharCode(bytes[i] as number) // the index is within bounds
+  return text
+}

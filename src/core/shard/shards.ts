@@ -1,0 +1,637 @@
+/**
+ * All shards of one node: gives each its role under every view, routes the messages of replication and transfers to it,
+ * executes operations where this node serves, and commits what has been acknowledged ("Data path", "Transfers").
+ */
+import { assert } from "../../base/assert.ts"
+import type { Config } from "../../config.ts"
+import { maxOperationsAhead } from "../../protocol/limits.ts"
+import type {
+  DataMessage,
+  Epoch,
+  NodeId,
+  ReplicatedOp,
+  Reply,
+  Seq,
+  ShardConfig,
+  ShardId,
+  View,
+  ViewCommand,
+} from "../../protocol/message.ts"
+import { MapStore } from "../../store/map-store.ts"
+import type { Entry, HashedKey, Store } from "../../store/store.ts"
+import type { ViewChange } from "../membership/membership.ts"
+import { isMember } from "../membership/view.ts"
+import type { Pending } from "../requests.ts"
+import { arcOf, hashKeyPosition, shardOf } from "../ring.ts"
+import type { Rules } from "../rules.ts"
+import { beginFilling, newFilling, takePiece } from "./filling.ts"
+import { Lead } from "./lead.ts"
+import { bytesAdded, evaluate, hasExpired, isRead, read } from "./operations.ts"
+import { type Role, Shard, textOf } from "./shard.ts"
+import { Transfers } from "./transfers.ts"
+
+type ShardMessage = Exclude<DataMessage, { kind: "forward" | "forward-reply" }>
+
+export type ShardsOptions = {
+  readonly self: NodeId
+  readonly config: Config
+  readonly rules: Rules
+  readonly send: (to: NodeId, message: DataMessage) => void
+  readonly hasLease: (nowMs: number) => boolean
+  readonly isFenced: (shard: ShardId, nowMs: number) => boolean
+  readonly pull: (from: NodeId, nowMs: number) => void
+  readonly propose: (commands: readonly ViewCommand[], nowMs: number) => void
+  readonly answer: (pending: Pending, reply: Reply) => void
+  /** Takes an operation up again from its beginning. */
+  readonly rerun: (pending: Pending, nowMs: number) => void
+}
+
+/** Messages of views that this node has not learned yet, kept until it has; beyond, senders repeat. */
+const maxEarly = 8_192
+/** What the store adds to a key and a value at most, for the check before a write. */
+const entryOverhead = 200
+/** Shards looked at in one tick for clients to forget. */
+const forgettingStride = 16
+/** How long a client is asked to wait when something is full for a moment. */
+const busyRetryMs = 20
+
+/** What one shard holds on this node, for checkers. */
+export type ShardInspection = {
+  readonly role: Role
+  readonly q: Epoch
+  readonly seq: Seq
+  readonly commit: Seq
+  readonly uncommitted: number
+  readonly parked: number
+  readonly entries: ReadonlyMap<string, { readonly value: Uint8Array; readonly version: Seq }>
+  readonly dedupClients: number
+  readonly isComplete: boolean
+}
+
+export class Shards {
+  readonly #options: ShardsOptions
+  #view: View | undefined
+  #store: Store = new MapStore()
+  #table: (Shard | undefined)[] = []
+  /** Shards led here in which something is under way. */
+  readonly #active = new Set<Shard>()
+  readonly #withParked = new Set<Shard>()
+  #parkedCount = 0
+  #early: { from: NodeId; message: ShardMessage }[] = []
+  #forgettingAt = 0
+  readonly #transfers: Transfers
+
+  constructor(options: ShardsOptions) {
+    this.#options = options
+    this.#transfers = new Transfers({
+      send: options.send,
+      propose: options.propose,
+      store: () => this.#store,
+      serves: (shard, nowMs) => this.#state(shard, nowMs) === "serving",
+      requirementsChanged: (shard, nowMs) => {
+        this.#active.add(shard)
+        this.#tryCommit(shard, nowMs)
+      },
+      config: options.config,
+      rules: options.rules,
+    })
+  }
+
+  get store(): Store {
+    return this.#store
+  }
+
+  get transfersOpen(): number {
+    return this.#transfers.openCount
+  }
+
+  get parkedCount(): number {
+    return this.#parkedCount
+  }
+
+  serves(index: ShardId, nowMs: number): boolean {
+    const shard = this.#table[index]
+    return shard !== undefined && this.#state(shard, nowMs) === "serving"
+  }
+
+  // ------------------------------------------------------------------------------------------------ views
+
+  viewInstalled({ before, after, changed }: ViewChange, nowMs: number): void {
+    this.#view = after
+    const freed: Pending[] = []
+    for (const index of changed) {
+      const config = after.shards[index]
+      if (config !== undefined) this.#reconfigure(index, config, before?.epoch ?? 0, freed, nowMs)
+    }
+    for (const pending of freed) this.#options.rerun(pending, nowMs)
+    const early = this.#early
+    this.#early = []
+    for (const { from, message } of early) this.receive(from, message, nowMs)
+  }
+
+  /** Gives the shard its role under `config`; `lastEpoch` is the view that this node had before. */
+  #reconfigure(index: ShardId, config: ShardConfig, lastEpoch: Epoch, freed: Pending[], nowMs: number): void {
+    const { self, rules } = this.#options
+    const view = this.#view
+    assert(view !== undefined, "a shard is configured by a view")
+    const role = this.#roleUnder(config, view)
+    let shard = this.#table[index]
+    if (shard === undefined) {
+      if (role === "none") return
+      const arc = arcOf(index, view.shards.length)
+      shard = new Shard({ index, arc, config, store: this.#store })
+      if (!rules.fifo) shard.allowDisorder()
+      this.#table[index] = shard
+    }
+    const last = shard.config
+    if (shard.role !== "none" && last.q === config.q && shard.role === role) {
+      shard.config = config
+      return
+    }
+    const isSameLead = rules.primarySince ? last.primarySince === config.primarySince : last.primary === config.primary
+    const staysPrimary = shard.role === "primary" && role === "primary" && isSameLead
+    if (shard.lead !== null && !staysPrimary) this.#demote(shard, freed)
+    shard.config = config
+
+    // The target of a reset starts empty and complete, also if it skipped the view that made the reset; so does the
+    // first member of a cluster.
+    const wasReset = config.resetAt > lastEpoch && config.inSync.includes(self)
+    if (wasReset || view.epoch === 1) {
+      shard.clear(config.seqBase)
+      shard.role = "replica"
+      shard.equalSince = config.primarySince
+    }
+    switch (role) {
+      case "none":
+        if (shard.role !== "none") shard.clear(0)
+        break
+      case "orphan":
+        assert(shard.role !== "none" && shard.role !== "learner", "the last holders of a shard hold it")
+        break
+      case "learner":
+        this.#becomeLearner(shard, config, isSameLead)
+        break
+      case "replica":
+        if (shard.role === "learner" && isSameLead) shard.equalSince = config.primarySince
+        else if (shard.equalSince === last.primarySince && isSameLead) shard.equalSince = config.primarySince
+        this.#finishFilling(shard)
+        break
+      case "primary":
+        if (staysPrimary) shard.lead?.reconfigured(config, nowMs)
+        else {
+          this.#finishFilling(shard)
+          shard.lead = new Lead(
+            shard,
+            {
+              self,
+              send: this.#options.send,
+              replProbeMs: this.#options.config.replProbeMs,
+              replProbeMaxMs: this.#options.config.replProbeMaxMs,
+              rules,
+            },
+            nowMs,
+          )
+        }
+        shard.equalSince = config.primarySince
+        this.#active.add(shard)
+        break
+    }
+    shard.role = role
+    this.#transfers.reconfigured(shard)
+    if (role === "primary") this.#tryCommit(shard, nowMs)
+    else this.#active.delete(shard)
+    this.#unpark(shard, freed)
+  }
+
+  #roleUnder(config: ShardConfig, view: View): Role {
+    const { self } = this.#options
+    if (config.orphan) return config.inSync.includes(self) ? "orphan" : "none"
+    if (!isMember(view, self)) return "none"
+    if (config.primary === self) return "primary"
+    if (config.inSync.includes(self)) return "replica"
+    return config.learners.some(({ id }) => id === self) ? "learner" : "none"
+  }
+
+  /** A primary that is replaced gives up what is open: its clients ask again, and are answered once. */
+  #demote(shard: Shard, freed: Pending[]): void {
+    for (const { waiters, op } of shard.log) {
+      if (op.origin === null) freed.push(...waiters)
+      else for (const pending of waiters) this.#options.answer(pending, { kind: "retry", afterMs: 0 })
+      waiters.length = 0
+    }
+    shard.lead = null
+    shard.equalSince = 0
+  }
+
+  #becomeLearner(shard: Shard, config: ShardConfig, isSameLead: boolean): void {
+    const learner = config.learners.find(({ id }) => id === this.#options.self)
+    assert(learner !== undefined, "a learner is assigned")
+    if (shard.role === "learner" && shard.filling?.since === learner.since && isSameLead) return
+    shard.clear(0)
+    shard.filling = newFilling(learner.since)
+  }
+
+  /** A learner that has become a holder has everything that was read for it, and all of that is committed. */
+  #finishFilling(shard: Shard): void {
+    const { filling } = shard
+    if (filling === null) {
+      assert(shard.role !== "none", "a holder was filled, or held the shard before")
+      return
+    }
+    assert(filling.isComplete, "a learner is complete before it becomes a holder")
+    shard.commitTo(Math.max(shard.commit, Math.min(filling.endSeq, shard.seq)))
+    shard.filling = null
+  }
+
+  // ------------------------------------------------------------------------------------------------ messages
+
+  receive(from: NodeId, message: ShardMessage, nowMs: number): void {
+    const view = this.#view
+    const { pull, send } = this.#options
+    if (view === undefined || message.q > view.epoch) {
+      pull(from, nowMs)
+      if (this.#early.length < maxEarly) this.#early.push({ from, message })
+      return
+    }
+    if (message.kind === "stale") {
+      if (message.epoch > view.epoch) pull(from, nowMs)
+      return
+    }
+    const shard = this.#table[message.shard]
+    switch (message.kind) {
+      case "repl":
+      case "sync":
+      case "transfer-begin":
+      case "transfer-chunk": {
+        const current = shard?.config ?? view.shards[message.shard]
+        if (current === undefined) return
+        const isFilling =
+          message.kind !== "sync" && message.kind !== "repl" ? true : message.kind === "repl" && message.tid > 0
+        const isLearner = shard?.role === "learner"
+        // A transfer outlives changes of the config that leave it alone; its number tells what belongs to it.
+        if (message.q < current.q && !(isFilling && isLearner))
+          return send(from, { kind: "stale", shard: message.shard, q: current.q, epoch: view.epoch })
+        if (shard === undefined || from !== shard.config.primary) return
+        return this.#fromPrimary(shard, from, message, nowMs)
+      }
+      default:
+        if (shard?.lead != null) this.#fromFollower(shard, from, message, nowMs)
+    }
+  }
+
+  #fromPrimary(
+    shard: Shard,
+    from: NodeId,
+    message: Extract<ShardMessage, { kind: "repl" | "sync" | "transfer-begin" | "transfer-chunk" }>,
+    nowMs: number,
+  ): void {
+    switch (message.kind) {
+      case "repl":
+        return this.#repl(shard, from, message, nowMs)
+      case "sync":
+        return this.#sync(shard, from, message, nowMs)
+      case "transfer-begin":
+        if (shard.role === "learner") beginFilling(shard, message, nowMs, this.#fillingContext)
+        return
+      case "transfer-chunk":
+        if (shard.role === "learner") takePiece(shard, from, message, nowMs, this.#fillingContext)
+        return
+    }
+  }
+
+  #fromFollower(
+    shard: Shard,
+    from: NodeId,
+    message: Extract<ShardMessage, { kind: "repl-ack" | "sync-ack" | "transfer-ack" }>,
+    nowMs: number,
+  ): void {
+    if (shard.lead === null) return
+    switch (message.kind) {
+      case "repl-ack":
+        shard.lead.acknowledged(from, message, nowMs)
+        break
+      case "sync-ack":
+        if (message.q === shard.config.q) shard.lead.synced(from, message.seq, nowMs)
+        break
+      case "transfer-ack":
+        this.#transfers.acknowledged(shard, from, message, nowMs)
+        break
+    }
+    this.#tryCommit(shard, nowMs)
+  }
+
+  /** Takes operations in order, refuses a gap, and says how far it has come. */
+  #repl(shard: Shard, from: NodeId, message: Extract<ShardMessage, { kind: "repl" }>, nowMs: number): void {
+    const { rules, send } = this.#options
+    if (message.tid === 0) {
+      if (shard.role !== "replica" || shard.equalSince !== shard.config.primarySince) return
+    } else if (shard.role !== "learner" || (shard.filling?.tid !== message.tid && rules.transferIds)) return
+    let isGap = false
+    for (const op of message.ops) {
+      if (op.seq <= shard.seq) continue
+      if (op.seq !== shard.seq + 1 && rules.fifo) {
+        isGap = true
+        break
+      }
+      const own = ownedCopy(op)
+      shard.apply(own, this.#hashed(own.key), nowMs)
+    }
+    if (shard.seq < message.last) isGap = true
+    const commit = Math.min(message.commit, shard.seq)
+    const isNews = commit > shard.commit
+    shard.commitTo(commit)
+    if (message.ops.length === 0 && isNews && !isGap) return // told what has committed; nothing to acknowledge
+    send(from, {
+      kind: "repl-ack",
+      shard: shard.index,
+      q: message.tid === 0 ? shard.config.q : message.q,
+      tid: message.tid,
+      seq: shard.seq,
+      gap: isGap,
+      headroom: this.#headroomBytes,
+    })
+  }
+
+  /** Becomes equal to a new primary: undoes what that does not have, takes what this replica lacks. */
+  #sync(shard: Shard, from: NodeId, message: Extract<ShardMessage, { kind: "sync" }>, nowMs: number): void {
+    if (shard.role !== "replica" || message.q !== shard.config.q) return
+    if (shard.equalSince !== shard.config.primarySince) {
+      // What has committed is the same everywhere, so only what is above can differ.
+      const base = Math.max(message.base, shard.commit)
+      assert(shard.seq >= message.base, "an in-sync replica has everything that may have committed")
+      shard.rollBackTo(base)
+      for (const op of message.ops) {
+        if (op.seq <= shard.seq) continue
+        const own = ownedCopy(op)
+        shard.apply(own, this.#hashed(own.key), nowMs)
+      }
+      assert(shard.commit <= message.base + message.ops.length, "a new primary has everything that has committed")
+      shard.equalSince = shard.config.primarySince
+    }
+    this.#options.send(from, { kind: "sync-ack", shard: shard.index, q: shard.config.q, seq: shard.seq })
+  }
+
+  // ------------------------------------------------------------------------------------------------ operations
+
+  /** Executes an operation of a shard that this node leads by its view. */
+  execute(index: ShardId, pending: Pending, nowMs: number): void {
+    const shard = this.#table[index]
+    assert(shard !== undefined && shard.role === "primary", "a primary knows its shard")
+    const state = this.#state(shard, nowMs)
+    if (state !== "serving") return this.#park(shard, pending, nowMs)
+    const { request } = pending
+    const key = this.#hashed(request.key)
+    const keyText = textOf(key.bytes)
+    if (isRead(request.operation)) this.#read(shard, pending, key, keyText, nowMs)
+    else this.#write(shard, pending, key, keyText, nowMs)
+  }
+
+  #read(shard: Shard, pending: Pending, key: HashedKey, keyText: string, nowMs: number): void {
+    const { operation } = pending.request
+    assert(isRead(operation), "only reads are read")
+    const entry = this.#options.rules.committedReads ? shard.committed(key, keyText) : shard.newest(key)
+    if (entry === undefined || !hasExpired(entry, nowMs))
+      return this.#options.answer(pending, read(entry, operation, nowMs))
+    // Gone once seen gone: the deletion commits before the miss is answered.
+    if (shard.pendingOf(keyText) > 0) return this.#park(shard, pending, nowMs)
+    this.#append(shard, expiryOf(shard, key), key, pending, nowMs)
+  }
+
+  #write(shard: Shard, pending: Pending, key: HashedKey, keyText: string, nowMs: number): void {
+    const { answer, config, rules } = this.#options
+    const { request } = pending
+    const { operation, clientId, n, ackedBelow } = request
+    assert(!isRead(operation), "only writes are written")
+    // A reset forgot what this client did before it.
+    if (request.firstEpoch < shard.config.resetAt) return answer(pending, { kind: "timeout" })
+    const known = rules.dedup ? shard.dedup.find(clientId, n) : undefined
+    if (known === "below") return answer(pending, { kind: "duplicate" })
+    if (known !== undefined) {
+      if (known.seq <= shard.commit) return answer(pending, known.result)
+      const open = shard.log.find(({ op }) => op.seq === known.seq)
+      assert(open !== undefined, "an uncommitted operation is in the log")
+      open.waiters.push(pending)
+      return
+    }
+    if (n - ackedBelow > maxOperationsAhead || n < ackedBelow)
+      return answer(pending, { kind: "rejected", reason: "bad-request" })
+    if (shard.log.length >= config.maxUncommitted || shard.pendingOf(keyText) >= config.maxPendingPerKey)
+      return answer(pending, { kind: "busy", retryAfterMs: busyRetryMs })
+    const added = bytesAdded(operation, request.key)
+    if (added > 0 && !this.#fits(shard, added + entryOverhead, nowMs)) return answer(pending, { kind: "full" })
+
+    let entry: Entry | undefined = shard.newest(key)
+    if (entry !== undefined && hasExpired(entry, nowMs)) {
+      this.#append(shard, expiryOf(shard, key), key, undefined, nowMs)
+      entry = undefined
+    }
+    const seq = shard.seq + 1
+    const { effect, result } = evaluate({ entry, operation, seq, nowMs })
+    if (effect.kind === "none" && !rules.recordUnmet) return answer(pending, result)
+    const origin = { client: clientId, n, ackedBelow }
+    this.#append(shard, { seq, key: key.bytes, effect, origin, result }, key, pending, nowMs)
+  }
+
+  #append(shard: Shard, op: ReplicatedOp, key: HashedKey, waiter: Pending | undefined, nowMs: number): void {
+    const { lead } = shard
+    assert(lead !== null, "only a primary orders operations")
+    const record = shard.apply(op, key, nowMs)
+    if (waiter !== undefined) record.waiters.push(waiter)
+    lead.appended(nowMs)
+    this.#active.add(shard)
+    this.#tryCommit(shard, nowMs)
+  }
+
+  /** Commits what everyone required has acknowledged, and answers it. */
+  #tryCommit(shard: Shard, nowMs: number): void {
+    const { lead } = shard
+    if (lead === null || !this.#options.hasLease(nowMs)) return
+    const seq = lead.committable()
+    if (seq <= shard.commit) return
+    const done = shard.commitTo(seq)
+    lead.committed(nowMs)
+    const freed: Pending[] = []
+    for (const { op, waiters } of done)
+      for (const pending of waiters)
+        if (op.origin === null || op.result === null) freed.push(pending)
+        else this.#options.answer(pending, op.result)
+    this.#unpark(shard, freed)
+    for (const pending of freed) this.#options.rerun(pending, nowMs)
+  }
+
+  /** Whether this shard may answer now, checked in the same step as the answer. */
+  #state(shard: Shard, nowMs: number): "serving" | "waiting" | "no-lease" {
+    if (shard.role !== "primary" || shard.lead === null) return "waiting"
+    if (!this.#options.hasLease(nowMs)) return "no-lease"
+    if (this.#options.isFenced(shard.index, nowMs)) return "waiting"
+    return shard.commit >= shard.lead.inheritedUpTo ? "serving" : "waiting"
+  }
+
+  // ------------------------------------------------------------------------------------------------ waiting
+
+  #park(shard: Shard, pending: Pending, nowMs: number): void {
+    if (this.#parkedCount >= this.#options.config.maxParked)
+      return this.#options.answer(pending, { kind: "busy", retryAfterMs: busyRetryMs })
+    pending.parkedAtMs ??= nowMs
+    shard.parked.push(pending)
+    this.#withParked.add(shard)
+    this.#parkedCount += 1
+  }
+
+  #unpark(shard: Shard, freed: Pending[]): void {
+    if (shard.parked.length === 0) return
+    this.#parkedCount -= shard.parked.length
+    for (const pending of shard.parked) freed.push(pending)
+    shard.parked = []
+    this.#withParked.delete(shard)
+  }
+
+  /** What kept these shards from serving may be over. */
+  wake(indexes: readonly ShardId[] | "all", nowMs: number): void {
+    const freed: Pending[] = []
+    if (indexes === "all") {
+      for (const shard of this.#active) this.#tryCommit(shard, nowMs)
+      for (const shard of this.#withParked) this.#unpark(shard, freed)
+    } else
+      for (const index of indexes) {
+        const shard = this.#table[index]
+        if (shard !== undefined) this.#unpark(shard, freed)
+      }
+    for (const pending of freed) this.#options.rerun(pending, nowMs)
+  }
+
+  // ------------------------------------------------------------------------------------------------ time
+
+  tick(nowMs: number): void {
+    for (const shard of this.#active) {
+      this.#tryCommit(shard, nowMs)
+      if (shard.lead === null || (shard.lead.tick(nowMs) === "idle" && shard.log.length === 0))
+        this.#active.delete(shard)
+    }
+    this.#transfers.tick(nowMs)
+    if (this.#parkedCount > 0) this.#expireParked(nowMs)
+    if (this.#view !== undefined) {
+      this.#sweep(nowMs)
+      this.#forgetClients(nowMs)
+    }
+  }
+
+  linkLost(peer: NodeId): void {
+    this.#transfers.linkLost(peer)
+  }
+
+  #expireParked(nowMs: number): void {
+    const { answer, config } = this.#options
+    for (const shard of this.#withParked) {
+      const lacksLease = this.#state(shard, nowMs) === "no-lease"
+      const kept: Pending[] = []
+      for (const pending of shard.parked) {
+        if (lacksLease && nowMs - (pending.parkedAtMs ?? nowMs) > config.parkWithoutLeaseMs)
+          answer(pending, { kind: "unavailable", reason: "minority" })
+        else if (nowMs >= pending.deadlineAtMs) answer(pending, { kind: "busy", retryAfterMs: busyRetryMs })
+        else kept.push(pending)
+      }
+      this.#parkedCount -= shard.parked.length - kept.length
+      shard.parked = kept
+      if (kept.length === 0) this.#withParked.delete(shard)
+    }
+  }
+
+  /** Deletes what has expired, where this node leads and nothing else is under way for the key. */
+  #sweep(nowMs: number): void {
+    const view = this.#view
+    const expired: { shard: Shard; key: HashedKey }[] = []
+    this.#store.sweep(nowMs, this.#options.config.sweepBatch, (bytes, position) => {
+      const shard = this.#table[shardOf(position, view?.shards.length ?? 1)]
+      if (shard !== undefined) expired.push({ shard, key: { bytes: Uint8Array.from(bytes), position } })
+    })
+    for (const { shard, key } of expired)
+      if (this.#state(shard, nowMs) === "serving" && shard.pendingOf(textOf(key.bytes)) === 0)
+        this.#append(shard, expiryOf(shard, key), key, undefined, nowMs)
+  }
+
+  /** Drops the records of clients that have been silent for longer than any request of theirs may live. */
+  #forgetClients(nowMs: number): void {
+    const beforeMs = nowMs - this.#options.config.dedupIdleMs
+    for (let i = 0; i < forgettingStride && this.#table.length > 0; i++) {
+      this.#forgettingAt = (this.#forgettingAt + 1) % this.#table.length
+      const shard = this.#table[this.#forgettingAt]
+      if (shard === undefined || shard.role !== "primary" || shard.dedup.size === 0) continue
+      const client = shard.dedup.idleSince(beforeMs)
+      if (client === undefined || shard.log.length > 0 || this.#state(shard, nowMs) !== "serving") continue
+      const key: HashedKey = { bytes: new Uint8Array(0), position: shard.arc.from }
+      const effect = { kind: "forget-client", client } as const
+      this.#append(
+        shard,
+        { seq: shard.seq + 1, key: key.bytes, effect, origin: null, result: null },
+        key,
+        undefined,
+        nowMs,
+      )
+    }
+  }
+
+  // ------------------------------------------------------------------------------------------------ the rest
+
+  inspect(index: ShardId): ShardInspection | undefined {
+    const shard = this.#table[index]
+    if (shard === undefined) return undefined
+    const entries = new Map<string, { value: Uint8Array; version: Seq }>()
+    let cursor = this.#store.scan(shard.arc, undefined, Number.MAX_SAFE_INTEGER, (key, _position, { value, version }) =>
+      entries.set(textOf(key), { value, version }),
+    )
+    while (cursor !== undefined)
+      cursor = this.#store.scan(shard.arc, cursor, Number.MAX_SAFE_INTEGER, (key, _position, { value, version }) =>
+        entries.set(textOf(key), { value, version }),
+      )
+    return {
+      role: shard.role,
+      q: shard.config.q,
+      seq: shard.seq,
+      commit: shard.commit,
+      uncommitted: shard.log.length,
+      parked: shard.parked.length,
+      entries,
+      dedupClients: shard.dedup.size,
+      isComplete: shard.filling === null || shard.filling.isComplete,
+    }
+  }
+
+  get #headroomBytes(): number {
+    return Math.max(0, this.#options.config.maxBytes - this.#store.bytes)
+  }
+
+  #fits(shard: Shard, bytes: number, nowMs: number): boolean {
+    if (bytes > this.#headroomBytes) return false
+    if (shard.lead === null || bytes <= shard.lead.headroomBytes()) return true
+    shard.lead.askHeadroom(nowMs)
+    return false
+  }
+
+  #hashed(bytes: Uint8Array): HashedKey {
+    const view = this.#view
+    assert(view !== undefined, "keys are hashed with the cluster's key")
+    return { bytes, position: hashKeyPosition(bytes, view.hashKey) }
+  }
+
+  get #fillingContext() {
+    return {
+      store: this.#store,
+      hashed: (key: Uint8Array) => this.#hashed(Uint8Array.from(key)),
+      send: this.#options.send,
+      rules: this.#options.rules,
+    }
+  }
+}
+
+/** The deletion of a key that has expired: an operation like others, of the primary's own. */
+function expiryOf(shard: Shard, key: HashedKey): ReplicatedOp {
+  return { seq: shard.seq + 1, key: key.bytes, effect: { kind: "delete" }, origin: null, result: null }
+}
+
+/** What is decoded from a frame is a window onto it: a copy is what may be kept. */
+function ownedCopy(op: ReplicatedOp): ReplicatedOp {
+  const key = Uint8Array.from(op.key)
+  if (op.effect.kind !== "put") return { ...op, key }
+  return { ...op, key, effect: { ...op.effect, value: Uint8Array.from(op.effect.value) } }
+}

@@ -1,0 +1,238 @@
+/**
+ * Fills learners: the primary's side of every transfer of this node. A transfer reads its shard in pieces while the
+ * shard serves; live operations go to the learner beside it. When everything that was read has committed at the learner,
+ * and its acknowledgements are required for new operations, its completion is proposed ("Transfers").
+ */
+import type { DataMessage, Epoch, NodeId, Seq, TransferEntry, ViewCommand } from "../../protocol/message.ts"
+import type { Cursor, Store } from "../../store/store.ts"
+import type { Follower } from "./lead.ts"
+import { ttlLeftMs } from "./operations.ts"
+import type { Shard } from "./shard.ts"
+
+/** One transfer to one learner. */
+export type Outgoing = {
+  /** Unique and rising on this node; every message of the transfer carries it. */
+  readonly tid: number
+  /** The learner's assignment that it serves. */
+  readonly since: Epoch
+  cursor: Cursor | undefined
+  nextIndex: number
+  /** Index of the last piece; null: not read yet. */
+  lastIndex: number | null
+  /** The newest operation when the last entry was read. */
+  endSeq: Seq
+  /** Sizes of pieces under way, oldest first. */
+  readonly underWayBytes: number[]
+  progressAtMs: number
+  /** The learner holds everything; its acknowledgements are required from now on. */
+  isIncluded: boolean
+  /** Its completion was proposed: from now on nothing is begun again, only repeated. */
+  wasReady: boolean
+  readyAtMs: number
+}
+
+export type TransfersOptions = {
+  readonly send: (to: NodeId, message: DataMessage) => void
+  readonly propose: (commands: readonly ViewCommand[], nowMs: number) => void
+  readonly store: () => Store
+  readonly serves: (shard: Shard, nowMs: number) => boolean
+  /** A learner's acknowledgements became required, or are no longer. */
+  readonly requirementsChanged: (shard: Shard, nowMs: number) => void
+  readonly config: {
+    readonly chunkBytes: number
+    readonly chunkWindow: number
+    readonly transferBytesPerPeer: number
+    readonly transferTimeoutMs: number
+    readonly proposeRetryMs: number
+  }
+  readonly rules: { readonly readyNeedsInclude: boolean }
+}
+
+/** What a message of a transfer takes besides its entries, for the budget. */
+const messageOverhead = 200
+/** A transfer that fails again and again is begun again at growing distances, up to so many times the time-out. */
+const maxBackoff = 32
+
+export class Transfers {
+  readonly #options: TransfersOptions
+  /** Shards led here that have learners. */
+  readonly #open = new Set<Shard>()
+  readonly #underWayBytes = new Map<NodeId, number>()
+  /** How often each learner's transfer was begun, by shard and assignment. */
+  readonly #attempts = new Map<string, number>()
+  #lastTid = 0
+
+  constructor(options: TransfersOptions) {
+    this.#options = options
+  }
+
+  get openCount(): number {
+    return this.#open.size
+  }
+
+  /** The shard's config or role changed. */
+  reconfigured(shard: Shard): void {
+    if (shard.lead !== null && shard.config.learners.length > 0) this.#open.add(shard)
+    else this.#open.delete(shard)
+  }
+
+  /** Begins, continues, repeats and completes transfers. */
+  tick(nowMs: number): void {
+    if (this.#open.size === 0) {
+      this.#attempts.clear()
+      this.#underWayBytes.clear()
+      return
+    }
+    this.#recount()
+    const ready: ViewCommand[] = []
+    const open = [...this.#open]
+    // A shard with one copy left comes first: a second crash would lose it.
+    open.sort((a, b) => a.config.inSync.length - b.config.inSync.length || a.index - b.index)
+    for (const shard of open) {
+      if (!this.#options.serves(shard, nowMs)) continue
+      for (const { id, since } of shard.config.learners) {
+        const follower = this.#advance(shard, id, since, nowMs)
+        if (follower !== undefined && this.#isReady(shard, follower)) this.#ready(shard, follower, nowMs, ready)
+      }
+    }
+    if (ready.length > 0) this.#options.propose(ready, nowMs)
+  }
+
+  acknowledged(shard: Shard, from: NodeId, ack: Extract<DataMessage, { kind: "transfer-ack" }>, nowMs: number): void {
+    const follower = shard.lead?.followers.get(from)
+    const transfer = follower?.transfer
+    if (follower === undefined || transfer === null || transfer === undefined || transfer.tid !== ack.tid) return
+    const firstUnderWay = transfer.nextIndex - transfer.underWayBytes.length
+    const taken = transfer.underWayBytes.splice(0, Math.max(0, ack.index + 1 - firstUnderWay))
+    this.#underWayBytes.set(from, (this.#underWayBytes.get(from) ?? 0) - taken.reduce((sum, bytes) => sum + bytes, 0))
+    if (taken.length > 0) transfer.progressAtMs = nowMs
+    if (ack.index === transfer.lastIndex && !transfer.isIncluded) {
+      transfer.isIncluded = true
+      this.#options.requirementsChanged(shard, nowMs)
+    } else if (transfer.lastIndex === null && this.#options.serves(shard, nowMs)) this.#pump(shard, follower, nowMs)
+  }
+
+  /** A connection to this learner broke: what was under way is lost. */
+  linkLost(peer: NodeId): void {
+    for (const shard of this.#open) {
+      const transfer = shard.lead?.followers.get(peer)?.transfer
+      if (transfer != null && !transfer.isIncluded) transfer.progressAtMs = Number.NEGATIVE_INFINITY
+    }
+  }
+
+  #advance(shard: Shard, id: NodeId, since: Epoch, nowMs: number): Follower | undefined {
+    const { lead } = shard
+    if (lead === null) return undefined
+    const follower = lead.followers.get(id)
+    const transfer = follower?.transfer
+    if (follower === undefined || transfer == null || transfer.since !== since) {
+      if ((this.#underWayBytes.get(id) ?? 0) < this.#options.config.transferBytesPerPeer)
+        this.#begin(shard, id, since, nowMs)
+      return undefined
+    }
+    if (transfer.isIncluded) return follower
+    const attempts = this.#attempts.get(`${shard.index} ${id} ${since}`) ?? 1
+    const timeoutMs = this.#options.config.transferTimeoutMs * Math.min(maxBackoff, 2 ** (attempts - 1))
+    if (nowMs - transfer.progressAtMs > timeoutMs) this.#begin(shard, id, since, nowMs)
+    else this.#pump(shard, follower, nowMs)
+    return follower
+  }
+
+  #begin(shard: Shard, id: NodeId, since: Epoch, nowMs: number): void {
+    const { lead } = shard
+    if (lead === null) return
+    const key = `${shard.index} ${id} ${since}`
+    this.#attempts.set(key, (this.#attempts.get(key) ?? 0) + 1)
+    this.#lastTid += 1
+    const transfer: Outgoing = {
+      tid: this.#lastTid,
+      since,
+      cursor: undefined,
+      nextIndex: 0,
+      lastIndex: null,
+      endSeq: 0,
+      underWayBytes: [],
+      progressAtMs: nowMs,
+      isIncluded: false,
+      wasReady: false,
+      readyAtMs: Number.NEGATIVE_INFINITY,
+    }
+    const follower = lead.fill(id, transfer, nowMs)
+    this.#options.send(id, {
+      kind: "transfer-begin",
+      shard: shard.index,
+      q: shard.config.q,
+      tid: transfer.tid,
+      since,
+      baseSeq: shard.seq,
+      commit: shard.commit,
+      dedup: shard.dedup.export(nowMs),
+    })
+    this.#pump(shard, follower, nowMs)
+  }
+
+  /** Reads and sends pieces, as many as may be under way. */
+  #pump(shard: Shard, follower: Follower, nowMs: number): void {
+    const { config, send, store } = this.#options
+    const { transfer } = follower
+    if (transfer === null) return
+    while (
+      transfer.lastIndex === null &&
+      transfer.underWayBytes.length < config.chunkWindow &&
+      (this.#underWayBytes.get(follower.id) ?? 0) < config.transferBytesPerPeer
+    ) {
+      const entries: TransferEntry[] = []
+      let bytes = messageOverhead
+      transfer.cursor = store().scan(shard.arc, transfer.cursor, config.chunkBytes, (key, _position, entry) => {
+        const { value, flags, version } = entry
+        entries.push({ key, value, flags, version, ttlLeftMs: ttlLeftMs(entry, nowMs) })
+        bytes += messageOverhead / 4 + key.length + value.length
+      })
+      const isLast = transfer.cursor === undefined
+      const index = transfer.nextIndex
+      transfer.nextIndex += 1
+      transfer.underWayBytes.push(bytes)
+      this.#underWayBytes.set(follower.id, (this.#underWayBytes.get(follower.id) ?? 0) + bytes)
+      if (isLast) {
+        transfer.lastIndex = index
+        transfer.endSeq = shard.seq
+      }
+      send(follower.id, {
+        kind: "transfer-chunk",
+        shard: shard.index,
+        q: shard.config.q,
+        tid: transfer.tid,
+        index,
+        entries,
+        fin: isLast,
+        endSeq: transfer.endSeq,
+      })
+    }
+  }
+
+  /** What was read may hold uncommitted writes: a learner that became in-sync with them could not undo them. */
+  #isReady(shard: Shard, follower: Follower): boolean {
+    const { transfer } = follower
+    if (transfer === null || transfer.lastIndex === null) return false
+    if (!this.#options.rules.readyNeedsInclude) return shard.commit >= transfer.endSeq
+    return transfer.isIncluded && shard.commit >= transfer.endSeq && follower.acked >= shard.commit
+  }
+
+  #ready(shard: Shard, follower: Follower, nowMs: number, commands: ViewCommand[]): void {
+    const { transfer } = follower
+    if (transfer === null || nowMs - transfer.readyAtMs < this.#options.config.proposeRetryMs * 2) return
+    transfer.readyAtMs = nowMs
+    transfer.wasReady = true
+    commands.push({ kind: "ready", shard: shard.index, q: shard.config.q, node: follower.id, since: transfer.since })
+  }
+
+  /** Transfers end in many ways; counting afresh keeps the budget true. */
+  #recount(): void {
+    this.#underWayBytes.clear()
+    for (const shard of this.#open)
+      for (const { id, transfer } of shard.lead?.followers.values() ?? [])
+        if (transfer !== null)
+          for (const bytes of transfer.underWayBytes)
+            this.#underWayBytes.set(id, (this.#underWayBytes.get(id) ?? 0) + bytes)
+  }
+}
