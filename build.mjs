@@ -1,0 +1,197 @@
+/**
+ * Makes what users get: `./dcache`, one executable with Node.js inside, and `dist/lib`, the client library as
+ * JavaScript with types. Rebuilds only what changed. `node build.mjs --fresh` rebuilds everything.
+ *
+ * On linux-x64 the executable is a copy of the pinned Node.js with the bundled program injected (a "single executable
+ * application" in Node.js's words). Elsewhere `./dcache` is a script that runs the bundle with the Node.js on the PATH.
+ */
+import { createHash } from "node:crypto"
+import {
+  chmodSync,
+  copyFileSync,
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  writeFileSync,
+} from "node:fs"
+import { spawnSync } from "node:child_process"
+import path from "node:path"
+import { fileURLToPath } from "node:url"
+import { announce, canBuildBinary, pinnedNode, report, root, setUp, stop } from "./tools/setup.mjs"
+
+const binary = path.join(root, "dcache")
+const dist = path.join(root, "dist")
+const library = path.join(dist, "lib")
+
+/** Set-up must have run: this needs the installed packages. */
+export async function build({ fresh = process.argv.includes("--fresh") } = {}) {
+  const work = workFolder()
+  await buildExecutable(work, fresh)
+  buildLibrary(work, fresh)
+  rmSync(work, { recursive: true })
+}
+
+/** Two builds may run at once in one checkout: each works in a folder of its own and renames its results into place. */
+function workFolder() {
+  mkdirSync(dist, { recursive: true })
+  for (const left of readdirSync(dist).filter(name => name.startsWith("work-"))) {
+    if (!isRunning(Number(left.slice("work-".length)))) rmSync(path.join(dist, left), { recursive: true, force: true })
+  }
+  const work = path.join(dist, `work-${process.pid}`)
+  rmSync(work, { recursive: true, force: true })
+  mkdirSync(work)
+  return work
+}
+
+function isRunning(pid) {
+  try {
+    return process.kill(pid, 0)
+  } catch (error) {
+    return error.code === "EPERM"
+  }
+}
+
+// ---------------------------------------------------------------------------------------------------------- executable
+
+async function buildExecutable(work, fresh) {
+  const startedAtMs = performance.now()
+  const bundle = path.join(work, "dcache.cjs")
+  const licenses = path.join(work, "THIRD_PARTY_LICENSES")
+  const bundled = await bundleProgram(bundle)
+  // Loaded here and not above: packages can be imported only after set-up has installed them.
+  const { thirdPartyLicenses } = await import("./tools/licenses.mjs")
+  writeFileSync(licenses, thirdPartyLicenses(bundled))
+
+  // Bundling takes a moment and injecting takes ten, so "did anything change?" is asked of the bundle itself: no list of
+  // source files to keep, and an edited comment costs nothing.
+  const key = digest([bundle, licenses, ...toolchainFiles])
+  if (!fresh && existsSync(binary) && stampOf("executable") === key) {
+    report("build", "./dcache is up to date", startedAtMs)
+    return
+  }
+  const made = path.join(work, "dcache")
+  if (canBuildBinary) {
+    announce("build", "packing Node.js and the program into ./dcache")
+    inject(bundle, licenses, work, made)
+  } else {
+    writeFileSync(made, `#!/bin/sh\nexec node "$(dirname "$0")/dist/dcache.cjs" "$@"\n`)
+    copyFileSync(bundle, path.join(dist, "dcache.cjs"))
+  }
+  chmodSync(made, 0o755)
+  const version = smokeTest(made)
+  copyFileSync(licenses, path.join(dist, "THIRD_PARTY_LICENSES"))
+  renameSync(made, binary)
+  writeStamp("executable", key)
+  report("build", `./dcache ${version} is built`, startedAtMs)
+}
+
+/** One CommonJS file with everything in it: what an executable of this kind can run. Returns the files that went in. */
+async function bundleProgram(outfile) {
+  const { build: bundle } = await import("esbuild")
+  try {
+    const { metafile } = await bundle({
+      absWorkingDir: root,
+      entryPoints: ["src/main.ts"],
+      outfile,
+      bundle: true,
+      platform: "node",
+      format: "cjs",
+      target: "node24",
+      minify: true,
+      keepNames: true,
+      legalComments: "none",
+      metafile: true,
+      // Optional native add-ons: ws and cbor-x look for them and go on without.
+      external: ["bufferutil", "utf-8-validate", "cbor-extract"],
+      // cbor-x asks for its own address to find the add-on that is left out.
+      define: { "import.meta.url": '"file:///dcache"' },
+    })
+    return Object.keys(metafile.inputs)
+  } catch (error) {
+    // esbuild has printed what is wrong, with the place in the source.
+    if (Array.isArray(error.errors)) stop("build: the program could not be bundled; the lines above say why.")
+    throw error
+  }
+}
+
+function inject(bundle, licenses, work, output) {
+  const base = path.join(work, "node")
+  copyFileSync(pinnedNode, base)
+  chmodSync(base, 0o755)
+  strip(base)
+  // In a process of its own: the packager changes the working directory and prints what only its authors need.
+  const packager = path.join(root, "tools/inject.mjs")
+  const order = JSON.stringify({ bundle, base, output, assets: { licenses } })
+  const result = run(pinnedNode, [packager, order], { ...process.env, TMPDIR: work })
+  if (result.status !== 0) stop(`build: the packager failed.\n${result.stdout}${result.stderr}`)
+}
+
+/** Takes 18 MB of symbols out. Before anything is injected: afterwards the result crashes. */
+function strip(executable) {
+  const stripped = `${executable}.stripped`
+  const done = run("strip", ["--strip-all", "-o", stripped, executable])
+  if (done.status === 0 && run(stripped, ["-e", "0"]).status === 0) renameSync(stripped, executable)
+  else announce("build", "no working strip on this machine (it comes with binutils): ./dcache keeps 18 MB of symbols")
+}
+
+function smokeTest(executable) {
+  const { status, signal, stdout, stderr } = run(executable, ["--version"])
+  if (status !== 0) stop(`build: the new executable does not run (${signal ?? `exit status ${status}`}).\n${stderr}`)
+  return stdout.trim()
+}
+
+// ------------------------------------------------------------------------------------------------------------- library
+
+function buildLibrary(work, fresh) {
+  const startedAtMs = performance.now()
+  const config = path.join(root, "tools/library.tsconfig.json")
+  const sources = readdirSync(path.join(root, "src"), { recursive: true })
+    .filter(file => file.endsWith(".ts") && !file.endsWith(".test.ts"))
+    .sort()
+    .map(file => path.join(root, "src", file))
+  const key = digest([config, path.join(root, "tsconfig.json"), ...toolchainFiles, ...sources])
+  if (!fresh && existsSync(library) && stampOf("library") === key) {
+    report("build", "dist/lib is up to date", startedAtMs)
+    return
+  }
+  const made = path.join(work, "lib")
+  const compiler = path.join(root, "node_modules/.bin/tsc")
+  const result = run(compiler, ["-p", config, "--outDir", made, "--pretty", "false"])
+  if (result.status !== 0) stop(`build: the client library does not compile.\n${result.stdout}${result.stderr}`)
+  rmSync(library, { recursive: true, force: true })
+  renameSync(made, library)
+  writeStamp("library", key)
+  report("build", "dist/lib is built: the client as JavaScript with types", startedAtMs)
+}
+
+// -------------------------------------------------------------------------------------------------------------- helpers
+
+/** What else the results depend on: how they are made, and with which versions of what. */
+const toolchainFiles = ["build.mjs", "tools/inject.mjs", "package-lock.json"].map(file => path.join(root, file))
+
+function digest(files) {
+  const hash = createHash("sha256")
+  for (const file of files) hash.update(readFileSync(file)).update("\0")
+  return hash.digest("hex")
+}
+
+function stampOf(name) {
+  const file = path.join(dist, `${name}.stamp`)
+  return existsSync(file) ? readFileSync(file, "utf8") : undefined
+}
+
+function writeStamp(name, key) {
+  writeFileSync(path.join(dist, `${name}.stamp`), key)
+}
+
+function run(command, args, env = process.env) {
+  return spawnSync(command, args, { cwd: root, env, encoding: "utf8", stdio: ["ignore", "pipe", "pipe"] })
+}
+
+if (process.argv[1] === fileURLToPath(import.meta.url)) {
+  await setUp()
+  await build()
+}

@@ -1,0 +1,67 @@
+/**
+ * `npm test`, the one gate: types, format, build, every test. `npm test -- FILE...` runs the named test files alone.
+ *
+ * Tests of real processes measure time, so they have the machine for themselves and run one after another, after all
+ * the others. That is the only order there is: a test depends on no other.
+ */
+import { spawnSync } from "node:child_process"
+import { availableParallelism } from "node:os"
+import path from "node:path"
+import { run } from "node:test"
+import { spec } from "node:test/reporters"
+import { build } from "../build.mjs"
+import { announce, report, root, setUp, stop } from "./setup.mjs"
+
+await setUp()
+process.chdir(root)
+// An older Node.js, under which this file is read before set-up changes to the right one, does not have it.
+const { globSync } = await import("node:fs")
+const chosen = process.argv.slice(2)
+
+// A test of code that does not type-check tells nothing new, so the first failure here ends the run.
+check("types", "tsc", ["-p", ".", "--pretty", String(process.stdout.isTTY === true)])
+if (chosen.length === 0) check("format", "biome", ["format", "--colors=off", "."])
+await build()
+
+const alone = globSync("harness/{bench,cluster}/**/*.test.ts")
+const all = globSync(["src/**/*.test.ts", "harness/**/*.test.ts"]).sort()
+const files = chosen.length === 0 ? all : chosen.map(file => path.normalize(file))
+const totals = { passed: 0, failed: 0, skipped: 0 }
+await runTests(
+  "side by side",
+  files.filter(file => !alone.includes(file)),
+  availableParallelism(),
+)
+await runTests(
+  "one at a time",
+  files.filter(file => alone.includes(file)),
+  1,
+)
+
+// The line that a script may look for: all of this run, where the runner's own counts are those of one part.
+process.stdout.write(`\n${totals.passed} passed, ${totals.failed} failed, ${totals.skipped} skipped\n`)
+process.exitCode = totals.failed === 0 && totals.passed > 0 ? 0 : 1
+
+function check(phase, tool, args) {
+  const startedAtMs = performance.now()
+  const result = spawnSync(path.join("node_modules/.bin", tool), args, { encoding: "utf8" })
+  if (result.status === 0) return report(phase, "no complaints", startedAtMs)
+  stop(`${result.stdout}${result.stderr}\n${phase}: ${tool} complains, see above. Nothing was built or tested.`)
+}
+
+/** Prints each test as it ends, then the runner's counts, and adds those to the totals. */
+async function runTests(how, testFiles, concurrency) {
+  if (testFiles.length === 0) return
+  const startedAtMs = performance.now()
+  announce("tests", `${testFiles.length} files, ${how}`)
+  // A file that hangs must fail here, with its name, and not in whatever runs this.
+  const results = run({ files: testFiles, concurrency, timeout: 240_000 })
+  results.on("test:summary", ({ counts, file }) => {
+    if (file !== undefined) return // Each file's own counts come first; the last summary, without a file, has them all.
+    totals.passed += counts.passed
+    totals.failed += counts.failed + counts.cancelled
+    totals.skipped += counts.skipped + counts.todo
+  })
+  for await (const text of results.compose(new spec())) process.stdout.write(text)
+  report("tests", how, startedAtMs)
+}
