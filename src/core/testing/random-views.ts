@@ -12,13 +12,16 @@ export type Choice = readonly [kind: number, subject: number, variant: number]
 
 export type Batch = readonly Choice[]
 
-const batch: fc.Arbitrary<Batch> = fc.array(fc.tuple(fc.nat(99), fc.nat(999), fc.nat(99)), { maxLength: 6 })
+const batch: fc.Arbitrary<Batch> = fc.array(fc.tuple(fc.nat(99), fc.nat(999), fc.nat(99)), {
+  maxLength: 5,
+  size: "max",
+})
 
 export const history: fc.Arbitrary<{ readonly copies: number; readonly maxVoters: number; readonly batches: Batch[] }> =
   fc.record({
     copies: fc.integer({ min: 1, max: 3 }),
     maxVoters: fc.constantFrom(3, 5),
-    batches: fc.array(batch, { maxLength: 25 }),
+    batches: fc.array(batch, { maxLength: 30, size: "max" }),
   })
 
 /** Few addresses, so that they are taken again; three processes at each, one of which comes back after its removal. */
