@@ -32,6 +32,10 @@ export class MachineClock {
     return this.#offsetMs + realMs * this.#rate
   }
 
+  get isSuspended(): boolean {
+    return this.#suspendedAtMs !== undefined
+  }
+
   suspend(): void {
     this.#suspendedAtMs ??= this.#simulator.nowMs
   }

@@ -14,14 +14,15 @@ import type {
   NodeId,
   NodeToClient,
   PeerMessage,
-  Seq,
-  ShardId,
+  Reply,
+  Request,
 } from "../../src/protocol/message.ts"
 import type { MachineClock } from "./clock.ts"
 import { type LinkedProcess, PeerLinks, type PeerNetwork } from "./links.ts"
 import { acceptor, type Network } from "./network.ts"
 import type { Stream } from "./stream.ts"
 import type { Host } from "./weather.ts"
+import type { Wire } from "./wire.ts"
 
 /** What is between a client and a node travels one way each. */
 export type ClientTraffic = ClientToNode | NodeToClient
@@ -46,26 +47,18 @@ export type SimulatedNode = Pick<
   | "leave"
   | "status"
   | "serves"
-> & { inspectShard?(shard: ShardId): ShardInspection | undefined }
-
-/** What a node holds of one shard. For checkers. */
-export type ShardInspection = {
-  readonly role: string
-  readonly seq: Seq
-  readonly commit: Seq
-  /** By the key's bytes as Latin-1 text. */
-  readonly entries: ReadonlyMap<string, { readonly value: Uint8Array; readonly version: Seq }>
-}
+  | "inspectShard"
+>
 
 export type MakeNode = (options: NodeOptions) => SimulatedNode
 
 /** Told of all that a process does, at once. */
 export type ProcessObserver = {
   event(process: SimulatedProcess, event: NodeEvent): void
-  sent(process: SimulatedProcess, to: NodeId, message: PeerMessage): void
   received(process: SimulatedProcess, from: NodeId, message: PeerMessage): void
   asked(process: SimulatedProcess, connection: ConnectionId, message: ClientToNode): void
-  answered(process: SimulatedProcess, connection: ConnectionId, message: NodeToClient): void
+  /** It answers a request, of a client or as another node forwarded it. */
+  answers(process: SimulatedProcess, request: Request, reply: Reply): void
   /** The node threw: it lost track of itself. */
   failed(process: SimulatedProcess, error: unknown): void
 }
@@ -82,8 +75,7 @@ export type ProcessOptions = {
   peers: PeerNetwork
   clients: ClientNetwork
   observer: ProcessObserver
-  /** What the wire does to a message on its way; the same message, or an equal one. */
-  transcribe: (message: PeerMessage, from: NodeId, to: NodeId) => PeerMessage
+  wire: Wire
 }
 
 type State = "running" | "paused" | "dead"
@@ -99,6 +91,8 @@ export class SimulatedProcess implements LinkedProcess {
   readonly #options: ProcessOptions
   readonly #links: PeerLinks
   readonly #connections = new Map<ConnectionId, Stream<ClientTraffic>>()
+  /** What was asked, by whom and under which number, for whoever watches the answers. Never emptied: runs are short. */
+  readonly #requests = new Map<string, Request>()
   #connectionsMade = 0
   #state: State = "running"
   #pausedAtMs = 0
@@ -128,9 +122,7 @@ export class SimulatedProcess implements LinkedProcess {
       ports: {
         send: (to, message) => this.#send(to, message),
         sendToAddress: (address, message) => {
-          if (!this.#maySend()) return
-          this.#options.observer.sent(this, address, message)
-          this.#links.sendToAddress(address, this.#options.transcribe(message, this.id, address))
+          if (this.#maySend()) this.#links.sendToAddress(address, options.wire.toPeer(message, this.id))
         },
         sendToClient: (connection, message) => this.#answer(connection, message),
         event: event => {
@@ -152,6 +144,11 @@ export class SimulatedProcess implements LinkedProcess {
 
   get isAlive(): boolean {
     return this.#state !== "dead"
+  }
+
+  /** Its whole machine stands still, clock included. */
+  get isSuspended(): boolean {
+    return this.clock.isSuspended
   }
 
   get inboxLength(): number {
@@ -177,6 +174,7 @@ export class SimulatedProcess implements LinkedProcess {
 
   receive(from: NodeId, message: PeerMessage): void {
     const run = () => {
+      if (message.kind === "forward") this.#requests.set(`${from} ${message.n}`, message.request)
       this.#options.observer.received(this, from, message)
       this.node.receive(from, message)
     }
@@ -262,14 +260,19 @@ export class SimulatedProcess implements LinkedProcess {
 
   #send(to: NodeId, message: PeerMessage): void {
     if (!this.#maySend()) return
-    this.#options.observer.sent(this, to, message)
-    this.#links.send(to, this.#options.transcribe(message, this.id, to))
+    if (message.kind === "forward-reply") this.#answers(`${to} ${message.n}`, message.reply)
+    this.#links.send(to, this.#options.wire.toPeer(message, this.id))
   }
 
   #answer(connection: ConnectionId, message: NodeToClient): void {
     if (!this.#maySend()) return
-    this.#options.observer.answered(this, connection, message)
+    if (message.kind === "reply") this.#answers(`${connection} ${message.n}`, message.reply)
     this.#connections.get(connection)?.send(acceptor, message)
+  }
+
+  #answers(question: string, reply: Reply): void {
+    const request = this.#requests.get(question)
+    if (request !== undefined) this.#options.observer.answers(this, request, reply)
   }
 
   #accept(stream: Stream<ClientTraffic>): void {
@@ -280,6 +283,7 @@ export class SimulatedProcess implements LinkedProcess {
         const message = traffic as ClientToNode // what comes from a client's end
         const run = () => {
           if (!this.#connections.has(connection)) return
+          if (message.kind === "request") this.#requests.set(`${connection} ${message.request.n}`, message.request)
           this.#options.observer.asked(this, connection, message)
           this.node.clientMessage(connection, message)
         }

@@ -1,0 +1,22 @@
+/**
+ * What a checker is: it watches a run and says which promise was broken, when. One promise a file, in `checkers/`.
+ */
+import type { NodeEvent } from "../../src/core/ports.ts"
+import type { Request, Result } from "../../src/protocol/message.ts"
+import type { SimulatedCluster } from "./cluster.ts"
+import type { SimulatedProcess } from "./process.ts"
+
+export type Checker = {
+  event?(process: SimulatedProcess, event: NodeEvent): void
+  /**
+   * A process answers a request with what its execution gave. Looked at before the answer leaves: what holds at this
+   * instant is what it rests on. The first to say so is the primary; others may pass it on.
+   */
+  answers?(process: SimulatedProcess, request: Request, result: Result): void
+  /** Now and then, whatever happens. */
+  glance?(): void
+  /** Faults have ended, the cluster has come to rest, and all that clients asked is answered. */
+  atRest?(): void
+}
+
+export type MakeChecker = (cluster: SimulatedCluster) => Checker

@@ -1,0 +1,21 @@
+/** Every promise that a run is held to. */
+import type { MakeChecker } from "../checker.ts"
+import { acknowledgedIsHeld } from "./acknowledged-is-held.ts"
+import { comesToRest } from "./comes-to-rest.ts"
+import { historyIsExplicable } from "./history-is-explicable.ts"
+import { oneServerPerShard } from "./one-server-per-shard.ts"
+import { oneViewPerEpoch } from "./one-view-per-epoch.ts"
+import { replicasAgree } from "./replicas-agree.ts"
+import { staysBounded } from "./stays-bounded.ts"
+import { viewsMakeSense } from "./views-make-sense.ts"
+
+export const allCheckers: readonly MakeChecker[] = [
+  oneViewPerEpoch,
+  viewsMakeSense,
+  oneServerPerShard,
+  acknowledgedIsHeld,
+  comesToRest,
+  replicasAgree,
+  staysBounded,
+  historyIsExplicable,
+]

@@ -1,0 +1,13 @@
+/** All that clients were told has an explanation, key by key: one order of their operations gives these answers. */
+import { checkLinearizability } from "../../checker/linearizability.ts"
+import type { MakeChecker } from "../checker.ts"
+
+export const historyIsExplicable: MakeChecker = cluster => ({
+  atRest() {
+    const report = checkLinearizability(cluster.recorder.history(), { budget: { steps: 2_000_000, memory: 500_000 } })
+    const promise = "what clients were told has an explanation"
+    for (const { key, explanation, operations } of report.violations)
+      cluster.violate(promise, `key ${key}: ${explanation}\n${operations.map(line => JSON.stringify(line)).join("\n")}`)
+    for (const key of report.undecidedKeys) cluster.violate(promise, `key ${key} stayed undecided: look into it`)
+  },
+})

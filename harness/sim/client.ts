@@ -1,0 +1,261 @@
+/**
+ * A client in the simulation: the real session on imagined connections, on a machine of its own, with a clock of its
+ * own. What it asks and is told goes into the history.
+ */
+import { assert } from "../../src/base/assert.ts"
+import type { Prng } from "../../src/base/prng.ts"
+import { type CallOutcome, Session } from "../../src/client/session.ts"
+import type { Address, ClientToNode, Condition, NodeToClient, Operation } from "../../src/protocol/message.ts"
+import { MachineClock } from "./clock.ts"
+import { dialer } from "./network.ts"
+import type { ClientNetwork, ClientTraffic } from "./process.ts"
+import { type Meaning, type Recorder, textOf } from "./recorder.ts"
+import type { Millis, Simulator } from "./simulator.ts"
+import type { Stream } from "./stream.ts"
+import { brief, type Trace } from "./trace.ts"
+import type { Host } from "./weather.ts"
+import type { Wire } from "./wire.ts"
+
+type Connection =
+  | { readonly kind: "dialing"; readonly waiting: ClientToNode[] }
+  | { readonly kind: "open"; readonly stream: Stream<ClientTraffic> }
+
+/** One question: what goes to the cluster, and how the checker understands it. Null: not for the checker. */
+export type Question = { readonly key: string; readonly operation: Operation; readonly meaning: Meaning | null }
+
+/** How often a request is delivered once more, and at most how much later: a connection is closed after five seconds. */
+export type Duplicates = { readonly chance: number; readonly withinMs: Millis }
+
+export class SimulatedClient {
+  readonly number: number
+  readonly name: string
+  readonly host: Host
+  readonly session: Session
+  duplicates: Duplicates = { chance: 0, withinMs: 0 }
+  readonly #simulator: Simulator
+  readonly #network: ClientNetwork
+  readonly #wire: Wire
+  readonly #prng: Prng
+  readonly #clock: MachineClock
+  readonly #recorder: Recorder
+  readonly #trace: Trace
+  readonly #connections = new Map<Address, Connection>()
+  #wakeAtMs = Number.POSITIVE_INFINITY
+  #open = 0
+
+  constructor(options: {
+    number: number
+    simulator: Simulator
+    network: ClientNetwork
+    wire: Wire
+    prng: Prng
+    seeds: readonly Address[]
+    recorder: Recorder
+    trace: Trace
+  }) {
+    this.number = options.number
+    this.name = `c${options.number}`
+    this.host = options.network.weather.hostAt(`${this.name}:0`)
+    this.#simulator = options.simulator
+    this.#network = options.network
+    this.#wire = options.wire
+    this.#prng = options.prng
+    this.#recorder = options.recorder
+    this.#trace = options.trace
+    this.#clock = MachineClock.random(options.simulator, options.prng, 0.01)
+    this.session = new Session({
+      clientId: options.prng.hex64(),
+      seeds: options.seeds,
+      prng: options.prng.fork(),
+      now: () => this.#clock.nowMs(),
+      ports: { send: (to, message) => this.#send(to, message), hangUp: address => this.#hangUp(address) },
+    })
+    this.session.start()
+    this.#arm()
+  }
+
+  /** Operations asked and not answered. */
+  get open(): number {
+    return this.#open
+  }
+
+  /** Asks; the answer comes later. `lane` tells apart what one client has under way at once. */
+  ask(question: Question, options: { timeoutMs?: Millis; lane?: number }, done: (outcome: CallOutcome) => void): void {
+    const { key, operation, meaning } = question
+    const process = this.number * 100 + (options.lane ?? 0)
+    const record = meaning === null ? undefined : this.#recorder.begin(process, key, meaning)
+    this.#open += 1
+    this.#trace.note(this.name, "asks", () => `${key} ${brief(operation)}`)
+    this.session.call({
+      key: bytesOf(key),
+      operation,
+      timeoutMs: options.timeoutMs ?? 5_000,
+      done: outcome => {
+        this.#open -= 1
+        this.#trace.note(this.name, "is told", () => `${key} ${operation.op}: ${brief(outcome)}`)
+        if (record !== undefined) this.#recorder.end(record, outcome)
+        done(outcome)
+      },
+    })
+    this.#arm()
+  }
+
+  // ------------------------------------------------------------------------ the words of stories: asked and answered
+
+  get(key: string): CallOutcome & { text?: string } {
+    const outcome = this.#complete(questions.get(key))
+    return outcome.kind === "value" ? { ...outcome, text: textOf(outcome.value) } : outcome
+  }
+
+  set(key: string, value: string, options: { ttlMs?: number } = {}): CallOutcome {
+    return this.#complete(questions.set(key, value, options))
+  }
+
+  add(key: string, value: string): CallOutcome {
+    return this.#complete(questions.add(key, value))
+  }
+
+  cas(key: string, expected: string | null, value: string): CallOutcome {
+    return this.#complete(questions.cas(key, expected, value))
+  }
+
+  delete(key: string): CallOutcome {
+    return this.#complete(questions.delete(key))
+  }
+
+  incr(key: string, by = 1): CallOutcome {
+    return this.#complete(questions.incr(key, by))
+  }
+
+  #complete(question: Question): CallOutcome {
+    let outcome: CallOutcome | undefined
+    this.ask(question, {}, answer => {
+      outcome = answer
+    })
+    // A little more than the deadline: the client's own clock decides, and it may be slow.
+    this.#simulator.runUntil(() => outcome !== undefined, { withinMs: 5_500 })
+    assert(outcome !== undefined, "every call ends by its deadline")
+    return outcome
+  }
+
+  // --------------------------------------------------------------------------------------------------- connections
+
+  #send(to: Address, message: ClientToNode): void {
+    const connection = this.#connections.get(to)
+    if (connection?.kind === "open") this.#sendNow(connection.stream, message)
+    else if (connection?.kind === "dialing") connection.waiting.push(message)
+    else this.#dial(to, message)
+  }
+
+  #sendNow(stream: Stream<ClientTraffic>, message: ClientToNode): void {
+    const onTheWire = this.#wire.toNode(message)
+    stream.send(dialer, onTheWire)
+    const { chance, withinMs } = this.duplicates
+    if (chance === 0 || message.kind !== "request" || !this.#prng.chance(chance)) return
+    this.#simulator.after(this.#prng.between(0, withinMs), () => {
+      this.#trace.note(this.name, "repeats an old request", () => brief(message))
+      this.#anyOpen()?.send(dialer, onTheWire)
+    })
+  }
+
+  #anyOpen(): Stream<ClientTraffic> | undefined {
+    const streams = [...this.#connections.values()].flatMap(one => (one.kind === "open" ? [one.stream] : []))
+    return streams.length === 0 ? undefined : this.#prng.pick(streams)
+  }
+
+  #dial(address: Address, first: ClientToNode): void {
+    const dialing: Connection = { kind: "dialing", waiting: [first] }
+    this.#connections.set(address, dialing)
+    this.#network.dial(this.host, address, {
+      greeting: { node: undefined },
+      isWanted: () => this.#connections.get(address) === dialing,
+      opened: (_answer, stream) => {
+        this.#connections.set(address, { kind: "open", stream })
+        stream.attach(dialer, {
+          receive: traffic => this.#received(address, stream, traffic as NodeToClient), // what comes from a node's end
+          closed: () => {
+            if (this.#streamTo(address) === stream) this.#lost(address)
+          },
+        })
+        for (const message of dialing.waiting) this.#sendNow(stream, message)
+        this.session.connectionOpened(address)
+        this.#arm()
+      },
+      failed: () => {
+        if (this.#connections.get(address) === dialing) this.#lost(address)
+      },
+    })
+  }
+
+  #streamTo(address: Address): Stream<ClientTraffic> | undefined {
+    const connection = this.#connections.get(address)
+    return connection?.kind === "open" ? connection.stream : undefined
+  }
+
+  #received(address: Address, stream: Stream<ClientTraffic>, message: NodeToClient): void {
+    if (this.#streamTo(address) !== stream) return
+    this.session.received(address, this.#wire.toClient(message))
+    this.#arm()
+  }
+
+  #lost(address: Address): void {
+    this.#connections.delete(address)
+    this.session.connectionLost(address)
+    this.#arm()
+  }
+
+  #hangUp(address: Address): void {
+    this.#streamTo(address)?.close(dialer)
+    this.#connections.delete(address)
+  }
+
+  /** Sees to it that the session is woken when it wants to be. */
+  #arm(): void {
+    const inMs = this.session.nextWakeAtMs() - this.#clock.nowMs()
+    if (inMs === Number.POSITIVE_INFINITY) return
+    // A clock that runs a little slow must not be woken too early for ever.
+    const wakeAtMs = this.#simulator.nowMs + Math.max(0, inMs * 1.01) + 0.01
+    if (wakeAtMs >= this.#wakeAtMs) return
+    this.#wakeAtMs = wakeAtMs
+    this.#simulator.at(wakeAtMs, () => {
+      if (this.#wakeAtMs !== wakeAtMs) return
+      this.#wakeAtMs = Number.POSITIVE_INFINITY
+      this.session.tick()
+      this.#arm()
+    })
+  }
+}
+
+const utf8 = new TextEncoder()
+
+export function bytesOf(text: string): Uint8Array {
+  return utf8.encode(text)
+}
+
+/** Operations as clients mean them, each with its meaning for the checker. */
+export const questions = {
+  get: (key: string): Question => ({ key, operation: { op: "get" }, meaning: { op: "get" } }),
+  set: (key: string, value: string, options: { ttlMs?: number } = {}): Question => ({
+    key,
+    operation: write(value, null, options.ttlMs),
+    meaning: { op: "set", value, ...options },
+  }),
+  add: (key: string, value: string): Question => ({
+    key,
+    operation: write(value, { if: "absent" }),
+    meaning: { op: "add", value },
+  }),
+  cas: (key: string, expected: string | null, value: string): Question => ({
+    key,
+    operation: write(value, expected === null ? { if: "absent" } : { if: "value", value: bytesOf(expected) }),
+    meaning: { op: "cas", expected, value },
+  }),
+  delete: (key: string): Question => ({ key, operation: { op: "delete", condition: null }, meaning: { op: "delete" } }),
+  incr: (key: string, by: number): Question => ({ key, operation: { op: "incr", by }, meaning: { op: "incr", by } }),
+  touch: (key: string, ttlMs: number | null): Question => ({ key, operation: { op: "touch", ttlMs }, meaning: null }),
+  ttl: (key: string): Question => ({ key, operation: { op: "ttl" }, meaning: null }),
+}
+
+function write(value: string, condition: Condition | null, ttlMs?: number): Operation {
+  return { op: "set", value: bytesOf(value), flags: 0, ttlMs: ttlMs ?? null, condition }
+}

@@ -1,0 +1,454 @@
+/**
+ * A cluster in virtual time, and the words in which stories about it are told: who leads a key, crash, pause, cut, join,
+ * leave, wait until. The nodes are the real ones; all around them is imagined and follows from one seed.
+ */
+import { assert } from "../../src/base/assert.ts"
+import { Prng } from "../../src/base/prng.ts"
+import { type Config, configProblem, simulatedConfig } from "../../src/config.ts"
+import { CacheNode } from "../../src/core/node.ts"
+import { hashKeyPosition, shardOf } from "../../src/core/ring.ts"
+import { allRules, type Rules } from "../../src/core/rules.ts"
+import type { Address, NodeId, Reply, Result, ShardId, View } from "../../src/protocol/message.ts"
+import type { Checker, MakeChecker } from "./checker.ts"
+import { allCheckers } from "./checkers/all.ts"
+import { bytesOf, SimulatedClient } from "./client.ts"
+import { MachineClock } from "./clock.ts"
+import type { PeerNetwork } from "./links.ts"
+import { Network } from "./network.ts"
+import { type ClientNetwork, type MakeNode, type ProcessObserver, SimulatedProcess } from "./process.ts"
+import { Recorder, textOf } from "./recorder.ts"
+import { type Millis, Simulator } from "./simulator.ts"
+import { brief, Trace } from "./trace.ts"
+import { type Climate, type Cut, type CutManner, type Host, Weather } from "./weather.ts"
+import { type WireKind, wireOf } from "./wire.ts"
+
+export type ClusterSettings = {
+  /** Nodes that are there from the beginning. */
+  readonly nodes: number
+  readonly seed: number
+  readonly config?: Partial<Config>
+  readonly rules?: Partial<Rules>
+  readonly climate?: Partial<Climate>
+  readonly frames?: "joined" | "single"
+  readonly wire?: WireKind
+  /** Zones that the machines are spread over; 0: none stated. */
+  readonly zones?: number
+  readonly print?: (line: string) => void
+  readonly makeNode?: MakeNode
+  readonly checkers?: readonly MakeChecker[]
+}
+
+/** A promise that was broken. */
+export type Violation = { readonly promise: string; readonly what: string; readonly atMs: Millis }
+
+/** A cluster whose first nodes have found each other. */
+export function simulatedCluster(settings: ClusterSettings): SimulatedCluster {
+  const cluster = new SimulatedCluster(settings)
+  const first = cluster.start({ seeds: [] })
+  cluster.run(50)
+  for (let i = 1; i < settings.nodes; i++) cluster.start({ seeds: [first.address] })
+  cluster.runUntil(() => cluster.hasConverged(), { withinMs: 20_000, orElse: "the first nodes find each other" })
+  return cluster
+}
+
+export class SimulatedCluster {
+  readonly seed: number
+  readonly simulator = new Simulator()
+  readonly weather: Weather
+  readonly config: Config
+  readonly rules: Rules
+  readonly trace: Trace
+  readonly recorder: Recorder
+  readonly prng: Prng
+  /** Every process that ever was, in the order of their start. */
+  readonly processes: SimulatedProcess[] = []
+  readonly clients: SimulatedClient[] = []
+  readonly violations: Violation[] = []
+  readonly #settings: ClusterSettings
+  readonly #peers: PeerNetwork
+  readonly #clientNetwork: ClientNetwork
+  readonly #checkers: readonly Checker[]
+  readonly #byId = new Map<NodeId, SimulatedProcess>()
+  readonly #names = new Map<SimulatedProcess, string>()
+  readonly #wire
+  #machines = 0
+  #newestView: View | undefined
+  readonly #clusterId: string
+  readonly #hashKey: readonly [number, number]
+  readonly #shards = new Map<string, ShardId>()
+
+  constructor(settings: ClusterSettings) {
+    this.#settings = settings
+    this.seed = settings.seed
+    this.config = { ...simulatedConfig, ...settings.config }
+    const problem = configProblem(this.config)
+    assert(problem === undefined, `the simulated nodes are set up as nodes may be: ${problem}`)
+    this.rules = { ...allRules, ...settings.rules }
+    this.prng = new Prng(settings.seed)
+    this.trace = new Trace({ simulator: this.simulator, print: settings.print })
+    this.weather = new Weather(this.prng.fork())
+    this.weather.change(settings.climate ?? {})
+    const shared = {
+      simulator: this.simulator,
+      weather: this.weather,
+      settings: { frames: settings.frames ?? "joined", giveUpMs: [1_000, 5_000] },
+      dialTimeoutMs: 1_000,
+    } as const
+    this.#peers = new Network({ ...shared, prng: this.prng.fork() })
+    this.#clientNetwork = new Network({ ...shared, prng: this.prng.fork() })
+    this.#clusterId = this.prng.hex64()
+    this.#hashKey = [this.prng.uint32(), this.prng.uint32()]
+    this.#wire = wireOf(settings.wire ?? "shared")
+    this.recorder = new Recorder(this.simulator)
+    this.#glanceLater()
+    this.#checkers = (settings.checkers ?? allCheckers).map(make => make(this))
+  }
+
+  // ------------------------------------------------------------------------------------------------------- time
+
+  get nowMs(): Millis {
+    return this.simulator.nowMs
+  }
+
+  run(forMs: Millis): void {
+    this.simulator.run(forMs)
+  }
+
+  /** Lets time pass until the condition holds. A story in which it never does ends here, unless it wants to know. */
+  runUntil(condition: () => boolean, options: { withinMs: Millis; orElse?: string }): void {
+    const holds = this.simulator.runUntil(condition, { withinMs: options.withinMs, everyMs: 1 })
+    if (holds) return
+    const [violation] = this.violations
+    if (violation !== undefined) throw new Error(`broken: ${violation.promise}: ${violation.what}`)
+    throw new Error(`not within ${options.withinMs} ms: ${options.orElse ?? condition.toString()}`)
+  }
+
+  // -------------------------------------------------------------------------------------------------- processes
+
+  /** A new process: on a new machine, or at a given address whose former process is gone. */
+  start(options: { seeds: readonly Address[]; address?: Address }): SimulatedProcess {
+    const address = options.address ?? `n${++this.#machines}:7000`
+    const host = address.slice(0, address.lastIndexOf(":"))
+    const number = this.processes.filter(process => process.address === address).length
+    const name = number === 0 ? host : `${host}.${number + 1}`
+    const zones = this.#settings.zones ?? 0
+    const hostNumber = this.weather.hostAt(address)
+    this.weather.bringUp(hostNumber)
+    const process = new SimulatedProcess({
+      config: this.config,
+      self: {
+        id: this.prng.hex64(),
+        name,
+        addr: address,
+        clientAddr: `${host}:8000`,
+        zone: zones === 0 ? "" : `z${hostNumber % zones}`,
+        witness: false,
+        protoMin: 1,
+        protoMax: 1,
+      },
+      seeds: options.seeds,
+      newCluster: { clusterId: this.#clusterId, hashKey: this.#hashKey },
+      rules: this.rules,
+      makeNode: this.#settings.makeNode ?? (nodeOptions => new CacheNode(nodeOptions)),
+      clock: MachineClock.random(this.simulator, this.prng, this.config.clockRateError),
+      prng: this.prng.fork(),
+      peers: this.#peers,
+      clients: this.#clientNetwork,
+      observer: this.#observer,
+      wire: this.#wire,
+    })
+    this.processes.push(process)
+    this.#byId.set(process.id, process)
+    this.#names.set(process, name)
+    this.trace.note(name, "starts", () => `${process.id} through ${options.seeds.join(" ")}`)
+    process.start()
+    return process
+  }
+
+  /** Starts a process that knows these, or whoever is there. */
+  join(through?: readonly SimulatedProcess[]): SimulatedProcess {
+    const known = through ?? [this.prng.pick(this.alive())]
+    return this.start({ seeds: known.map(process => process.address) })
+  }
+
+  /** A new process where a dead one was, with nothing in memory. */
+  restart(dead: SimulatedProcess): SimulatedProcess {
+    assert(!dead.isAlive, "an address is free again when its process is dead")
+    const others = this.alive().filter(process => process.address !== dead.address)
+    return this.start({ seeds: [this.prng.pick(others).address], address: dead.address })
+  }
+
+  /** kill -9; or the whole machine loses its power, and nobody resets its connections. */
+  crash(process: SimulatedProcess, what: "process" | "machine" = "process"): void {
+    this.#say(process, what === "process" ? "is killed" : "loses its power")
+    if (what === "machine") this.weather.takeDown(process.host)
+    process.die()
+  }
+
+  pause(process: SimulatedProcess): void {
+    this.#say(process, "pauses")
+    process.pause()
+  }
+
+  resume(process: SimulatedProcess): void {
+    this.#say(process, "resumes")
+    process.resume()
+  }
+
+  pauseFor(process: SimulatedProcess, forMs: Millis): void {
+    this.pause(process)
+    this.simulator.after(forMs, () => this.resume(process))
+  }
+
+  leave(process: SimulatedProcess): void {
+    this.#say(process, "is asked to leave")
+    process.leave()
+  }
+
+  // ----------------------------------------------------------------------------------------------------- network
+
+  /** Nothing passes from the first to the second. */
+  cut(from: readonly Placed[], to: readonly Placed[], manner: CutManner = "stalls"): Cut {
+    const cut = { from: from.map(hostOf), to: to.map(hostOf), manner }
+    this.trace.note("network", "cuts", () => `${from.map(nameOf).join(" ")} -> ${to.map(nameOf).join(" ")} ${manner}`)
+    this.weather.cut(cut)
+    return cut
+  }
+
+  /** Nothing passes between the groups, either way. Whoever stands in none of them reaches all. */
+  partition(groups: readonly (readonly Placed[])[], manner: CutManner = "stalls"): Cut[] {
+    return groups.flatMap(group => groups.filter(other => other !== group).map(other => this.cut(group, other, manner)))
+  }
+
+  /** It sends, and hears nobody. */
+  deafen(process: SimulatedProcess, manner: CutManner = "stalls"): Cut {
+    return this.cut(this.#others(process), [process], manner)
+  }
+
+  /** It hears, and nobody hears it. */
+  mute(process: SimulatedProcess, manner: CutManner = "stalls"): Cut {
+    return this.cut([process], this.#others(process), manner)
+  }
+
+  /** It reaches nobody and nobody reaches it. */
+  isolate(process: SimulatedProcess, manner: CutManner = "stalls"): Cut[] {
+    return [this.deafen(process, manner), this.mute(process, manner)]
+  }
+
+  /** These cuts, or all that there are. */
+  heal(cuts: Iterable<Cut> = this.weather.cuts): void {
+    this.trace.note("network", "heals")
+    for (const cut of [...cuts]) this.weather.heal(cut)
+  }
+
+  // --------------------------------------------------------------------------------------------------- what it is
+
+  alive(): SimulatedProcess[] {
+    return this.processes.filter(process => process.isAlive)
+  }
+
+  processOf(id: NodeId): SimulatedProcess | undefined {
+    return this.#byId.get(id)
+  }
+
+  /** The process with this id if it lives. */
+  livingProcess(id: NodeId): SimulatedProcess | undefined {
+    const process = this.#byId.get(id)
+    return process?.isAlive ? process : undefined
+  }
+
+  /** The newest decided view that any node has installed. */
+  get newestView(): View {
+    assert(this.#newestView !== undefined, "some node has formed the cluster")
+    return this.#newestView
+  }
+
+  get hasView(): boolean {
+    return this.#newestView !== undefined
+  }
+
+  shardOf(key: string | Uint8Array): ShardId {
+    const text = typeof key === "string" ? key : textOf(key)
+    let shard = this.#shards.get(text)
+    if (shard === undefined) {
+      shard = shardOf(hashKeyPosition(bytesOf(text), this.#hashKey), this.config.shardCount)
+      this.#shards.set(text, shard)
+    }
+    return shard
+  }
+
+  /** The process that leads the key by the newest view. */
+  primaryOf(key: string): SimulatedProcess {
+    const primary = this.newestView.shards[this.shardOf(key)]?.primary
+    const process = primary === null || primary === undefined ? undefined : this.#byId.get(primary)
+    assert(process !== undefined, `somebody leads ${key}`)
+    return process
+  }
+
+  /** The other in-sync holders of the key by the newest view. */
+  backupsOf(key: string): SimulatedProcess[] {
+    const config = this.newestView.shards[this.shardOf(key)]
+    return (config?.inSync ?? []).filter(id => id !== config?.primary).flatMap(id => this.#byId.get(id) ?? [])
+  }
+
+  voters(): SimulatedProcess[] {
+    return this.newestView.members.filter(({ voter }) => voter).flatMap(({ id }) => this.#byId.get(id) ?? [])
+  }
+
+  /** The voter of the first rank. */
+  leader(): SimulatedProcess {
+    const [leader] = this.voters()
+    assert(leader !== undefined, "there is a voter")
+    return leader
+  }
+
+  isMember(process: SimulatedProcess): boolean {
+    return this.newestView.members.some(({ id }) => id === process.id)
+  }
+
+  /** Every living process is a member, all know the newest view, and every copy is complete. */
+  hasConverged(): boolean {
+    return this.unfinished() === undefined
+  }
+
+  /** What keeps the cluster from being at rest, in words. */
+  unfinished(): string | undefined {
+    const view = this.#newestView
+    if (view === undefined) return "there is no cluster"
+    const living = this.alive()
+    for (const process of living) {
+      if (process.node.phase !== "member") return `${this.nameOf(process.id)} is ${process.node.phase}`
+      const epoch = process.node.view?.epoch
+      if (epoch !== view.epoch) return `${this.nameOf(process.id)} is at epoch ${epoch}, others at ${view.epoch}`
+    }
+    const ids = new Set(view.members.map(({ id }) => id))
+    for (const process of living) if (!ids.has(process.id)) return `${this.nameOf(process.id)} is no member`
+    for (const id of ids) if (!this.livingProcess(id)) return `${this.nameOf(id)} is dead and a member`
+    const orphan = view.shards.findIndex(shard => shard.orphan && !this.isLost(shard))
+    if (orphan >= 0) return `shard ${orphan} is an orphan`
+    const filling = view.shards.findIndex(shard => shard.learners.length > 0)
+    if (filling >= 0) return `shard ${filling} has a learner`
+    return undefined
+  }
+
+  /** An orphan whose last holders are all dead: with this configuration nothing can bring it back but a reset. */
+  isLost(shard: View["shards"][number]): boolean {
+    if (!shard.orphan || this.config.orphanResetMs !== Number.POSITIVE_INFINITY) return false
+    return shard.inSync.every(id => !this.livingProcess(id))
+  }
+
+  nameOf(id: NodeId): string {
+    const process = this.#byId.get(id)
+    return (process && this.#names.get(process)) ?? id.slice(0, 8)
+  }
+
+  // ------------------------------------------------------------------------------------------------------ clients
+
+  /** A client that knows only this one node, or some. */
+  client(at?: SimulatedProcess | readonly SimulatedProcess[]): SimulatedClient {
+    const known = at === undefined ? this.alive() : at instanceof SimulatedProcess ? [at] : at
+    const client = new SimulatedClient({
+      number: this.clients.length + 1,
+      simulator: this.simulator,
+      network: this.#clientNetwork,
+      wire: this.#wire,
+      prng: this.prng.fork(),
+      seeds: known.map(process => process.clientAddress),
+      recorder: this.recorder,
+      trace: this.trace,
+    })
+    this.clients.push(client)
+    return client
+  }
+
+  // ----------------------------------------------------------------------------------------------------- promises
+
+  violate(promise: string, what: string): void {
+    this.violations.push({ promise, what, atMs: this.nowMs })
+    this.trace.note("checker", "VIOLATION", () => `${promise}: ${what}`)
+    this.simulator.stop()
+  }
+
+  /** To be called when faults have ended and the cluster has come to rest. */
+  checkAtRest(): void {
+    for (const checker of this.#checkers) if (this.violations.length === 0) checker.atRest?.()
+  }
+
+  #glanceLater(): void {
+    this.simulator.after(glanceMs, () => {
+      for (const checker of this.#checkers) checker.glance?.()
+      this.#glanceLater()
+    })
+  }
+
+  #others(process: SimulatedProcess): Placed[] {
+    const hosts = new Set<Host>([process.host])
+    const others: Placed[] = []
+    for (const other of [...this.processes, ...this.clients]) {
+      if (hosts.has(other.host)) continue
+      hosts.add(other.host)
+      others.push(other)
+    }
+    return others
+  }
+
+  #say(process: SimulatedProcess, what: string): void {
+    this.trace.note(this.nameOf(process.id), what)
+  }
+
+  readonly #observer: ProcessObserver = {
+    event: (process, event) => {
+      this.trace.note(this.nameOf(process.id), event.kind, () => brief({ ...event, kind: undefined }))
+      const view = process.node.view
+      if (event.kind === "view-installed" && view !== undefined && view.epoch > (this.#newestView?.epoch ?? 0))
+        this.#newestView = view
+      for (const checker of this.#checkers) checker.event?.(process, event)
+      // A node that has left has nothing more to say; its process ends.
+      if (event.kind === "left") this.simulator.after(1, () => process.die())
+    },
+    received: (process, from, message) => {
+      this.trace.note(this.nameOf(process.id), message.kind, () => `from ${this.nameOf(from)} ${brief(message)}`)
+    },
+    asked: (process, connection, message) => {
+      this.trace.note(this.nameOf(process.id), message.kind, () => `on ${connection} ${brief(message)}`)
+    },
+    answers: (process, request, reply) => {
+      if (!isResult(reply)) return
+      for (const checker of this.#checkers) checker.answers?.(process, request, reply)
+    },
+    failed: (process, error) => {
+      const stack = error instanceof Error ? (error.stack ?? error.message) : String(error)
+      this.violate("no node loses track of itself", `${this.nameOf(process.id)}: ${stack}`)
+    },
+  }
+}
+
+/** Checkers that look at everything do so every so often; not a multiple of what nodes do at fixed times. */
+const glanceMs = 37
+
+const results: ReadonlySet<Reply["kind"]> = new Set<Result["kind"]>([
+  "value",
+  "missing",
+  "ttl",
+  "stored",
+  "deleted",
+  "touched",
+  "counted",
+  "unmet",
+  "not-a-number",
+])
+
+function isResult(reply: Reply): reply is Result {
+  return results.has(reply.kind)
+}
+
+/** What stands on a machine. */
+type Placed = { readonly host: Host }
+
+function hostOf(placed: Placed): Host {
+  return placed.host
+}
+
+function nameOf(placed: Placed): string {
+  return `h${placed.host}`
+}

@@ -1,0 +1,119 @@
+/**
+ * The history of a run in the checker's format: what each client asked, what it was told, and when in virtual time.
+ */
+import type { CallOutcome } from "../../src/client/session.ts"
+import type { Action, Operation, Status } from "../checker/history.ts"
+import type { Simulator } from "./simulator.ts"
+
+/** What a client meant by an operation, in the checker's terms; null: the checker has no word for it. */
+export type Meaning =
+  | Exclude<Action, { op: "get" } | { op: "incr" }>
+  | { readonly op: "get" }
+  | { readonly op: "incr"; readonly by: number }
+
+export type OpenRecord = {
+  readonly process: number
+  readonly key: string
+  readonly meaning: Meaning
+  readonly callNs: number
+}
+
+export class Recorder {
+  readonly #simulator: Simulator
+  readonly #operations: Operation[] = []
+  readonly #open = new Set<OpenRecord>()
+  #lastNs = 0
+
+  constructor(simulator: Simulator) {
+    this.#simulator = simulator
+  }
+
+  /** Operations that ended. */
+  get operations(): readonly Operation[] {
+    return this.#operations
+  }
+
+  get openCount(): number {
+    return this.#open.size
+  }
+
+  begin(process: number, key: string, meaning: Meaning): OpenRecord {
+    const record = { process, key, meaning, callNs: this.nowNs() }
+    this.#open.add(record)
+    return record
+  }
+
+  end(record: OpenRecord, outcome: CallOutcome): void {
+    this.#open.delete(record)
+    const judged = judge(record.meaning, outcome)
+    if (judged === undefined) return
+    const { process, key, callNs } = record
+    this.#operations.push({ process, key, callNs, returnNs: this.nowNs(), status: judged.status, ...judged.action })
+  }
+
+  /** A deletion that nobody asked for and that may or may not happen from now on: data given up, or expired. */
+  mayVanish(key: string, fromNs: number): void {
+    const process = -1 - this.#operations.length
+    this.#operations.push({
+      process,
+      key,
+      op: "delete",
+      callNs: fromNs,
+      returnNs: Number.POSITIVE_INFINITY,
+      status: "info",
+    })
+  }
+
+  /** Everything, with what is still open as of unknown outcome. In the order of the calls. */
+  history(): Operation[] {
+    const open = [...this.#open].flatMap((record): Operation[] => {
+      const { process, key, meaning, callNs } = record
+      if (meaning.op === "get") return []
+      const action: Action = meaning.op === "incr" ? { op: "incr", by: meaning.by, value: null } : meaning
+      return [{ process, key, callNs, returnNs: Number.POSITIVE_INFINITY, status: "info", ...action }]
+    })
+    return [...this.#operations, ...open].sort((a, b) => a.callNs - b.callNs)
+  }
+
+  /** No two moments are the same: what happened first in one instant did happen first. */
+  nowNs(): number {
+    this.#lastNs = Math.max(this.#lastNs + 1, Math.floor(this.#simulator.nowMs * 1e6))
+    return this.#lastNs
+  }
+}
+
+/** Undefined: the answer says nothing that the checker could hold against anyone. */
+function judge(meaning: Meaning, outcome: CallOutcome): { status: Status; action: Action } | undefined {
+  if (outcome.kind === "failed") {
+    if (meaning.op === "get") return undefined
+    if (outcome.mayHaveHappened === "unknown") return { status: "info", action: withoutAnswer(meaning) }
+    // Of a condition, "fail" says that it was not met, which nobody found out here.
+    return meaning.op === "add" || meaning.op === "cas" ? undefined : { status: "fail", action: withoutAnswer(meaning) }
+  }
+  switch (meaning.op) {
+    case "get":
+      if (outcome.kind === "value") return { status: "ok", action: { op: "get", value: textOf(outcome.value) } }
+      return outcome.kind === "missing" ? { status: "ok", action: { op: "get", value: null } } : undefined
+    case "set":
+      return outcome.kind === "stored" ? { status: "ok", action: meaning } : undefined
+    case "add":
+    case "cas":
+      return { status: outcome.kind === "stored" ? "ok" : "fail", action: meaning }
+    case "delete":
+      return { status: "ok", action: { op: "delete", found: outcome.kind === "deleted" } }
+    case "incr":
+      if (outcome.kind === "counted")
+        return { status: "ok", action: { op: "incr", by: meaning.by, value: String(outcome.value) } }
+      return { status: "fail", action: withoutAnswer(meaning) }
+  }
+}
+
+function withoutAnswer(meaning: Exclude<Meaning, { op: "get" }>): Action {
+  return meaning.op === "incr" ? { op: "incr", by: meaning.by, value: null } : meaning
+}
+
+const utf8 = new TextDecoder()
+
+export function textOf(bytes: Uint8Array): string {
+  return utf8.decode(bytes)
+}
