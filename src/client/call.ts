@@ -1,0 +1,145 @@
+/**
+ * One operation from the moment it is asked for until its outcome is told, and what can be said of it when no answer
+ * came: whether it may have taken effect.
+ */
+import type { Address, Epoch, NodeId, Operation, Refusal, Result, ShardId } from "../protocol/message.ts"
+
+/** Why an operation failed. Closed: a caller can switch over it. */
+export type FailureCode =
+  /** The cluster, or a part of it, is at a limit. */
+  | "busy"
+  /** The memory limit is reached and nothing may be forgotten. */
+  | "full"
+  /** The nodes that could be asked cannot reach a majority. */
+  | "minority"
+  /** All holders of the key are gone, or not back yet. */
+  | "orphan"
+  | "forked"
+  | "stopped"
+  /** The nodes that could be asked are not members of a cluster yet. */
+  | "joining"
+  | "timeout"
+  /** No node could be reached. */
+  | "unreachable"
+  | "wrong-cluster"
+  | "key-too-long"
+  | "value-too-large"
+  | "bad-request"
+  | "duplicate"
+  | "cancelled"
+  | "closed"
+  /** More calls wait than this client's own bounds allow. */
+  | "too-many-calls"
+
+export type Failed = {
+  readonly kind: "failed"
+  readonly code: FailureCode
+  /** Whether the operation may have taken effect, or yet may. Reads have none. */
+  readonly mayHaveHappened: "no" | "unknown"
+}
+
+export type CallOutcome = Result | Failed
+
+/** A request that was sent and not yet answered. */
+export type Attempt = { readonly number: number; readonly to: Address; readonly sentAtMs: number }
+
+export type CallState =
+  /** Waits for a view, or for room in the window. Not numbered yet. */
+  | { readonly kind: "queued" }
+  /** There is nobody to ask. */
+  | { readonly kind: "unrouted" }
+  | { readonly kind: "backing-off"; readonly sendAtMs: number }
+  | { readonly kind: "sent"; readonly attempt: Attempt; readonly askElsewhereAtMs: number }
+  | { readonly kind: "settled" }
+
+export type Call = {
+  readonly key: Uint8Array
+  readonly operation: Operation
+  readonly bytes: number
+  readonly deadlineAtMs: number
+  readonly done: (outcome: CallOutcome) => void
+  state: CallState
+  // What follows has a meaning once the call has left the queue.
+  n: number
+  firstEpoch: Epoch
+  shard: ShardId
+  /** Whom the newest attempt was meant for. */
+  primary: NodeId | undefined
+  attempts: number
+  /** Attempts without an answer, the newest last. */
+  readonly open: Attempt[]
+  /** An attempt was lost, or answered by what does not tell whether it was executed. */
+  fateUnknown: boolean
+  refusals: number
+  timeouts: number
+  /** What the last refusal said, for when nothing better follows. */
+  lastCode: FailureCode | undefined
+  /** Where the last attempt came to nothing. */
+  avoid: Address | undefined
+  /** A node said that this one is the primary now, by a view that is newer than ours. */
+  hint: { readonly primary: NodeId; readonly epoch: Epoch; readonly from: Address } | undefined
+}
+
+export function newCall(options: {
+  key: Uint8Array
+  operation: Operation
+  deadlineAtMs: number
+  done: (outcome: CallOutcome) => void
+}): Call {
+  return {
+    ...options,
+    bytes: bytesOf(options.key, options.operation),
+    state: { kind: "queued" },
+    n: 0,
+    firstEpoch: 0,
+    shard: 0,
+    primary: undefined,
+    attempts: 0,
+    open: [],
+    fateUnknown: false,
+    refusals: 0,
+    timeouts: 0,
+    lastCode: undefined,
+    avoid: undefined,
+    hint: undefined,
+  }
+}
+
+export function isRead(operation: Operation): boolean {
+  return operation.op === "get" || operation.op === "ttl"
+}
+
+/** What can be said of a call's effect when it ends without a result. */
+export function mayHaveHappened(call: Call): "no" | "unknown" {
+  if (isRead(call.operation)) return "no"
+  return call.fateUnknown || call.open.length > 0 ? "unknown" : "no"
+}
+
+/** Whether an answer leaves no doubt that its attempt was not executed. */
+export function saysNotExecuted(refusal: Refusal): boolean {
+  return refusal.kind !== "retry" && refusal.kind !== "timeout" && refusal.kind !== "duplicate"
+}
+
+export function isRefusal(reply: Result | Refusal): reply is Refusal {
+  switch (reply.kind) {
+    case "moved":
+    case "retry":
+    case "busy":
+    case "full":
+    case "unavailable":
+    case "timeout":
+    case "duplicate":
+    case "rejected":
+      return true
+    default:
+      return false
+  }
+}
+
+/** Rough memory of a waiting call: what its bytes weigh, and its records. */
+function bytesOf(key: Uint8Array, operation: Operation): number {
+  const recordBytes = 256
+  const valueBytes = operation.op === "set" ? operation.value.length : 0
+  const condition = operation.op === "set" || operation.op === "delete" ? operation.condition : null
+  return recordBytes + key.length + valueBytes + (condition?.if === "value" ? condition.value.length : 0)
+}
