@@ -148,7 +148,10 @@ export function configProblem(config: Config): string | undefined {
   // A lease must outlive two lost beats, or every hiccup of the network refuses operations.
   if (3 * config.beatMs * (1 + config.beatJitter) >= config.leaseMs) return "leaseMs must exceed three beats"
   if (config.suspectMs <= 2 * config.beatMs) return "suspectMs must exceed two beats"
-  if (config.dedupIdleMs < 2 * maxDeadlineMs) return "dedupIdleMs must be twice the longest deadline: no request may outlive its record"
+  if (config.dedupIdleMs < 2 * maxDeadlineMs)
+    return "dedupIdleMs must be twice the longest deadline: no request may outlive its record"
+  // A reset must come after every lease that rests on the lost holders.
+  if (config.orphanResetMs < 2 * config.leaseMs) return "orphanResetMs must be twice leaseMs or more"
   if (config.tickMs > config.beatMs / 3) return "tickMs must be a third of beatMs or less"
   if (config.maxBytes < 1024 * 1024) return "memory must be 1 MiB or more"
   return undefined

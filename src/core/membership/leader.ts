@@ -54,6 +54,10 @@ export class Leader {
     for (const shard of changed)
       if (view.shards[shard]?.orphan !== true) this.#orphanedAtMs.delete(shard)
       else if (!this.#orphanedAtMs.has(shard)) this.#orphanedAtMs.set(shard, nowMs)
+    // A join may wait for its predecessor's removal, a leave for others to come; a completion is done or overtaken.
+    for (const [key, { command, atMs }] of this.#waiting)
+      if ((command.kind === "ready" || nowMs - atMs > forgetAfterMs) && !isEffective(view, command))
+        this.#waiting.delete(key)
   }
 
   /** The commands to propose now; undefined: nothing is due yet. */
@@ -62,10 +66,9 @@ export class Leader {
     const urgent = this.#urgent(situation)
     const completions: ViewCommand[] = []
     for (const [key, { command, atMs }] of this.#waiting) {
-      if (!isEffective(view, command)) {
-        // A join that waits for its predecessor's removal, or a leave that would be the last, may become due later.
-        if (nowMs - atMs > forgetAfterMs || command.kind === "ready") this.#waiting.delete(key)
-        if (!isJoinBehindRemoval(view, command, urgent)) continue
+      if (!isEffective(view, command) && !isJoinBehindRemoval(view, command, urgent)) {
+        if (nowMs - atMs > forgetAfterMs) this.#waiting.delete(key)
+        continue
       }
       if (command.kind === "ready") completions.push(command)
       else if (command.kind !== "join" || view.members.length < maxMembers) urgent.push(command)

@@ -468,18 +468,22 @@ export class Membership {
 
   #decided(decision: Decision, nowMs: number): void {
     const before = this.#view
+    assert(before !== undefined, "a voter has a view")
     this.#fenceUntilMs = decision.fenceUntilMs
+    // Told before this node's own beats show the view, which would make others ask for it.
+    if (decision.proposedHere) this.#announce(before, decision, nowMs)
     this.#advance(decision.step, decision.view, nowMs)
-    if (!decision.proposedHere || before === undefined) return
-    const fence = this.#fenceTimes(nowMs)
-    const after = decision.view
-    for (const { id } of after.members) {
+  }
+
+  #announce(before: View, { step, view }: Decision, nowMs: number): void {
+    const delta: ControlMessage = { kind: "view-delta", steps: [step], fence: this.#fenceTimes(nowMs) }
+    for (const { id } of view.members) {
       if (id === this.#self) continue
-      if (memberOf(before, id) === undefined) this.#send(id, { kind: "view-snapshot", view: packView(after) })
-      else this.#send(id, { kind: "view-delta", steps: [decision.step], fence })
+      const isNew = memberOf(before, id) === undefined
+      this.#send(id, isNew ? { kind: "view-snapshot", view: packView(view) } : delta)
     }
     for (const { id } of before.members)
-      if (memberOf(after, id) === undefined) this.#send(id, { kind: "view-delta", steps: [decision.step], fence })
+      if (id !== this.#self && memberOf(view, id) === undefined) this.#send(id, delta)
   }
 
   #delta(from: NodeId, steps: readonly ViewStep[], fence: FenceTimes | null, nowMs: number): void {

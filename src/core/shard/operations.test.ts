@@ -1,0 +1,146 @@
+import { deepEqual, equal } from "node:assert/strict"
+import { test } from "node:test"
+import type { Operation, Result } from "../../protocol/message.ts"
+import type { Entry } from "../../store/store.ts"
+import { evaluate, read, type WriteOperation } from "./operations.ts"
+
+const bytes = (text: string) => new TextEncoder().encode(text)
+const entryOf = (text: string, expiresAtMs = Number.POSITIVE_INFINITY): Entry => ({
+  value: bytes(text),
+  flags: 1,
+  version: 4,
+  expiresAtMs,
+})
+const set = (condition: Extract<Operation, { op: "set" }>["condition"]): WriteOperation => ({
+  op: "set",
+  value: bytes("new"),
+  flags: 0,
+  ttlMs: null,
+  condition,
+})
+const stored: Result = { kind: "stored", version: 9 }
+const missing: Result = { kind: "missing" }
+const unmet: Result = { kind: "unmet", version: 4 }
+
+const writes: { name: string; entry?: Entry; operation: WriteOperation; result: Result; effect: string }[] = [
+  { name: "set", operation: set(null), result: stored, effect: "put" },
+  { name: "set if absent, absent", operation: set({ if: "absent" }), result: stored, effect: "put" },
+  {
+    name: "set if absent, present",
+    entry: entryOf("x"),
+    operation: set({ if: "absent" }),
+    result: unmet,
+    effect: "none",
+  },
+  { name: "set if present, absent", operation: set({ if: "present" }), result: missing, effect: "none" },
+  { name: "set if present", entry: entryOf("x"), operation: set({ if: "present" }), result: stored, effect: "put" },
+  {
+    name: "set if version",
+    entry: entryOf("x"),
+    operation: set({ if: "version", version: 4 }),
+    result: stored,
+    effect: "put",
+  },
+  {
+    name: "set if other version",
+    entry: entryOf("x"),
+    operation: set({ if: "version", version: 3 }),
+    result: unmet,
+    effect: "none",
+  },
+  {
+    name: "set if value",
+    entry: entryOf("x"),
+    operation: set({ if: "value", value: bytes("x") }),
+    result: stored,
+    effect: "put",
+  },
+  {
+    name: "set if other value",
+    entry: entryOf("x"),
+    operation: set({ if: "value", value: bytes("xy") }),
+    result: unmet,
+    effect: "none",
+  },
+  {
+    name: "delete",
+    entry: entryOf("x"),
+    operation: { op: "delete", condition: null },
+    result: { kind: "deleted" },
+    effect: "delete",
+  },
+  { name: "delete a missing key", operation: { op: "delete", condition: null }, result: missing, effect: "none" },
+  {
+    name: "touch",
+    entry: entryOf("x"),
+    operation: { op: "touch", ttlMs: 5 },
+    result: { kind: "touched", version: 9 },
+    effect: "put",
+  },
+  { name: "touch a missing key", operation: { op: "touch", ttlMs: 5 }, result: missing, effect: "none" },
+  {
+    name: "incr a missing key",
+    operation: { op: "incr", by: 3 },
+    result: { kind: "counted", value: 3, version: 9 },
+    effect: "put",
+  },
+  {
+    name: "incr",
+    entry: entryOf("-41"),
+    operation: { op: "incr", by: 83 },
+    result: { kind: "counted", value: 42, version: 9 },
+    effect: "put",
+  },
+  {
+    name: "incr text",
+    entry: entryOf("4x"),
+    operation: { op: "incr", by: 1 },
+    result: { kind: "not-a-number" },
+    effect: "none",
+  },
+  {
+    name: "incr what is not written as a number is",
+    entry: entryOf("007"),
+    operation: { op: "incr", by: 1 },
+    result: { kind: "not-a-number" },
+    effect: "none",
+  },
+  {
+    name: "incr beyond what a number holds exactly",
+    entry: entryOf(String(Number.MAX_SAFE_INTEGER)),
+    operation: { op: "incr", by: 1 },
+    result: { kind: "not-a-number" },
+    effect: "none",
+  },
+]
+
+for (const { name, entry, operation, result, effect } of writes)
+  test(`${name}: ${result.kind}`, () => {
+    const evaluation = evaluate({ entry, operation, seq: 9, nowMs: 100 })
+    deepEqual(evaluation.result, result)
+    equal(evaluation.effect.kind, effect)
+  })
+
+test("what was written survives a change of the buffer that it came in", () => {
+  const value = bytes("abc")
+  const { effect } = evaluate({
+    entry: undefined,
+    operation: { ...set(null), value } as WriteOperation,
+    seq: 1,
+    nowMs: 0,
+  })
+  value[0] = 0
+  deepEqual(effect.kind === "put" ? effect.value : undefined, bytes("abc"))
+})
+
+test("incr keeps what is left of the time to live", () => {
+  const { effect } = evaluate({ entry: entryOf("1", 130), operation: { op: "incr", by: 1 }, seq: 9, nowMs: 100 })
+  equal(effect.kind === "put" ? effect.ttlLeftMs : undefined, 30)
+})
+
+test("reading tells value, flags, version, and what is left of the time to live", () => {
+  deepEqual(read(undefined, { op: "get" }, 0), missing)
+  deepEqual(read(entryOf("x"), { op: "get" }, 0), { kind: "value", value: bytes("x"), flags: 1, version: 4 })
+  deepEqual(read(entryOf("x"), { op: "ttl" }, 0), { kind: "ttl", ttlMs: null, version: 4 })
+  deepEqual(read(entryOf("x", 130), { op: "ttl" }, 100), { kind: "ttl", ttlMs: 30, version: 4 })
+})
