@@ -1,0 +1,143 @@
+/** Real links between processes that are all this one: each with a port on loopback and a table of addresses. */
+import { randomBytes } from "node:crypto"
+import type { Socket } from "node:net"
+import type { WebSocket } from "ws"
+import { parseAddress } from "../../src/base/address.ts"
+import { type HostBounds, hostBounds } from "../../src/host/bounds.ts"
+import type { HostEvent } from "../../src/host/host-event.ts"
+import { Links } from "../../src/host/links.ts"
+import { Listener } from "../../src/host/listener.ts"
+import { TurnEnd } from "../../src/host/turn-end.ts"
+import type { Address, NodeId, PeerMessage, StatusReport } from "../../src/protocol/message.ts"
+import type { Endpoint, NetworkUnderTest } from "./network-cases.ts"
+
+/** Nothing here takes so long on a machine that works. */
+const patienceMs = 10_000
+
+export class SocketNetwork implements NetworkUnderTest {
+  readonly bounds: HostBounds
+  readonly #addresses = new Map<NodeId, Address>()
+  readonly #endpoints: SocketEndpoint[] = []
+
+  constructor(bounds: Partial<HostBounds> = {}) {
+    // Quicker to dial again than in the product: the rules are the same, the waiting is not.
+    this.bounds = { ...hostBounds, redialMs: 5, redialMaxMs: 50, ...bounds }
+  }
+
+  async start(options: { address: "known" | "unknown"; at?: Address }): Promise<SocketEndpoint> {
+    const endpoint = await SocketEndpoint.start({
+      bounds: this.bounds,
+      addressOf: id => this.#addresses.get(id),
+      at: options.at,
+    })
+    this.#endpoints.push(endpoint)
+    if (options.address === "known") this.#addresses.set(endpoint.id, endpoint.address)
+    return endpoint
+  }
+
+  async breakBetween(a: SocketEndpoint, b: SocketEndpoint): Promise<void> {
+    // Each accepted some of their connections; destroying a socket at one end is a break to the other.
+    a.destroyConnections()
+    b.destroyConnections()
+  }
+
+  async until(what: string, condition: () => boolean): Promise<void> {
+    const deadline = performance.now() + patienceMs
+    while (!condition()) {
+      if (performance.now() > deadline) throw new Error(`waited in vain for: ${what}`)
+      await new Promise(resolve => setTimeout(resolve, 2))
+    }
+  }
+
+  async close(): Promise<void> {
+    await Promise.all(this.#endpoints.map(endpoint => endpoint.die()))
+  }
+}
+
+export class SocketEndpoint implements Endpoint {
+  readonly id: NodeId = randomBytes(8).toString("hex")
+  readonly received: { from: NodeId; message: PeerMessage }[] = []
+  readonly lost: NodeId[] = []
+  readonly refused: NodeId[] = []
+  readonly events: HostEvent[] = []
+  clusterId = ""
+  address: Address = ""
+  #links: Links | undefined
+  #listener: Listener | undefined
+  #ticking: NodeJS.Timeout | undefined
+  readonly #accepted = new Set<Socket>()
+
+  static async start(options: {
+    bounds: HostBounds
+    addressOf: (id: NodeId) => Address | undefined
+    at: Address | undefined
+  }): Promise<SocketEndpoint> {
+    const endpoint = new SocketEndpoint()
+    await endpoint.#start(options)
+    return endpoint
+  }
+
+  get links(): Links {
+    if (this.#links === undefined) throw new Error("the endpoint has been started")
+    return this.#links
+  }
+
+  send(to: NodeId, message: PeerMessage): void {
+    this.links.send(to, message)
+  }
+
+  sendToAddress(address: Address, message: PeerMessage): void {
+    this.links.sendToAddress(address, message)
+  }
+
+  destroyConnections(): void {
+    for (const tcp of this.#accepted) tcp.destroy()
+    this.#accepted.clear()
+  }
+
+  async die(): Promise<void> {
+    clearInterval(this.#ticking)
+    const closed = this.#listener?.close()
+    this.#links?.close()
+    this.destroyConnections()
+    await closed
+  }
+
+  async #start(options: {
+    bounds: HostBounds
+    addressOf: (id: NodeId) => Address | undefined
+    at: Address | undefined
+  }): Promise<void> {
+    const turnEnd = new TurnEnd(step => step())
+    const at = parseAddress(options.at ?? "127.0.0.1:0", { defaultPort: 0, portZero: "allowed" })
+    if ("problem" in at) throw new Error(at.problem)
+    const listener = await Listener.listen(at, {
+      acceptPeer: (websocket: WebSocket, tcp: Socket) => {
+        this.#accepted.add(tcp)
+        tcp.on("close", () => this.#accepted.delete(tcp))
+        this.links.accept(websocket, tcp)
+      },
+      acceptClient: websocket => websocket.terminate(),
+      status: () => ({ phase: "joining" }) as StatusReport, // nobody asks
+      event: event => this.events.push(event),
+      guarded: step => step(),
+      bounds: options.bounds,
+    })
+    this.#listener = listener
+    this.address = `127.0.0.1:${listener.port}`
+    this.#links = new Links({
+      identity: () => ({ id: this.id, clusterId: this.clusterId, generation: 0 }),
+      address: this.address,
+      addressOf: options.addressOf,
+      receive: (from, message) => this.received.push({ from, message }),
+      linkLost: peer => this.lost.push(peer),
+      peerRefused: peer => this.refused.push(peer),
+      event: event => this.events.push(event),
+      turnEnd,
+      nowMs: () => performance.now(),
+      chance: () => 0.5,
+      bounds: options.bounds,
+    })
+    this.#ticking = setInterval(() => this.links.tick(), 5)
+  }
+}

@@ -1,0 +1,46 @@
+/** Bounds of a node's own connections: what each is for, and what happens there. */
+import { maxFrameBytes } from "../protocol/limits.ts"
+
+export type HostBounds = {
+  /** A connection that has not greeted after so long is closed. */
+  readonly greetingMs: number
+  /** A dial that has not been answered by a greeting after so long is given up. */
+  readonly dialMs: number
+  /** The first redial comes so long after a failed one, doubling to `redialMaxMs`. */
+  readonly redialMs: number
+  readonly redialMaxMs: number
+  /** Messages that wait for a connection are dropped after so long: what they say is old by then. */
+  readonly queueMs: number
+  /** What waits for one connection. Beyond: all of it is dropped, and counted as lost. */
+  readonly queueBytes: number
+  /** Bytes unsent on one connection: 8 MiB above the largest frame. Beyond: it is closed, and counted as lost. */
+  readonly unsentBytes: number
+  /** Something sent and nothing heard since for so long: ask for a sign of life. */
+  readonly pingMs: number
+  /** Still nothing heard: the connection is dead. Also how long a pause makes what lies in buffers too old to read. */
+  readonly silenceMs: number
+  /** The slowest connection that works: each so many unsent bytes allow one more ms of silence. */
+  readonly slowestBytesPerMs: number
+  /** A connection to an address, not to a member, is closed when nothing passed for so long. */
+  readonly idleMs: number
+  /** The closing handshake may take so long; then the socket is destroyed. */
+  readonly closingMs: number
+  /** Connections of peers and clients together. Beyond: turned away. */
+  readonly maxConnections: number
+}
+
+export const hostBounds: HostBounds = {
+  greetingMs: 5_000,
+  dialMs: 2_000,
+  redialMs: 50,
+  redialMaxMs: 1_000,
+  queueMs: 500,
+  queueBytes: 8 * 1024 * 1024,
+  unsentBytes: maxFrameBytes + 8 * 1024 * 1024,
+  pingMs: 1_000,
+  silenceMs: 5_000,
+  slowestBytesPerMs: 1_024,
+  idleMs: 10_000,
+  closingMs: 1_000,
+  maxConnections: 10_000,
+}

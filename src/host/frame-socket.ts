@@ -1,0 +1,241 @@
+/**
+ * One WebSocket as a stream of binary frames, the same for peers and clients, dialed and accepted: joins the messages
+ * of one event-loop turn, bounds what is unsent, and notices a silent other end. Knows nothing of what the frames say.
+ */
+import type { Socket } from "node:net"
+import { type ClientOptions, WebSocket } from "ws"
+import { maxFrameBytes, softFrameBytes } from "../protocol/limits.ts"
+import type { HostBounds } from "./bounds.ts"
+import type { TurnEnd } from "./turn-end.ts"
+
+/** Why a connection ended. */
+export type SocketEnd =
+  /** Nobody listens there. */
+  | { readonly kind: "refused" }
+  | { readonly kind: "failed"; readonly detail: string }
+  | { readonly kind: "closed-by-peer"; readonly code: number; readonly detail: string }
+  /** The other end sent what no frame may be. */
+  | { readonly kind: "violation"; readonly detail: string }
+  /** The other end reads more slowly than we send. */
+  | { readonly kind: "overflow"; readonly unsentBytes: number }
+  | { readonly kind: "silent"; readonly silentForMs: number }
+  /** By the owner. */
+  | { readonly kind: "dropped"; readonly detail: string }
+
+/** A message with the bytes that it takes at most. */
+export type Sized = { readonly bytes: number }
+
+export type FrameSocketOptions<M extends Sized> = {
+  readonly bounds: HostBounds
+  readonly turnEnd: TurnEnd
+  readonly nowMs: () => number
+  readonly encode: (messages: readonly M[]) => Uint8Array
+  /** The connection stands (at once, for one that was accepted). */
+  readonly opened?: () => void
+  /** Called before each frame is handed over, and may end the connection: what waited through a pause is too old. */
+  readonly beforeFrame?: () => void
+  readonly frame: (frame: Uint8Array) => void
+  /** Once, whoever ended it, and never from within a call of this object. Nothing is received afterwards. */
+  readonly ended: (end: SocketEnd) => void
+}
+
+/** Of the codes of RFC 6455, 7.4.1, those that we close with. */
+export const closeCodes = { goingAway: 1001, unsupportedData: 1003, policy: 1008, tooLarge: 1009, tryLater: 1013 }
+
+export class FrameSocket<M extends Sized> {
+  readonly #options: FrameSocketOptions<M>
+  readonly #websocket: WebSocket
+  #tcp: Socket | undefined
+  #isEnded = false
+  #pending: M[] = []
+  #pendingBytes = 0
+  readonly #flush = () => this.#sendPending()
+
+  /** When something was sent that nothing has followed yet; undefined: all is answered. */
+  #unansweredSinceMs: number | undefined
+  #pinged: "yes" | "no" = "no"
+  #activeAtMs: number
+  /** Of the TCP connection at the last look: a large frame on its way is life, long before it is complete. */
+  #bytesRead = 0
+
+  /** Whether an address that a peer told can be dialed at all. */
+  static canDial(address: string): boolean {
+    return URL.canParse(`ws://${address}/`)
+  }
+
+  /** Dials an address that can be dialed. */
+  static dial<M extends Sized>(address: string, path: string, options: FrameSocketOptions<M>): FrameSocket<M> {
+    const { closingMs, dialMs } = options.bounds
+    const dialing: ClientOptions & { closeTimeout: number } = {
+      perMessageDeflate: false,
+      maxPayload: maxFrameBytes,
+      handshakeTimeout: dialMs,
+      closeTimeout: closingMs,
+      // Masking protects proxies from scripts in browsers, which we are not: a mask of zeros is none, and copies nothing.
+      generateMask: mask => mask.fill(0),
+    }
+    const websocket = new WebSocket(`ws://${address}${path}`, dialing)
+    return new FrameSocket(websocket, options)
+  }
+
+  /** Takes over a connection that was accepted. */
+  static accepted<M extends Sized>(websocket: WebSocket, tcp: Socket, options: FrameSocketOptions<M>): FrameSocket<M> {
+    const socket = new FrameSocket(websocket, options)
+    socket.#takeTcp(tcp)
+    return socket
+  }
+
+  private constructor(websocket: WebSocket, options: FrameSocketOptions<M>) {
+    this.#options = options
+    this.#websocket = websocket
+    this.#activeAtMs = options.nowMs()
+    websocket.on("upgrade", response => this.#takeTcp(response.socket))
+    websocket.on("open", () => {
+      if (this.#isEnded) return
+      options.turnEnd.guarded(() => options.opened?.())
+      this.#sendPending()
+    })
+    websocket.on("message", (data, isBinary) => {
+      if (!this.#isEnded) options.beforeFrame?.()
+      if (this.#isEnded) return
+      this.#heard()
+      if (!isBinary)
+        this.close(closeCodes.unsupportedData, "frames are binary", { kind: "violation", detail: "text frame" })
+      // ws hands out a Buffer unless it was asked for something else.
+      else options.turnEnd.guarded(() => options.frame(data as Buffer))
+    })
+    websocket.on("ping", () => this.#heard())
+    websocket.on("pong", () => this.#heard())
+    websocket.on("close", (code, reason) => {
+      this.#end({ kind: "closed-by-peer", code, detail: reason.toString() })
+    })
+    // After an error ws closes by itself; what it was comes first.
+    websocket.on("error", error => this.#end(endOf(error)))
+  }
+
+  get isEnded(): boolean {
+    return this.#isEnded
+  }
+
+  /** Bytes that have not been handed to the operating system. */
+  get unsentBytes(): number {
+    return this.#pendingBytes + this.#websocket.bufferedAmount
+  }
+
+  /** When anything last passed, either way, or the connection was made. */
+  get activeAtMs(): number {
+    return this.#activeAtMs
+  }
+
+  /** Leaves at the end of this turn. On a connection that has ended, lost: its owner has been or will be told. */
+  send(message: M): void {
+    if (this.#isEnded) return
+    if (this.unsentBytes + message.bytes > this.#options.bounds.unsentBytes) {
+      this.#end({ kind: "overflow", unsentBytes: this.unsentBytes })
+      this.#websocket.terminate()
+      return
+    }
+    if (this.#pending.length === 0) this.#options.turnEnd.defer(this.#flush)
+    this.#pending.push(message)
+    this.#pendingBytes += message.bytes
+  }
+
+  /** Sends what is pending and says good-bye in an orderly way. Nothing that arrives from here on is read. */
+  close(code: number, reason: string, end: SocketEnd = { kind: "dropped", detail: reason }): void {
+    if (this.#isEnded) return
+    this.#sendPending()
+    this.#end(end)
+    this.#websocket.close(code, shortened(reason))
+  }
+
+  /** Ends at once; what is unsent and unread is lost. */
+  drop(detail: string): void {
+    if (this.#isEnded) return
+    this.#end({ kind: "dropped", detail })
+    this.#websocket.terminate()
+  }
+
+  /** Looks for signs of life. To be called every now and then. */
+  tick(): void {
+    if (this.#isEnded || this.#tcp === undefined) return
+    const bytesRead = this.#tcp.bytesRead
+    if (bytesRead !== this.#bytesRead) {
+      this.#bytesRead = bytesRead
+      this.#heard()
+    }
+    if (this.#unansweredSinceMs === undefined) return
+    const { pingMs, silenceMs, slowestBytesPerMs } = this.#options.bounds
+    const silentForMs = this.#options.nowMs() - this.#unansweredSinceMs
+    if (silentForMs > silenceMs + this.unsentBytes / slowestBytesPerMs) {
+      this.#end({ kind: "silent", silentForMs })
+      this.#websocket.terminate()
+    } else if (silentForMs > pingMs && this.#pinged === "no") {
+      this.#pinged = "yes"
+      this.#websocket.ping()
+    }
+  }
+
+  #takeTcp(tcp: Socket): void {
+    this.#tcp = tcp
+    tcp.setNoDelay(true)
+    // For the far end of a link that is never used: hours would pass before its machine's disappearance shows.
+    tcp.setKeepAlive(true, 30_000)
+  }
+
+  #heard(): void {
+    this.#activeAtMs = this.#options.nowMs()
+    this.#unansweredSinceMs = undefined
+    this.#pinged = "no"
+  }
+
+  #sendPending(): void {
+    if (this.#isEnded || this.#websocket.readyState !== WebSocket.OPEN) return
+    const messages = this.#pending
+    this.#pending = []
+    this.#pendingBytes = 0
+    for (const together of cut(messages)) this.#websocket.send(this.#options.encode(together))
+    if (messages.length === 0) return
+    this.#activeAtMs = this.#options.nowMs()
+    this.#unansweredSinceMs ??= this.#activeAtMs
+  }
+
+  #end(end: SocketEnd): void {
+    if (this.#isEnded) return
+    this.#isEnded = true
+    this.#pending = []
+    this.#pendingBytes = 0
+    this.#options.turnEnd.defer(() => this.#options.ended(end))
+  }
+}
+
+/** The messages in runs that each make a frame: a new one begins where the current one has reached its size. */
+function* cut<M extends Sized>(messages: readonly M[]): Generator<readonly M[]> {
+  let start = 0
+  let bytes = 0
+  for (const [index, message] of messages.entries()) {
+    if (index > start && bytes + message.bytes > softFrameBytes) {
+      yield messages.slice(start, index)
+      start = index
+      bytes = 0
+    }
+    bytes += message.bytes
+  }
+  if (start < messages.length) yield messages.slice(start)
+}
+
+function endOf(error: Error & { code?: unknown }): SocketEnd {
+  if (error.code === "ECONNREFUSED") return { kind: "refused" }
+  if (typeof error.code === "string" && error.code.startsWith("WS_ERR_"))
+    return { kind: "violation", detail: error.message }
+  return { kind: "failed", detail: error.message }
+}
+
+/** The reason of a close frame has room for 123 bytes. */
+function shortened(reason: string): string {
+  return reason.length <= 40
+    ? reason
+    : Buffer.from(reason)
+        .subarray(0, 120)
+        .toString()
+        .replace(/\ufffd+$/, "")
+}

@@ -1,0 +1,148 @@
+/**
+ * The one port of a node: nodes and clients by WebSocket, each at a path of its own, and for people and supervisors
+ * `GET /health` and `GET /status` over HTTP. Whoever speaks something else, or nothing, is turned away with a reason.
+ */
+import { createServer, type IncomingMessage, STATUS_CODES, type Server, type ServerResponse } from "node:http"
+import type { AddressInfo, Socket } from "node:net"
+import type { Duplex } from "node:stream"
+import { type ServerOptions, type WebSocket, WebSocketServer } from "ws"
+import type { HostPort } from "../base/address.ts"
+import { maxFrameBytes } from "../protocol/limits.ts"
+import type { StatusReport } from "../protocol/message.ts"
+import type { HostBounds } from "./bounds.ts"
+import { clientPath } from "./clients.ts"
+import type { HostEvent } from "./host-event.ts"
+import { peerPath } from "./links.ts"
+
+export type ListenerOptions = {
+  readonly acceptPeer: (websocket: WebSocket, tcp: Socket) => void
+  readonly acceptClient: (websocket: WebSocket, tcp: Socket) => void
+  readonly status: () => StatusReport
+  readonly event: (event: HostEvent) => void
+  /** Runs a step and decides what an exception in it means. */
+  readonly guarded: (step: () => void) => void
+  readonly bounds: HostBounds
+}
+
+export class Listener {
+  readonly #options: ListenerOptions
+  readonly #server: Server
+  readonly #upgrades: WebSocketServer
+
+  private constructor(options: ListenerOptions) {
+    this.#options = options
+    const { closingMs, greetingMs, maxConnections } = options.bounds
+    const upgrading: ServerOptions & { closeTimeout: number } = {
+      noServer: true,
+      // Its own list of connections would be a second one.
+      clientTracking: false,
+      perMessageDeflate: false,
+      maxPayload: maxFrameBytes,
+      closeTimeout: closingMs,
+    }
+    this.#upgrades = new WebSocketServer(upgrading)
+    this.#server = createServer({
+      // A connection that has not said what it wants by then is closed, one that says nothing at all too.
+      headersTimeout: greetingMs,
+      requestTimeout: greetingMs,
+      connectionsCheckingInterval: 1_000,
+      keepAliveTimeout: greetingMs,
+      maxHeaderSize: 8 * 1024,
+    })
+    this.#server.maxConnections = maxConnections
+    this.#server.on("request", (request, response) => options.guarded(() => this.#answer(request, response)))
+    this.#server.on("upgrade", (request, stream, head) => options.guarded(() => this.#upgrade(request, stream, head)))
+    this.#server.on("clientError", (error, stream) => this.#refuse(stream, 400, error.message))
+    this.#server.on("drop", info => {
+      const remote = `${info?.remoteAddress}:${info?.remotePort}`
+      options.event({ kind: "connection-refused", remote, reason: `more than ${maxConnections} connections` })
+    })
+  }
+
+  /** Rejects with the operating system's error when the port is taken or the host is not ours. */
+  static async listen(at: HostPort, options: ListenerOptions): Promise<Listener> {
+    const listener = new Listener(options)
+    await new Promise<void>((resolve, reject) => {
+      listener.#server.once("error", reject)
+      listener.#server.listen({ host: at.host, port: at.port }, () => {
+        listener.#server.off("error", reject)
+        // What fails later is the accepting of one connection, for want of file descriptors: it is that one's loss.
+        listener.#server.on("error", error =>
+          options.event({ kind: "connection-refused", remote: "unknown", reason: error.message }),
+        )
+        resolve()
+      })
+    })
+    return listener
+  }
+
+  get port(): number {
+    // A server that listens at a port has an address of this form.
+    return (this.#server.address() as AddressInfo).port
+  }
+
+  /** Takes no further connection, and ends those that are no WebSockets. */
+  async close(): Promise<void> {
+    const closed = new Promise<void>(resolve => this.#server.close(() => resolve()))
+    this.#server.closeAllConnections()
+    await closed
+  }
+
+  #upgrade(request: IncomingMessage, stream: Duplex, head: Buffer): void {
+    const accept = this.#acceptorOf(pathOf(request))
+    if (accept === undefined) {
+      this.#refuse(stream, 404, `nothing is served at ${pathOf(request).slice(0, 100)}`)
+      return
+    }
+    // Of a server that listens at a port, every stream is a TCP socket.
+    const tcp = stream as Socket
+    this.#upgrades.handleUpgrade(request, stream, head, websocket =>
+      this.#options.guarded(() => accept(websocket, tcp)),
+    )
+  }
+
+  #acceptorOf(path: string): ((websocket: WebSocket, tcp: Socket) => void) | undefined {
+    if (path === peerPath) return this.#options.acceptPeer
+    return path === clientPath ? this.#options.acceptClient : undefined
+  }
+
+  #answer(request: IncomingMessage, response: ServerResponse): void {
+    const path = pathOf(request)
+    if (request.method !== "GET" && request.method !== "HEAD") return reply(response, 405, { error: "only GET" })
+    if (path === "/status") return reply(response, 200, this.#options.status())
+    if (path === "/health") {
+      const { epoch, hasLease, phase } = this.#options.status()
+      const isHealthy = phase === "member" && hasLease
+      return reply(response, isHealthy ? 200 : 503, { healthy: isHealthy, phase, hasLease, epoch })
+    }
+    reply(response, 404, { error: `try /health, /status, or a WebSocket at ${clientPath}` })
+  }
+
+  #refuse(stream: Duplex, status: 400 | 404, reason: string): void {
+    const tcp = stream as Socket // as above
+    // After an upgrade nobody else listens for errors, and one that nobody listens for would end the process.
+    tcp.on("error", () => tcp.destroy())
+    // Its address is gone when the other end is: then nobody is left to be told, either.
+    if (!tcp.writable || tcp.remoteAddress === undefined) {
+      tcp.destroy()
+      return
+    }
+    this.#options.event({ kind: "connection-refused", remote: `${tcp.remoteAddress}:${tcp.remotePort}`, reason })
+    const body = `${reason}\n`
+    tcp.write(
+      `HTTP/1.1 ${status} ${STATUS_CODES[status]}\r\nConnection: close\r\nContent-Type: text/plain; charset=utf-8\r\n` +
+        `Content-Length: ${Buffer.byteLength(body)}\r\n\r\n${body}`,
+    )
+    tcp.destroySoon()
+  }
+}
+
+function pathOf(request: IncomingMessage): string {
+  return (request.url ?? "").split("?", 1)[0] ?? ""
+}
+
+function reply(response: ServerResponse, status: number, body: object): void {
+  const text = `${JSON.stringify(body)}\n`
+  response.writeHead(status, { "content-type": "application/json", "content-length": Buffer.byteLength(text) })
+  response.end(text)
+}
