@@ -1,0 +1,140 @@
+import { deepEqual, equal } from "node:assert/strict"
+import { test } from "node:test"
+import type { Member, MemberInfo, View, ViewCommand } from "../../protocol/message.ts"
+import { apply, initialView } from "../layout.ts"
+import { Placement } from "../ring.ts"
+import { Leader, type Situation } from "./leader.ts"
+
+const placement = new Placement()
+const idOf = (letter: string) => letter.charCodeAt(0).toString(16).padStart(16, "0")
+
+function info(letter: string, options: { zone?: string; addr?: string } = {}): MemberInfo {
+  const addr = options.addr ?? `${letter}:1`
+  return {
+    id: idOf(letter),
+    name: letter,
+    addr,
+    clientAddr: addr,
+    zone: options.zone ?? "",
+    witness: false,
+    protoMin: 1,
+    protoMax: 1,
+  }
+}
+
+function viewOf(members: MemberInfo[], maxVoters = 3): View {
+  const [first, ...others] = members as [MemberInfo, ...MemberInfo[]]
+  const founded = initialView({
+    clusterId: "c",
+    generation: 1,
+    copies: 2,
+    maxVoters,
+    hashKey: [1, 2],
+    shardCount: 8,
+    member: first,
+  })
+  return others.length === 0
+    ? founded
+    : apply(
+        founded,
+        others.map(member => ({ kind: "join", member }) as const),
+        placement,
+      )
+}
+
+function leaderOf(): Leader {
+  return new Leader({ batchMs: 30, batchMaxMs: 200, readyIntervalMs: 200, orphanResetMs: 60_000 })
+}
+
+function situation(view: View, nowMs: number, rest: Partial<Situation> = {}): Situation {
+  return { view, nowMs, failed: [], doubted: [], isReadyToVote: () => false, ...rest }
+}
+
+const kinds = (commands: readonly ViewCommand[] | undefined) => commands?.map(({ kind }) => kind)
+
+test("commands wait a moment for others to join them, and longer while a member is doubted", () => {
+  const leader = leaderOf()
+  const view = viewOf([info("a")])
+  leader.receive([{ kind: "join", member: info("b") }], 0)
+  equal(leader.due(situation(view, 0)), undefined)
+  leader.receive([{ kind: "join", member: info("c") }], 20)
+  equal(leader.due(situation(view, 29)), undefined)
+  deepEqual(kinds(leader.due(situation(view, 30))), ["join", "join"])
+  leader.due(situation(view, 40, { doubted: ["x"] }))
+  equal(leader.due(situation(view, 230, { doubted: ["x"] })), undefined)
+  deepEqual(kinds(leader.due(situation(view, 240, { doubted: ["x"] }))), ["join", "join"])
+})
+
+test("a join whose address belongs to a member waits for that member's removal, and goes with it", () => {
+  const leader = leaderOf()
+  const view = viewOf([info("a"), info("b")])
+  leader.receive([{ kind: "join", member: info("c", { addr: "b:1" }) }], 0)
+  equal(leader.due(situation(view, 0)), undefined)
+  equal(leader.due(situation(view, 500)), undefined, "its predecessor may still live")
+  const failed = [{ id: idOf("b"), since: 2 }]
+  leader.due(situation(view, 600, { failed }))
+  const commands = leader.due(situation(view, 630, { failed }))
+  deepEqual(kinds(commands), ["remove", "join"])
+  const after = apply(view, commands ?? [], placement)
+  deepEqual(
+    after.members.map(({ name }) => name),
+    ["a", "c"],
+  )
+})
+
+test("completions alone make a view at most every 200 ms", () => {
+  const leader = leaderOf()
+  const view = viewOf([info("a"), info("b")])
+  const learning = [...view.shards.entries()].filter(([, { learners }]) => learners.length > 0)
+  const ready = learning.map(
+    ([shard, { q, learners }]) =>
+      ({ kind: "ready", shard, q, node: idOf("b"), since: learners[0]?.since ?? 0 }) as const,
+  )
+  leader.receive(ready.slice(0, 1), 0)
+  deepEqual(kinds(leader.due(situation(view, 1_000))), ["ready"])
+  leader.receive(ready, 1_010)
+  equal(leader.due(situation(view, 1_199)), undefined)
+  equal(leader.due(situation(view, 1_200))?.length, ready.length)
+})
+
+test("voters are appointed from those that are heard, oldest first, and spread over zones", () => {
+  const leader = leaderOf()
+  const view = viewOf(
+    [info("a", { zone: "1" }), info("b", { zone: "1" }), info("c", { zone: "2" }), info("d", { zone: "2" })],
+    3,
+  )
+  const isReadyToVote = (member: Member) => member.name !== "d"
+  leader.due(situation(view, 0, { isReadyToVote }))
+  const commands = leader.due(situation(view, 30, { isReadyToVote }))
+  deepEqual(commands, [
+    { kind: "voter", id: idOf("c"), since: 2 },
+    { kind: "voter", id: idOf("b"), since: 2 },
+  ])
+})
+
+test("what a view has overtaken is dropped, also where nobody leads", () => {
+  const leader = leaderOf()
+  const view = viewOf([info("a")])
+  leader.receive([{ kind: "leave", id: idOf("z") }], 0)
+  leader.viewInstalled(view, [], 2_000)
+  equal(leader.due(situation(view, 2_100)), undefined)
+})
+
+test("a shard without holders is reset only when none of them was heard of for the whole time", () => {
+  const leader = leaderOf()
+  const view = viewOf([info("a"), info("b")])
+  const lost = apply(
+    view,
+    [
+      { kind: "join", member: info("c") },
+      { kind: "remove", id: idOf("a"), since: 1 },
+    ],
+    placement,
+  )
+  const orphans = [...lost.shards.entries()].filter(([, { orphan }]) => orphan).map(([shard]) => shard)
+  equal(orphans.length > 0, true)
+  leader.viewInstalled(lost, orphans, 10)
+  equal(leader.due(situation(lost, 60_010)), undefined)
+  leader.due(situation(lost, 60_011))
+  deepEqual(new Set(kinds(leader.due(situation(lost, 60_041)))), new Set(["reset"]))
+})
