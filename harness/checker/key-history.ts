@@ -4,7 +4,7 @@
  */
 import type { Operation } from "./history.ts"
 import type { Memory, Step, UnknownStep } from "./model.ts"
-import { knownStep, unknownSteps, Values } from "./model.ts"
+import { absent, knownStep, unknownSteps, Values } from "./model.ts"
 
 // Kinds of known steps, reads first. The search runs over millions of operations: arrays of numbers.
 export const readIs = 0
@@ -34,15 +34,29 @@ export type KeyHistory = {
 
   // By class of equal unknown operations.
   readonly classes: readonly UnknownClass[]
+  /** The events of their calls, as far as anybody looks at what they do. */
+  readonly classCallsAt: readonly (readonly number[])[]
   /** The last event at which something may look at what it writes. */
   readonly classUselessAfter: Int32Array
-  /** The one value that it writes, or -1. */
-  readonly classMakes: Int32Array
   readonly hasUnknownSums: boolean
 
-  // By value, before anything is placed.
-  readonly needs: Int32Array
-  readonly makers: Int32Array
+  // By value.
+  /** The known operations that need exactly this value, the first to return first. */
+  readonly needers: Index
+  /** The known operations that write it, the first to be called first. */
+  readonly makers: Index
+  /** The classes that write it. */
+  readonly classMakers: ReadonlyMap<number, readonly number[]>
+  /** 1: once nothing needs exactly this value any more, it is like any other such value. */
+  readonly mayBeNameless: Uint8Array
+}
+
+/** Operations by value: those of value v are `operations[start[v]]` up to `start[v + 1]`. */
+export type Index = {
+  readonly start: Int32Array
+  readonly operations: Int32Array
+  /** By operation: where it stands in `operations`; -1: nowhere. */
+  readonly place: Int32Array
 }
 
 /** Operations that may each do one of the steps once, at any time after their call, or never. */
@@ -58,25 +72,19 @@ export function layOut(operations: readonly Operation[], memory: Memory): KeyHis
   const classUntilNs = usefulUntil.filter((_, index) => isUseful[index])
 
   const { events, timesNs, callAt, returnAt } = ordered(known, classes, classUntilNs)
-  const columns = columnsOf(steps, values)
   const classUselessAfter = Int32Array.from(classUntilNs, untilNs => lastAtOrBefore(timesNs, untilNs))
-  const classMakes = Int32Array.from(classes, ({ steps: [first, second] }) =>
-    first !== undefined && "result" in first && second === undefined ? first.result : -1,
-  )
-
-  const needs = new Int32Array(values.size)
-  const makers = new Int32Array(values.size)
-  for (let index = 0; index < steps.length; index++) {
-    const needed = columns.exactNeed[index] as number // all columns are of one length
-    if (needed >= 0) needs[needed] = (needs[needed] as number) + 1
-    if ((columns.kind[index] as number) <= readIsNot) continue
-    const made = columns.result[index] as number
-    makers[made] = (makers[made] as number) + 1
-  }
-  classes.forEach((group, index) => {
-    const made = classMakes[index] as number
-    if (made >= 0) makers[made] = (makers[made] as number) + group.callsNs.length
+  const classCallsAt: number[][] = classes.map(() => [])
+  events.forEach((event, at) => {
+    if (event < 0) classCallsAt[~event]?.push(at)
   })
+  const classMakers = new Map<number, number[]>()
+  classes.forEach((group, index) => {
+    for (const step of group.steps)
+      if (step.kind !== "add-unknown") classMakers.set(step.result, [...(classMakers.get(step.result) ?? []), index])
+  })
+  const hasUnknownSums = classes.some(group => group.steps.some(step => step.kind === "add-unknown"))
+  const columns = columnsOf(steps, values, hasUnknownSums)
+  const makes = columns.result.map((made, index) => ((columns.kind[index] as number) <= readIsNot ? -1 : made))
   return {
     values,
     events,
@@ -85,12 +93,46 @@ export function layOut(operations: readonly Operation[], memory: Memory): KeyHis
     callAt,
     returnAt,
     classes,
+    classCallsAt,
     classUselessAfter,
-    classMakes,
-    hasUnknownSums: classes.some(group => group.steps.some(step => step.kind === "add-unknown")),
-    needs,
-    makers,
+    hasUnknownSums,
+    needers: indexOf(columns.exactNeed, returnAt, values.size),
+    makers: indexOf(makes, callAt, values.size),
+    classMakers,
+    mayBeNameless: namelessOnceUnneeded(steps, classes, values),
   }
+}
+
+/** Rule 8 of the search. */
+function namelessOnceUnneeded(steps: readonly Step[], classes: readonly UnknownClass[], values: Values): Uint8Array {
+  const nameless = new Uint8Array(values.size).fill(1)
+  nameless[absent] = 0
+  let hasSums = false
+  for (const step of [...steps, ...classes.flatMap(group => group.steps)])
+    if (step.kind === "count" || step.kind === "add-unknown") hasSums = true
+    else if (step.kind === "is-not") nameless[step.need] = 0
+  for (const group of classes) for (const step of group.steps) if (step.kind === "swap") nameless[step.need] = 0
+  if (hasSums)
+    for (let value = 0; value < values.size; value++) if (!Number.isNaN(values.integerOf(value))) nameless[value] = 0
+  return nameless
+}
+
+/** `valueOf`: by operation, -1: none. */
+function indexOf(valueOf: Int32Array, orderedBy: Int32Array, valueCount: number): Index {
+  const start = new Int32Array(valueCount + 1)
+  for (const value of valueOf) if (value >= 0) start[value + 1] = (start[value + 1] as number) + 1
+  for (let value = 0; value < valueCount; value++)
+    start[value + 1] = (start[value + 1] as number) + (start[value] as number)
+  const operations = Int32Array.from(valueOf.keys())
+    .filter(index => (valueOf[index] as number) >= 0)
+    .sort(
+      (a, b) => (valueOf[a] as number) - (valueOf[b] as number) || (orderedBy[a] as number) - (orderedBy[b] as number),
+    )
+  const place = new Int32Array(valueOf.length).fill(-1)
+  operations.forEach((operation, at) => {
+    place[operation] = at
+  })
+  return { start, operations, place }
 }
 
 /** Parts operations into known steps and classes of unknown ones. */
@@ -205,7 +247,7 @@ function ordered(known: readonly Operation[], classes: readonly UnknownClass[], 
   return { events, timesNs, callAt, returnAt }
 }
 
-function columnsOf(steps: readonly Step[], values: Values) {
+function columnsOf(steps: readonly Step[], values: Values, hasUnknownSums: boolean) {
   const kind = new Uint8Array(steps.length)
   const need = new Int32Array(steps.length).fill(-1)
   const result = new Int32Array(steps.length)
@@ -213,7 +255,7 @@ function columnsOf(steps: readonly Step[], values: Values) {
   const exactNeed = new Int32Array(steps.length).fill(-1)
   // "7" and "007" count alike: then a sum does not name the one value that it was added to.
   const spellings = new Map<number, number>()
-  for (const step of steps) if (step.kind === "count") values.numberOf(String(step.from))
+  for (const step of steps) if (step.kind === "count" && step.from !== 0) values.numberOf(String(step.from))
   for (let value = 1; value < values.size; value++) {
     const integer = values.integerOf(value)
     if (!Number.isNaN(integer)) spellings.set(integer, (spellings.get(integer) ?? 0) + 1)
@@ -226,8 +268,9 @@ function columnsOf(steps: readonly Step[], values: Values) {
     if (step.kind === "is" || step.kind === "swap") exactNeed[index] = step.need
     if (step.kind !== "count") continue
     from[index] = step.from
-    // To a sum from 0 the key may have been absent as well.
+    // Absent counts as 0: a sum from 0 names the one or the other only where nothing else spells 0.
     if (step.from !== 0 && spellings.get(step.from) === 1) exactNeed[index] = values.numberOf(String(step.from))
+    if (step.from === 0 && !spellings.has(0) && !hasUnknownSums) exactNeed[index] = absent
   }
   return { kind, need, result, from, exactNeed }
 }

@@ -88,7 +88,7 @@ function randomAction(prng: Prng, { mix, values }: Workload, value: string): Act
       return { op, expected, value }
     }
     case "incr":
-      return { op, by: prng.pick([1, 1, 1, 2, -1]), value: null }
+      return { op, by: values === "unique" ? 1 : prng.pick([1, 1, 1, 2, -1]), value: null }
   }
 }
 

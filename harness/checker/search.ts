@@ -21,14 +21,16 @@
  *     told apart: all of them stay open for ever.
  *  4. *Other writes on demand.* By 2, a blind write placed before its return comes (on behalf of another's return) is
  *     directly followed by something that looks. Of equal ones the first to return is taken: in L the two may swap.
- *  5. *Needs and makers.* When the register leaves a value that a known answer still needs, and nothing that could
- *     write it again remains, no L exists.
+ *  5. *Needs and makers.* When the register leaves a value that a known answer still needs, and nothing remains that
+ *     could write it again and was called before that answer returned, no L exists.
  *  6. *Fewer unknowns.* A failed configuration also rules out all that differ by having used up more unknown operations:
  *     an L for those would be one for it.
  *  7. *Cuts.* After an operation that overlapped nothing, while no unknown one matters, and which tells the register,
  *     there is one configuration; what came before need not be kept or tried again.
+ *  8. *Nameless values.* Values that nothing left needs exactly, and nothing tells from one another, are one value: a
+ *     failed configuration rules out those that differ in which of them the register holds, and 4 holds among them.
  */
-import type { KeyHistory } from "./key-history.ts"
+import type { Index, KeyHistory } from "./key-history.ts"
 import { blindWrite, count, readIs, readIsNot, swap, take } from "./key-history.ts"
 import type { Values } from "./model.ts"
 
@@ -81,9 +83,11 @@ class Search {
   /** The open known operations in the order of their calls: a list through `next` and `previous`, index n its head. */
   readonly #next: Int32Array
   readonly #previous: Int32Array
-  /** By value: known operations not placed that need it, and operations not placed that can write it. */
+  /** By value: how many known operations that need exactly it are not placed. */
   readonly #needs: Int32Array
-  readonly #makers: Int32Array
+  /** By value: no needer, and no maker, before this place of its index is free. Moved on when somebody asks. */
+  readonly #firstNeeder: Int32Array
+  readonly #firstMaker: Int32Array
 
   // ------------------------------------------------ the way back
   #frames: Frame[] = []
@@ -103,8 +107,13 @@ class Search {
     this.#used = new Int32Array(history.classes.length)
     this.#next = new Int32Array(count + 1).fill(count)
     this.#previous = new Int32Array(count + 1).fill(count)
-    this.#needs = history.needs.slice()
-    this.#makers = history.makers.slice()
+    const { start } = history.needers
+    this.#needs = Int32Array.from(
+      { length: start.length - 1 },
+      (_, v) => (start[v + 1] as number) - (start[v] as number),
+    )
+    this.#firstNeeder = start.slice()
+    this.#firstMaker = history.makers.start.slice()
   }
 
   run(): { verdict: SearchVerdict; steps: number } {
@@ -261,8 +270,6 @@ class Search {
     if (step === undefined) return false
     this.#used[group] = (this.#used[group] as number) + 1
     this.#trail.push(~group)
-    const made = this.#history.classMakes[group] as number
-    if (made >= 0) this.#makers[made] = (this.#makers[made] as number) - 1
     if (step.kind === "write") this.#lastBlindAt = this.#at
     const value = step.kind === "add-unknown" ? this.#values.sum(this.#register, step.by) : step.result
     return value !== undefined && this.#moveTo(value, true)
@@ -284,11 +291,26 @@ class Search {
     return true
   }
 
-  /** Whether a known answer needs a value that the register does not hold and nothing can bring back. */
+  /**
+   * Whether a known answer needs a value that the register does not hold and nothing can bring back in time. Only the
+   * needer that returns first is asked about.
+   */
   #isMissed(value: number): boolean {
-    if (value >= this.#needs.length) return false // a sum that appears in no answer
-    if (this.#needs[value] === 0 || (this.#makers[value] as number) > 0) return false
-    return !(this.#history.hasUnknownSums && !Number.isNaN(this.#values.integerOf(value)))
+    const { needers, makers, returnAt, callAt, classMakers, classCallsAt, hasUnknownSums } = this.#history
+    if (value >= this.#needs.length || this.#needs[value] === 0) return false // or a sum that appears in no answer
+    const needer = firstFree(needers, this.#firstNeeder, value, this.#placed)
+    const maker = firstFree(makers, this.#firstMaker, value, this.#placed)
+    const neededAt = returnAt[needer] as number // `#needs` says that there is one
+    if (maker >= 0 && (callAt[maker] as number) < neededAt) return false
+    for (const group of classMakers.get(value) ?? [])
+      if ((classCallsAt[group]?.[this.#used[group] as number] ?? Infinity) < neededAt) return false
+    return !(hasUnknownSums && !Number.isNaN(this.#values.integerOf(value)))
+  }
+
+  /** The value, or one number for all values that are alike from now on. */
+  #nameOf(value: number): number {
+    const isNameless = this.#history.mayBeNameless[value] === 1 && this.#needs[value] === 0
+    return isNameless ? -1 : value
   }
 
   /** Everything that may be placed ahead of `due`, best last. */
@@ -298,7 +320,7 @@ class Search {
     const wanted = this.#wanted()
     const known: number[] = []
     const firstToReturn = new Map<number, number>()
-    if (kind[due] === blindWrite) firstToReturn.set(result[due] as number, due)
+    if (kind[due] === blindWrite) firstToReturn.set(this.#nameOf(result[due] as number), due)
     for (let open = this.#next[head] as number; open !== head; open = this.#next[open] as number) {
       this.#steps += 0.1
       if (open === due || this.#placed[open] === 1 || this.#isRead(open)) continue
@@ -308,9 +330,9 @@ class Search {
         continue
       }
       if (this.#owed || !wanted(value)) continue
-      const rival = firstToReturn.get(value)
-      if (rival === undefined || (returnAt[open] as number) < (returnAt[rival] as number))
-        firstToReturn.set(value, open)
+      const name = this.#nameOf(value)
+      const rival = firstToReturn.get(name)
+      if (rival === undefined || (returnAt[open] as number) < (returnAt[rival] as number)) firstToReturn.set(name, open)
     }
     for (const open of firstToReturn.values()) if (open !== due) known.push(open)
     const unknown: number[] = []
@@ -389,15 +411,21 @@ class Search {
   #mark(operation: number): void {
     this.#placed[operation] = 1
     this.#trail.push(operation)
-    this.#weigh(operation, -1)
+    const needed = this.#history.exactNeed[operation] as number
+    if (needed >= 0) this.#needs[needed] = (this.#needs[needed] as number) - 1
   }
 
-  #weigh(operation: number, by: 1 | -1): void {
-    const needed = this.#history.exactNeed[operation] as number
-    if (needed >= 0) this.#needs[needed] = (this.#needs[needed] as number) + by
+  #unmark(operation: number): void {
+    const { exactNeed, result, needers, makers } = this.#history
+    this.#placed[operation] = 0
+    const needed = exactNeed[operation] as number
+    if (needed >= 0) {
+      this.#needs[needed] = (this.#needs[needed] as number) + 1
+      this.#firstNeeder[needed] = Math.min(this.#firstNeeder[needed] as number, needers.place[operation] as number)
+    }
     if (this.#isRead(operation)) return
-    const made = this.#history.result[operation] as number
-    this.#makers[made] = (this.#makers[made] as number) + by
+    const made = result[operation] as number
+    this.#firstMaker[made] = Math.min(this.#firstMaker[made] as number, makers.place[operation] as number)
   }
 
   // ---------------------------------------------------------------------------------------------- the way back
@@ -413,13 +441,10 @@ class Search {
     while (this.#trail.length > frame.trailLength) {
       const placed = this.#trail.pop() as number // the length says that there is one
       if (placed >= 0) {
-        this.#placed[placed] = 0
-        this.#weigh(placed, 1)
+        this.#unmark(placed)
         continue
       }
       this.#used[~placed] = (this.#used[~placed] as number) - 1
-      const made = this.#history.classMakes[~placed] as number
-      if (made >= 0) this.#makers[made] = (this.#makers[made] as number) + 1
     }
     this.#register = frame.register
     this.#lastBlindAt = frame.lastBlindAt
@@ -448,7 +473,7 @@ class Search {
   #configuration(): string {
     const { callAt } = this.#history
     const head = this.#placed.length
-    let key = `${this.#register}${this.#owed ? "!" : ":"}`
+    let key = `${this.#nameOf(this.#register)}${this.#owed ? "!" : ":"}`
     let bits = 0
     let count = 0
     for (let open = this.#next[head] as number; open !== head; open = this.#next[open] as number) {
@@ -470,6 +495,15 @@ class Search {
     }
     return Int32Array.from(uses)
   }
+}
+
+/** The first operation of a value that is not placed; -1: all are. */
+function firstFree({ start, operations }: Index, first: Int32Array, value: number, placed: Uint8Array): number {
+  const end = start[value + 1] as number
+  let place = first[value] as number
+  while (place < end && placed[operations[place] as number] === 1) place++
+  first[value] = place
+  return place < end ? (operations[place] as number) : -1
 }
 
 /** Whether `less` uses no class more often than `more`. Both are ordered by class. */
