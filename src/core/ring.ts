@@ -136,38 +136,57 @@ function computeTargets(
 function targetChoices(members: readonly Member[], copies: number): readonly (readonly (readonly NodeId[])[])[] {
   const places = Float64Array.from(members, (member, index) => addressPosition(member.addr) * indexRoom + index).sort()
   const ring = Array.from(places, place => members[place % indexRoom] as Member) // made from these indexes
-  const byMember = new Map(ring.map((member, at) => [member.id, listsOf(member, ring, at, copies)]))
+  const zoneCount = new Set(members.map(member => member.zone)).size
+  const byMember = new Map(ring.map((primary, at) => [primary.id, listsOf(primary, ring, at, { copies, zoneCount })]))
   return members.map(member => byMember.get(member.id) ?? [])
 }
 
-function listsOf(primary: Member, ring: readonly Member[], at: number, copies: number): readonly (readonly NodeId[])[] {
-  const others = [...ring.slice(at + 1), ...ring.slice(0, at)]
-  const elsewhere = others.filter(member => member.zone !== primary.zone)
+type Wanted = { readonly copies: number; readonly zoneCount: number }
+
+/** `at` is the place of the primary on the ring. */
+function listsOf(primary: Member, ring: readonly Member[], at: number, wanted: Wanted): readonly (readonly NodeId[])[] {
   // Two at least, so that the load of a dead member falls on two.
-  const nearest = (elsewhere.length > 0 ? elsewhere : others).slice(0, Math.max(2, copies - 1))
-  if (copies === 1 || nearest.length === 0) return [[primary.id]]
-  const farther = others.filter(member => !nearest.includes(member))
+  const spread = Math.max(2, wanted.copies - 1)
+  const nearest: Member[] = []
+  for (const member of successors(ring, at)) {
+    if (nearest.length === spread) break
+    if (wanted.zoneCount === 1 || member.zone !== primary.zone) nearest.push(member)
+  }
+  if (wanted.copies === 1 || nearest.length === 0) return [[primary.id]]
   return nearest.map((_, start) => {
-    const preferred = [...nearest.slice(start), ...nearest.slice(0, start), ...farther]
-    return [primary, ...pickCopies(primary, preferred, copies - 1)].map(member => member.id)
+    const turned = [...nearest.slice(start), ...nearest.slice(0, start)]
+    return [primary, ...pickCopies(primary, turned, () => successors(ring, at), wanted)].map(member => member.id)
   })
 }
 
-/** The first `count` in as many zones as there are, then the first of the rest. */
-function pickCopies(primary: Member, preferred: readonly Member[], count: number): Member[] {
+/** Everyone else, clockwise. A generator: of a thousand members the first few are enough. */
+function* successors(ring: readonly Member[], at: number): Generator<Member> {
+  for (let i = at + 1; i < ring.length; i++) yield ring[i] as Member // within bounds
+  for (let i = 0; i < at; i++) yield ring[i] as Member
+}
+
+/** The first in as many zones as there are, then the first of the rest: of the nearest, then of all others. */
+function pickCopies(
+  primary: Member,
+  nearest: readonly Member[],
+  others: () => Iterable<Member>,
+  { copies, zoneCount }: Wanted,
+): Set<Member> {
   const chosen = new Set<Member>()
   const zones = new Set([primary.zone])
-  for (const member of preferred) {
-    if (chosen.size === count) break
-    if (zones.has(member.zone)) continue
-    zones.add(member.zone)
-    chosen.add(member)
-  }
-  for (const member of preferred) {
-    if (chosen.size === count) break
-    chosen.add(member)
-  }
-  return [...chosen]
+  for (const candidates of [nearest, others()])
+    for (const member of candidates) {
+      if (chosen.size === copies - 1 || zones.size === zoneCount) break
+      if (zones.has(member.zone)) continue
+      zones.add(member.zone)
+      chosen.add(member)
+    }
+  for (const candidates of [nearest, others()])
+    for (const member of candidates) {
+      if (chosen.size === copies - 1) break
+      chosen.add(member)
+    }
+  return chosen
 }
 
 /**
