@@ -2,8 +2,8 @@ import { deepEqual, equal, ok } from "node:assert/strict"
 import { test } from "node:test"
 import fc from "fast-check"
 import type { Member, NodeId } from "../protocol/message.ts"
-import { ContentHash } from "../base/hash.ts"
-import { arcOf, newestLayout, Placement, shardOf, type Targets } from "./ring.ts"
+import { ContentHash, hash64 } from "../base/hash.ts"
+import { arcOf, hashKeyPosition, newestLayout, Placement, shardOf, type Targets } from "./ring.ts"
 
 function member(index: number, of: Partial<Member> = {}): Member {
   return {
@@ -38,6 +38,13 @@ function primariesBy(targets: Targets): Map<NodeId, number> {
 }
 
 // ---------------------------------------------------------------------------------------------------- positions
+
+test("a key lies at the high word of its hash", () => {
+  const key = new TextEncoder().encode("user:42")
+  const out = new Uint32Array(2)
+  hash64(key, [7, 8], out)
+  equal(hashKeyPosition(key, [7, 8]), out[1])
+})
 
 const positions = [
   { position: 0, shardCount: 4, shard: 0, because: "the ring begins with shard 0" },

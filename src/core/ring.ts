@@ -5,13 +5,19 @@
  * `README.md`, "Ring and layout".
  */
 import { assert } from "../base/assert.ts"
-import { hashKeyPosition, mix32, type HashKey } from "../base/hash.ts"
+import { hash64, mix32, type HashKey } from "../base/hash.ts"
 import type { Address, Member, NodeId, ShardId, View } from "../protocol/message.ts"
-
-export { hashKeyPosition }
 
 /** Positions on the ring: 0 to 2^32. */
 const ringSize = 0x1_0000_0000
+
+const hashed = new Uint32Array(2)
+
+/** Where a key lies: the high 32 bits of its hash. Unsigned. */
+export function hashKeyPosition(key: Uint8Array, hashKey: HashKey): number {
+  hash64(key, hashKey, hashed)
+  return hashed[1] as number // two words
+}
 
 /** The shard whose arc holds the position. Below 2^48, so exact. */
 export function shardOf(position: number, shardCount: number): ShardId {
@@ -162,7 +168,7 @@ function listsOf(primary: Member, ring: readonly Member[], at: number, wanted: W
 /** Everyone else, clockwise. A generator: of a thousand members the first few are enough. */
 function* successors(ring: readonly Member[], at: number): Generator<Member> {
   for (let i = at + 1; i < ring.length; i++) yield ring[i] as Member // within bounds
-  for (let i = 0; i < at; i++) yield ring[i] as Member
+  for (let i = 0; i < at; i++) yield ring[i] as Member // likewise
 }
 
 /** The first in as many zones as there are, then the first of the rest: of the nearest, then of all others. */
