@@ -17,6 +17,14 @@ export function hash64(bytes: Uint8Array, key: HashKey, out: Uint32Array): void 
   halfSipHash(bytes, key, rounds13, out)
 }
 
+const hashed = new Uint32Array(2)
+
+/** Where a key lies on the ring: the high 32 bits of its hash. Unsigned. */
+export function hashKeyPosition(key: Uint8Array, hashKey: HashKey): number {
+  hash64(key, hashKey, hashed)
+  return hashed[1] as number // two words
+}
+
 /** Any variant of HalfSipHash with 64 bits of output; the published test vectors are of 2-4. */
 export function halfSipHash(bytes: Uint8Array, key: HashKey, rounds: SipRounds, out: Uint32Array): void {
   let v0 = key[0] | 0

@@ -248,8 +248,7 @@ function nextConfig(before: ShardConfig, step: ShardStep): ShardConfig {
   const { epoch, target, isMember, commands, rules } = step
   const inSync = [...before.inSync]
   for (const command of commands)
-    if (command.kind === "ready" && isReady(before, command) && !inSync.includes(command.node))
-      inSync.push(command.node)
+    if (command.kind === "ready" && !inSync.includes(command.node)) inSync.push(command.node)
 
   let holders = inSync.filter(isMember)
   let { resetAt, seqBase } = before

@@ -5,19 +5,14 @@
  * `README.md`, "Ring and layout".
  */
 import { assert } from "../base/assert.ts"
-import { hash64, mix32, type HashKey } from "../base/hash.ts"
+import { hashKeyPosition, mix32, type HashKey } from "../base/hash.ts"
 import type { Address, Member, NodeId, ShardId, View } from "../protocol/message.ts"
+
+/** Where a key lies; the one thing of `base/hash` that users of the ring need. */
+export { hashKeyPosition }
 
 /** Positions on the ring: 0 to 2^32. */
 const ringSize = 0x1_0000_0000
-
-const hashed = new Uint32Array(2)
-
-/** Where a key lies: the high 32 bits of its hash. Unsigned. */
-export function hashKeyPosition(key: Uint8Array, hashKey: HashKey): number {
-  hash64(key, hashKey, hashed)
-  return hashed[1] as number // two words
-}
 
 /** The shard whose arc holds the position. Below 2^48, so exact. */
 export function shardOf(position: number, shardCount: number): ShardId {
