@@ -39,6 +39,7 @@ export class SimulatedClient {
   readonly #clock: MachineClock
   readonly #recorder: Recorder
   readonly #trace: Trace
+  readonly #throwIfBroken: () => void
   readonly #connections = new Map<Address, Connection>()
   #wakeAtMs = Number.POSITIVE_INFINITY
   #open = 0
@@ -52,6 +53,7 @@ export class SimulatedClient {
     seeds: readonly Address[]
     recorder: Recorder
     trace: Trace
+    throwIfBroken: () => void
   }) {
     this.number = options.number
     this.name = `c${options.number}`
@@ -62,6 +64,7 @@ export class SimulatedClient {
     this.#prng = options.prng
     this.#recorder = options.recorder
     this.#trace = options.trace
+    this.#throwIfBroken = options.throwIfBroken
     this.#clock = MachineClock.random(options.simulator, options.prng, 0.01)
     this.session = new Session({
       clientId: options.prng.hex64(),
@@ -134,6 +137,7 @@ export class SimulatedClient {
     })
     // A little more than the deadline: the client's own clock decides, and it may be slow.
     this.#simulator.runUntil(() => outcome !== undefined, { withinMs: 5_500 })
+    this.#throwIfBroken()
     assert(outcome !== undefined, "every call ends by its deadline")
     return outcome
   }

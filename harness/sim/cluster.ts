@@ -41,6 +41,17 @@ export type ClusterSettings = {
 /** A promise that was broken. */
 export type Violation = { readonly promise: string; readonly what: string; readonly atMs: Millis }
 
+/** Ends a story in which a checker has seen enough. */
+export class BrokenPromise extends Error {
+  override name = "BrokenPromise"
+  readonly violation: Violation
+
+  constructor(violation: Violation) {
+    super(`${violation.promise}: ${violation.what} (at ${violation.atMs.toFixed(2)} ms)`)
+    this.violation = violation
+  }
+}
+
 /** A cluster whose first nodes have found each other. */
 export function simulatedCluster(settings: ClusterSettings): SimulatedCluster {
   const cluster = new SimulatedCluster(settings)
@@ -71,6 +82,10 @@ export class SimulatedCluster {
   readonly #byId = new Map<NodeId, SimulatedProcess>()
   readonly #names = new Map<SimulatedProcess, string>()
   readonly #wire
+  /** Told when a shard begins anew without its data. */
+  onReset: (shard: ShardId) => void = () => {}
+  readonly #resets = new Map<ShardId, number>()
+  readonly #everWereMembers = new Set<NodeId>()
   #machines = 0
   #newestView: View | undefined
   readonly #clusterId: string
@@ -112,15 +127,18 @@ export class SimulatedCluster {
 
   run(forMs: Millis): void {
     this.simulator.run(forMs)
+    this.throwIfBroken()
   }
 
   /** Lets time pass until the condition holds. A story in which it never does ends here, unless it wants to know. */
-  runUntil(condition: () => boolean, options: { withinMs: Millis; orElse?: string }): void {
-    const holds = this.simulator.runUntil(condition, { withinMs: options.withinMs, everyMs: 1 })
+  runUntil(condition: () => boolean, options: { withinMs: Millis; everyMs?: Millis; orElse?: string }): void {
+    const holds = this.simulator.runUntil(condition, {
+      withinMs: options.withinMs,
+      everyMs: options.everyMs ?? 1,
+    })
+    this.throwIfBroken()
     if (holds) return
-    const [violation] = this.violations
-    if (violation !== undefined) throw new Error(`broken: ${violation.promise}: ${violation.what}`)
-    throw new Error(`not within ${options.withinMs} ms: ${options.orElse ?? condition.toString()}`)
+    throw new Error(`not within ${options.withinMs} ms: ${options.orElse ?? condition.toString()}; ${this.unfinished() ?? "all is at rest"}`)
   }
 
   // -------------------------------------------------------------------------------------------------- processes
@@ -285,6 +303,26 @@ export class SimulatedCluster {
     return process
   }
 
+  /** The process that leads the shard by the newest view; of an orphan, any member. */
+  primaryOfSome(shard: ShardId): SimulatedProcess {
+    const primary = this.newestView.shards[shard]?.primary
+    return (primary && this.#byId.get(primary)) || this.leader()
+  }
+
+  /** Whether each shard keeps a living in-sync replica when this process dies. */
+  keepsDataWithout(process: SimulatedProcess): boolean {
+    return this.newestView.shards.every(
+      ({ inSync }) => !inSync.includes(process.id) || inSync.some(id => id !== process.id && this.livingProcess(id)),
+    )
+  }
+
+  /** Whether more than half of the voters live when this process is dead. */
+  keepsMajorityWithout(process: SimulatedProcess): boolean {
+    const voters = this.voters()
+    const left = voters.filter(voter => voter.isAlive && voter !== process)
+    return left.length > voters.length / 2
+  }
+
   /** The other in-sync holders of the key by the newest view. */
   backupsOf(key: string): SimulatedProcess[] {
     const config = this.newestView.shards[this.shardOf(key)]
@@ -311,8 +349,24 @@ export class SimulatedCluster {
     return this.unfinished() === undefined
   }
 
+  /** Every living process is a member, no other is, and all know the newest view. */
+  hasAgreed(): boolean {
+    return this.disagreement() === undefined
+  }
+
   /** What keeps the cluster from being at rest, in words. */
   unfinished(): string | undefined {
+    const disagreement = this.disagreement()
+    if (disagreement !== undefined) return disagreement
+    const { shards } = this.newestView
+    const orphan = shards.findIndex(shard => shard.orphan && !this.isLost(shard))
+    if (orphan >= 0) return `shard ${orphan} is an orphan`
+    const filling = shards.findIndex(shard => shard.learners.length > 0)
+    if (filling >= 0) return `shard ${filling} has a learner`
+    return undefined
+  }
+
+  disagreement(): string | undefined {
     const view = this.#newestView
     if (view === undefined) return "there is no cluster"
     const living = this.alive()
@@ -324,10 +378,6 @@ export class SimulatedCluster {
     const ids = new Set(view.members.map(({ id }) => id))
     for (const process of living) if (!ids.has(process.id)) return `${this.nameOf(process.id)} is no member`
     for (const id of ids) if (!this.livingProcess(id)) return `${this.nameOf(id)} is dead and a member`
-    const orphan = view.shards.findIndex(shard => shard.orphan && !this.isLost(shard))
-    if (orphan >= 0) return `shard ${orphan} is an orphan`
-    const filling = view.shards.findIndex(shard => shard.learners.length > 0)
-    if (filling >= 0) return `shard ${filling} has a learner`
     return undefined
   }
 
@@ -335,6 +385,23 @@ export class SimulatedCluster {
   isLost(shard: View["shards"][number]): boolean {
     if (!shard.orphan || this.config.orphanResetMs !== Number.POSITIVE_INFINITY) return false
     return shard.inSync.every(id => !this.livingProcess(id))
+  }
+
+  isKeyLost(key: string): boolean {
+    const shard = this.newestView.shards[this.shardOf(key)]
+    return shard !== undefined && this.isLost(shard)
+  }
+
+  /** Ends processes that can never join because all that they know are dead: their operator would. */
+  giveUpOnStranded(): void {
+    for (const process of this.alive()) {
+      const isStranded = process.node.phase === "joining" && process.seeds.every(seed => !this.#isLivingAt(seed))
+      if (isStranded && !this.#everWereMembers.has(process.id)) this.crash(process)
+    }
+  }
+
+  #isLivingAt(address: Address): boolean {
+    return this.alive().some(process => process.address === address)
   }
 
   nameOf(id: NodeId): string {
@@ -356,6 +423,7 @@ export class SimulatedCluster {
       seeds: known.map(process => process.clientAddress),
       recorder: this.recorder,
       trace: this.trace,
+      throwIfBroken: () => this.throwIfBroken(),
     })
     this.clients.push(client)
     return client
@@ -369,9 +437,25 @@ export class SimulatedCluster {
     this.simulator.stop()
   }
 
+  throwIfBroken(): void {
+    const [violation] = this.violations
+    if (violation !== undefined) throw new BrokenPromise(violation)
+  }
+
   /** To be called when faults have ended and the cluster has come to rest. */
   checkAtRest(): void {
     for (const checker of this.#checkers) if (this.violations.length === 0) checker.atRest?.()
+  }
+
+  #sawNewest(view: View): void {
+    this.#newestView = view
+    for (const { id } of view.members) this.#everWereMembers.add(id)
+    for (const [shard, { resetAt }] of view.shards.entries()) {
+      if (resetAt > (this.#resets.get(shard) ?? 0)) {
+        this.#resets.set(shard, resetAt)
+        this.onReset(shard)
+      }
+    }
   }
 
   #glanceLater(): void {
@@ -401,7 +485,7 @@ export class SimulatedCluster {
       this.trace.note(this.nameOf(process.id), event.kind, () => brief({ ...event, kind: undefined }))
       const view = process.node.view
       if (event.kind === "view-installed" && view !== undefined && view.epoch > (this.#newestView?.epoch ?? 0))
-        this.#newestView = view
+        this.#sawNewest(view)
       for (const checker of this.#checkers) checker.event?.(process, event)
       // A node that has left has nothing more to say; its process ends.
       if (event.kind === "left") this.simulator.after(1, () => process.die())

@@ -142,6 +142,10 @@ export class SimulatedProcess implements LinkedProcess {
     return this.#state
   }
 
+  get seeds(): readonly Address[] {
+    return this.#options.seeds
+  }
+
   get isAlive(): boolean {
     return this.#state !== "dead"
   }

@@ -1,0 +1,247 @@
+/**
+ * What goes wrong in a random run. The seed chooses which kinds are present at all, when each strikes and whom; some
+ * strike on the heels of another. A run that must lose no data spares the last holder of a shard and a majority of the
+ * voters: killing those is known to be beyond what two copies survive.
+ */
+import type { Prng } from "../../src/base/prng.ts"
+import type { SimulatedClient } from "./client.ts"
+import type { SimulatedCluster } from "./cluster.ts"
+import type { SimulatedProcess } from "./process.ts"
+import type { Millis } from "./simulator.ts"
+import type { CutManner } from "./weather.ts"
+
+export const faultKinds = [
+  "crash",
+  "power-loss",
+  "restart",
+  "mid-step-crash",
+  "leader-crash",
+  "primary-crash",
+  "pause",
+  "suspend",
+  "voters-pause",
+  "isolate",
+  "deafen",
+  "mute",
+  "halves",
+  "bridge",
+  "link",
+  "one-way-link",
+  "client-cut",
+  "break-links",
+  "loss",
+  "spikes",
+  "slow-link",
+  "slow-node",
+  "join",
+  "join-burst",
+  "leave",
+  "leave-many",
+  "leave-and-crash",
+  "flap",
+] as const
+
+export type FaultKind = (typeof faultKinds)[number]
+
+export class Faults {
+  readonly #cluster: SimulatedCluster
+  readonly #prng: Prng
+  readonly #kinds: readonly FaultKind[]
+  readonly #mayLoseData: boolean
+  readonly #mostProcesses: number
+  readonly #meanGapMs: Millis
+  readonly struck = new Map<FaultKind, number>()
+  #isOn = true
+
+  constructor(options: {
+    cluster: SimulatedCluster
+    prng: Prng
+    kinds: readonly FaultKind[]
+    mayLoseData: boolean
+    mostProcesses: number
+    meanGapMs: Millis
+  }) {
+    this.#cluster = options.cluster
+    this.#prng = options.prng
+    this.#kinds = options.kinds
+    this.#mayLoseData = options.mayLoseData
+    this.#mostProcesses = options.mostProcesses
+    this.#meanGapMs = options.meanGapMs
+  }
+
+  begin(): void {
+    // A second fault within 100 ms of the first is what a system that survives single ones dies of.
+    const gapMs = this.#prng.chance(0.25) ? this.#prng.between(0, 100) : this.#prng.between(50, 2 * this.#meanGapMs)
+    this.#cluster.simulator.after(gapMs, () => {
+      if (!this.#isOn || this.#kinds.length === 0) return
+      this.#strike(this.#prng.pick(this.#kinds))
+      this.begin()
+    })
+  }
+
+  /** No further fault; what lasts is ended, and the dead stay dead. */
+  end(): void {
+    this.#isOn = false
+    const { weather } = this.#cluster
+    this.#cluster.heal()
+    weather.clear()
+    for (const process of this.#cluster.alive()) {
+      process.slowDown(0)
+      if (process.isSuspended) process.wake()
+      else if (process.state === "paused") this.#cluster.resume(process)
+    }
+  }
+
+  #strike(kind: FaultKind): void {
+    const cluster = this.#cluster
+    const prng = this.#prng
+    const living = cluster.alive().filter(process => process.state === "running")
+    if (living.length === 0) return
+    const someone = prng.pick(living)
+    const lastingMs = prng.pick([prng.between(10, 300), prng.between(300, 1_500), prng.between(1_000, 4_000)])
+    const manner: CutManner = prng.chance(0.7) ? "stalls" : "resets"
+    this.struck.set(kind, (this.struck.get(kind) ?? 0) + 1)
+    switch (kind) {
+      case "crash":
+        return this.#kill(someone)
+      case "power-loss":
+        return this.#kill(someone, "machine")
+      case "restart": {
+        if (!this.#mayDie(someone)) return
+        cluster.crash(someone)
+        const others = () => cluster.alive().some(process => process.address !== someone.address)
+        cluster.simulator.after(prng.between(0, 500), () => {
+          const isFree = cluster.alive().every(process => process.address !== someone.address)
+          if (this.#isOn && others() && isFree) cluster.restart(someone)
+        })
+        return
+      }
+      case "mid-step-crash":
+        if (this.#mayDie(someone)) someone.dieAfterSending(prng.below(8))
+        return
+      case "leader-crash":
+        return this.#kill(cluster.leader())
+      case "primary-crash":
+        return this.#kill(cluster.primaryOfSome(prng.below(cluster.config.shardCount)))
+      case "pause":
+        return this.#pause(someone, prng.pick([prng.between(10, 600), prng.between(300, 5_200)]))
+      case "suspend":
+        someone.suspend()
+        cluster.simulator.after(lastingMs, () => someone.wake())
+        return
+      case "voters-pause":
+        for (const voter of prng.shuffled(cluster.voters()).slice(0, Math.ceil(cluster.voters().length / 2)))
+          this.#pause(voter, prng.between(300, 900))
+        return
+      case "isolate":
+        return this.#cutFor(lastingMs, () => cluster.isolate(someone, manner))
+      case "deafen":
+        return this.#cutFor(lastingMs, () => [cluster.deafen(someone, manner)])
+      case "mute":
+        return this.#cutFor(lastingMs, () => [cluster.mute(someone, manner)])
+      case "halves": {
+        const everyone = prng.shuffled<Standing>([...living, ...cluster.clients])
+        const at = 1 + prng.below(everyone.length)
+        return this.#cutFor(lastingMs, () => cluster.partition([everyone.slice(0, at), everyone.slice(at)], manner))
+      }
+      case "bridge": {
+        const everyone = prng.shuffled<Standing>([...living, ...cluster.clients])
+        const at = 1 + prng.below(everyone.length - 1)
+        const [left, right] = [everyone.slice(0, at), everyone.slice(at + 1)]
+        return this.#cutFor(lastingMs, () => cluster.partition([left, right], manner))
+      }
+      case "link": {
+        const other = prng.pick(living)
+        return this.#cutFor(lastingMs, () => cluster.partition([[someone], [other]], manner))
+      }
+      case "one-way-link":
+        return this.#cutFor(lastingMs, () => [cluster.cut([someone], [prng.pick(living)], manner)])
+      case "client-cut": {
+        if (cluster.clients.length === 0) return
+        const client = prng.pick(cluster.clients)
+        return this.#cutFor(lastingMs, () => cluster.partition([[client], living], manner))
+      }
+      case "break-links":
+        for (const other of living) if (prng.chance(0.5)) cluster.weather.breakConnections(someone.host, other.host)
+        return
+      case "loss":
+        cluster.weather.change({ lossChance: prng.pick([0.01, 0.05, 0.2]) })
+        cluster.simulator.after(lastingMs, () => cluster.weather.change({ lossChance: 0 }))
+        return
+      case "spikes":
+        cluster.weather.change({ spikeChance: 0.05, spikeMs: prng.pick([20, 100, 400]) })
+        cluster.simulator.after(lastingMs, () => cluster.weather.change({ spikeChance: 0 }))
+        return
+      case "slow-link": {
+        const other = prng.pick(living)
+        cluster.weather.slowDown(someone.host, other.host, prng.pick([10, 100, 400]))
+        cluster.simulator.after(lastingMs, () => cluster.weather.slowDown(someone.host, other.host, 1))
+        return
+      }
+      case "slow-node":
+        someone.slowDown(prng.pick([1, 3, 10]))
+        cluster.simulator.after(lastingMs, () => someone.slowDown(0))
+        return
+      case "join":
+        return this.#join(1)
+      case "join-burst":
+        return this.#join(2 + prng.below(5))
+      case "leave":
+        return this.#leave(1)
+      case "leave-many":
+        return this.#leave(2 + prng.below(2))
+      case "leave-and-crash":
+        this.#leave(1)
+        cluster.simulator.after(prng.between(0, 300), () => {
+          if (this.#isOn) this.#kill(prng.pick(cluster.alive()))
+        })
+        return
+      case "flap":
+        for (let i = 0; i < 4; i++)
+          cluster.simulator.after(i * 500, () => {
+            if (this.#isOn) this.#cutFor(prng.between(100, 400), () => cluster.isolate(someone, manner))
+          })
+        return
+    }
+  }
+
+  #kill(process: SimulatedProcess, what: "process" | "machine" = "process"): void {
+    if (this.#mayDie(process)) this.#cluster.crash(process, what)
+  }
+
+  #mayDie(process: SimulatedProcess): boolean {
+    if (!process.isAlive || this.#cluster.alive().length < 2) return false
+    if (!this.#cluster.keepsMajorityWithout(process)) return false
+    return this.#mayLoseData || this.#cluster.keepsDataWithout(process)
+  }
+
+  #pause(process: SimulatedProcess, forMs: Millis): void {
+    if (process.state === "running") this.#cluster.pauseFor(process, forMs)
+  }
+
+  #cutFor(lastingMs: Millis, make: () => ReturnType<SimulatedCluster["partition"]>): void {
+    const cuts = make()
+    this.#cluster.simulator.after(lastingMs, () => this.#cluster.heal(cuts))
+  }
+
+  #join(count: number): void {
+    const cluster = this.#cluster
+    for (let i = 0; i < count; i++) {
+      if (cluster.alive().length >= this.#mostProcesses) return
+      // Some know only others that are themselves still joining.
+      const known = this.#prng.shuffled(cluster.alive()).slice(0, 1 + this.#prng.below(3))
+      cluster.simulator.after(this.#prng.between(0, 100), () => {
+        if (this.#isOn) cluster.join(known)
+      })
+    }
+  }
+
+  #leave(count: number): void {
+    const members = this.#cluster.alive().filter(process => process.node.phase === "member")
+    // Somebody has to stay, and a cluster of two is no longer the one that this run is about.
+    const leaving = this.#prng.shuffled(members).slice(0, Math.max(0, Math.min(count, members.length - 3)))
+    for (const process of leaving) this.#cluster.leave(process)
+  }
+}
+
+type Standing = SimulatedProcess | SimulatedClient

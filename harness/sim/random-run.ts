@@ -1,0 +1,189 @@
+/**
+ * One random run. Its seed chooses everything: how large the cluster is, how the network behaves, what clients do, what
+ * goes wrong. Two acts: first faults, during which nothing wrong may ever be said; then they end, and the cluster must
+ * come back within a stated time, and everything must add up.
+ */
+import { Prng } from "../../src/base/prng.ts"
+import type { Config } from "../../src/config.ts"
+import type { Rules } from "../../src/core/rules.ts"
+import { questions } from "./client.ts"
+import { BrokenPromise, type ClusterSettings, SimulatedCluster, type Violation } from "./cluster.ts"
+import { type FaultKind, Faults, faultKinds } from "./faults.ts"
+import type { Millis } from "./simulator.ts"
+import { Workload } from "./workload.ts"
+
+export type RunOptions = {
+  readonly seed: number
+  readonly rules?: Partial<Rules>
+  readonly print?: (line: string) => void
+  /** Replaces what the seed chose. */
+  readonly config?: Partial<Config>
+  readonly nodes?: number
+  readonly kinds?: readonly FaultKind[]
+}
+
+export type RunReport = {
+  readonly seed: number
+  readonly violations: readonly Violation[]
+  readonly traceHash: string
+  readonly operations: number
+  readonly answered: number
+  readonly views: number
+  readonly faults: ReadonlyMap<FaultKind, number>
+  readonly processes: number
+  readonly steps: number
+  readonly virtualMs: Millis
+  /** From the end of the faults until every node agreed, and until every copy was complete. */
+  readonly agreedAfterMs: Millis
+  readonly restAfterMs: Millis
+}
+
+/** After faults ended: the time in which everything must be as if nothing had been. */
+const restWithinMs = 90_000
+
+export function randomRun(options: RunOptions): RunReport {
+  const prng = new Prng(options.seed)
+  const { settings, actMs, clientCount, kinds, mayLoseData } = chooseRun(options, prng)
+  const cluster = new SimulatedCluster(settings)
+  const workload = new Workload({ cluster, prng: prng.fork(), shape: chooseShape(prng) })
+  const faults = new Faults({
+    cluster,
+    prng: prng.fork(),
+    kinds,
+    mayLoseData,
+    mostProcesses: prng.chance(0.05) ? 20 : settings.nodes + 4,
+    meanGapMs: prng.pick([200, 500, 1_200]),
+  })
+  let agreedAfterMs = Number.NaN
+  let restAfterMs = Number.NaN
+  cluster.onReset = shard => {
+    const fromNs = cluster.recorder.nowNs()
+    for (const key of workload.allKeys) if (cluster.shardOf(key) === shard) cluster.recorder.mayVanish(key, fromNs)
+  }
+  try {
+    const first = cluster.start({ seeds: [] })
+    for (let i = 1; i < settings.nodes; i++) {
+      // One after another, or all at once through the first, or through one that is itself still joining.
+      if (prng.chance(0.3)) cluster.run(prng.between(0, 100))
+      cluster.start({ seeds: prng.chance(0.7) ? [first.address] : [prng.pick(cluster.alive()).address] })
+    }
+    cluster.runUntil(() => cluster.hasConverged(), { withinMs: 15_000, orElse: "the first nodes find each other" })
+
+    for (let i = 0; i < clientCount; i++) {
+      const client = cluster.client(prng.chance(0.5) ? undefined : prng.pick(cluster.alive()))
+      if (prng.chance(0.3)) client.duplicates = { chance: 0.05, withinMs: 4_500 }
+      workload.begin(client)
+    }
+    cluster.run(prng.between(100, 400))
+    faults.begin()
+    for (let left = actMs; left > 0; left -= 1_000) {
+      workload.pace(prng.pick([0.3, 1, 1, 5]))
+      cluster.run(Math.min(left, 1_000))
+    }
+
+    faults.end()
+    cluster.giveUpOnStranded()
+    const healedAtMs = cluster.nowMs
+    workload.pace(3)
+    const rest = { withinMs: restWithinMs, everyMs: 10 }
+    cluster.runUntil(() => cluster.hasAgreed(), { ...rest, orElse: "all nodes agree on who is a member" })
+    agreedAfterMs = cluster.nowMs - healedAtMs
+    cluster.runUntil(() => cluster.hasConverged(), { ...rest, orElse: "every copy is complete" })
+    restAfterMs = cluster.nowMs - healedAtMs
+
+    workload.stop()
+    readEverythingBack(cluster, workload)
+    cluster.run(300)
+    cluster.checkAtRest()
+  } catch (error) {
+    if (!(error instanceof BrokenPromise) && cluster.violations.length === 0) {
+      const what = error instanceof Error ? (error.stack ?? error.message) : String(error)
+      cluster.violate("the run can be carried out", what)
+    }
+  }
+  return {
+    seed: options.seed,
+    violations: cluster.violations,
+    traceHash: cluster.trace.hash,
+    operations: workload.asked,
+    answered: workload.answered,
+    views: cluster.hasView ? cluster.newestView.epoch : 0,
+    faults: faults.struck,
+    processes: cluster.processes.length,
+    steps: cluster.simulator.steps,
+    virtualMs: cluster.nowMs,
+    agreedAfterMs,
+    restAfterMs,
+  }
+}
+
+/** Every call under way ends, and a newcomer finds every key. */
+function readEverythingBack(cluster: SimulatedCluster, workload: Workload): void {
+  const { clients } = cluster
+  cluster.runUntil(() => clients.every(client => client.open === 0), {
+    withinMs: 8_000,
+    orElse: "every call ends by its deadline",
+  })
+  const reader = cluster.client()
+  for (const key of workload.allKeys) {
+    if (cluster.isKeyLost(key)) continue
+    let kind: string | undefined
+    reader.ask(questions.get(key), {}, outcome => {
+      kind = outcome.kind
+    })
+    cluster.runUntil(() => kind !== undefined, { withinMs: 6_000, orElse: `${key} is read back` })
+    if (kind === "failed") cluster.violate("the cluster comes back", `${key} cannot be read when all is at rest`)
+    cluster.throwIfBroken()
+  }
+}
+
+function chooseRun(options: RunOptions, prng: Prng) {
+  const mayLoseData = prng.chance(0.15)
+  const copies = prng.pick([2, 2, 2, 3])
+  // With leases that end before anybody is suspected, mistakes in who waits for them stay hidden.
+  const isLeaseLong = prng.chance(0.35)
+  const kindCount = prng.pick([0, 1, 2, 4, 8, 28])
+  const config: Partial<Config> = {
+    copies,
+    shardCount: prng.pick([8, 16, 16, 64]),
+    maxVoters: prng.pick([3, 5, 7]),
+    leaseMs: isLeaseLong ? 1_500 : 500,
+    orphanResetMs: mayLoseData ? prng.pick([3_000, 4_500]) : Number.POSITIVE_INFINITY,
+    ...options.config,
+  }
+  const nodes = options.nodes ?? prng.pick([3, 3, 4, 5, 5, 6, 7])
+  const settings: ClusterSettings = {
+    nodes,
+    seed: options.seed,
+    config,
+    frames: prng.chance(0.7) ? "joined" : "single",
+    wire: prng.pick(["shared", "shared", "shared", "shared", "shared", "shared", "frozen", "encoded"]),
+    zones: prng.pick([0, 0, 2, 3]),
+    climate: prng.pick([
+      { baseMs: 0.1, jitterMs: 0.2 },
+      { baseMs: 0.5, jitterMs: 1 },
+      { baseMs: 1, jitterMs: 5 },
+    ]),
+    ...(options.rules === undefined ? {} : { rules: options.rules }),
+    ...(options.print === undefined ? {} : { print: options.print }),
+  }
+  return {
+    settings,
+    actMs: prng.pick([2_000, 4_000, 6_000]),
+    clientCount: 2 + prng.below(4),
+    kinds: options.kinds ?? prng.shuffled(faultKinds).slice(0, kindCount),
+    mayLoseData,
+  }
+}
+
+function chooseShape(prng: Prng) {
+  return {
+    keys: 1 + prng.below(4),
+    counters: prng.below(3),
+    fleeting: prng.chance(0.4) ? 1 + prng.below(2) : 0,
+    thinkMs: prng.pick([5, 10, 30]),
+    reads: prng.pick([0.2, 0.5, 0.8]),
+    lanes: prng.pick([1, 1, 3]),
+    timeoutMs: prng.pick([500, 2_000, 5_000]),
+  }
+}

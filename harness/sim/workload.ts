@@ -1,0 +1,131 @@
+/**
+ * What clients do in a random run: few keys, so that they get in each other's way; every value written once, so that a
+ * read says whose write it saw; bursts and lulls.
+ */
+import type { Prng } from "../../src/base/prng.ts"
+import type { CallOutcome } from "../../src/client/session.ts"
+import { type Question, questions, type SimulatedClient } from "./client.ts"
+import type { SimulatedCluster } from "./cluster.ts"
+import { textOf } from "./recorder.ts"
+import type { Millis } from "./simulator.ts"
+
+export type WorkloadShape = {
+  readonly keys: number
+  readonly counters: number
+  /** Keys whose entries expire. */
+  readonly fleeting: number
+  /** Mean time between an answer and the next question of one client. */
+  readonly thinkMs: Millis
+  /** Share of questions that only read. */
+  readonly reads: number
+  /** Questions of one client under way at once. */
+  readonly lanes: number
+  readonly timeoutMs: Millis
+}
+
+export class Workload {
+  readonly #cluster: SimulatedCluster
+  readonly #shape: WorkloadShape
+  readonly #prng: Prng
+  readonly #keys: readonly string[]
+  readonly #counters: readonly string[]
+  readonly #fleeting: readonly string[]
+  /** What clients last saw of a key: the stuff of conditions. */
+  readonly #seen = new Map<string, string | null>()
+  #written = 0
+  #isOn = true
+  #paceFactor = 1
+  /** Questions that were answered, refused or given up, and those that got a result. */
+  asked = 0
+  answered = 0
+
+  constructor(options: { cluster: SimulatedCluster; shape: WorkloadShape; prng: Prng }) {
+    this.#cluster = options.cluster
+    this.#shape = options.shape
+    this.#prng = options.prng
+    this.#keys = named("k", options.shape.keys)
+    this.#counters = named("n", options.shape.counters)
+    this.#fleeting = named("t", options.shape.fleeting)
+  }
+
+  get allKeys(): string[] {
+    return [...this.#keys, ...this.#counters, ...this.#fleeting]
+  }
+
+  /** Sets a client to work until `stop`. */
+  begin(client: SimulatedClient): void {
+    for (let lane = 0; lane < this.#shape.lanes; lane++) this.#askLater(client, lane)
+  }
+
+  stop(): void {
+    this.#isOn = false
+  }
+
+  /** Above 1: slower. */
+  pace(factor: number): void {
+    this.#paceFactor = factor
+  }
+
+  #askLater(client: SimulatedClient, lane: number): void {
+    const thinkMs = -this.#shape.thinkMs * this.#paceFactor * Math.log(1 - this.#prng.fraction())
+    this.#cluster.simulator.after(thinkMs, () => {
+      if (!this.#isOn) return
+      const question = this.#choose()
+      client.ask(question, { timeoutMs: this.#shape.timeoutMs, lane }, outcome => {
+        this.asked += 1
+        if (outcome.kind !== "failed") this.answered += 1
+        this.#learn(question, outcome)
+        this.#askLater(client, lane)
+      })
+    })
+  }
+
+  #choose(): Question {
+    const prng = this.#prng
+    const key = prng.pick(this.allKeys)
+    if (prng.chance(this.#shape.reads)) return prng.chance(0.9) ? questions.get(key) : questions.ttl(key)
+    if (key.startsWith("n")) return prng.chance(0.9) ? questions.incr(key, 1 + prng.below(3)) : questions.delete(key)
+    if (key.startsWith("t")) return this.#chooseFleeting(key)
+    const value = `${this.#cluster.seed}.${++this.#written}`
+    switch (prng.below(6)) {
+      case 0:
+        return questions.delete(key)
+      case 1:
+        return questions.add(key, value)
+      case 2:
+      case 3:
+        return questions.cas(key, this.#seen.get(key) ?? null, value)
+      case 4:
+        return prng.chance(0.8) ? questions.set(key, value) : questions.touch(key, null)
+      default:
+        return questions.set(key, value)
+    }
+  }
+
+  /** The checker knows no time to live: that an entry may vanish from a moment on is said beside it. */
+  #chooseFleeting(key: string): Question {
+    const ttlMs = 50 + this.#prng.below(1_500)
+    const earliestNs =
+      this.#cluster.recorder.nowNs() + Math.floor(ttlMs * (1 - this.#cluster.config.clockRateError) * 1e6)
+    switch (this.#prng.below(4)) {
+      case 0:
+        return questions.delete(key)
+      case 1:
+        this.#cluster.recorder.mayVanish(key, earliestNs)
+        return questions.touch(key, ttlMs)
+      default:
+        this.#cluster.recorder.mayVanish(key, earliestNs)
+        return questions.set(key, `${this.#cluster.seed}.${++this.#written}`, { ttlMs })
+    }
+  }
+
+  #learn({ key, operation }: Question, outcome: CallOutcome): void {
+    if (outcome.kind === "value") this.#seen.set(key, textOf(outcome.value))
+    else if (outcome.kind === "missing" || outcome.kind === "deleted") this.#seen.set(key, null)
+    else if (outcome.kind === "stored" && operation.op === "set") this.#seen.set(key, textOf(operation.value))
+  }
+}
+
+function named(letter: string, count: number): string[] {
+  return Array.from({ length: count }, (_, i) => `${letter}${i}`)
+}
