@@ -17,7 +17,8 @@ import { peerPath } from "./links.ts"
 export type ListenerOptions = {
   readonly acceptPeer: (websocket: WebSocket, tcp: Socket) => void
   readonly acceptClient: (websocket: WebSocket, tcp: Socket) => void
-  readonly status: () => StatusReport
+  /** Undefined: too early to say. */
+  readonly status: () => StatusReport | undefined
   readonly event: (event: HostEvent) => void
   /** Runs a step and decides what an exception in it means. */
   readonly guarded: (step: () => void) => void
@@ -109,13 +110,14 @@ export class Listener {
   #answer(request: IncomingMessage, response: ServerResponse): void {
     const path = pathOf(request)
     if (request.method !== "GET" && request.method !== "HEAD") return reply(response, 405, { error: "only GET" })
-    if (path === "/status") return reply(response, 200, this.#options.status())
-    if (path === "/health") {
-      const { epoch, hasLease, phase } = this.#options.status()
-      const isHealthy = phase === "member" && hasLease
-      return reply(response, isHealthy ? 200 : 503, { healthy: isHealthy, phase, hasLease, epoch })
-    }
-    reply(response, 404, { error: `try /health, /status, or a WebSocket at ${clientPath}` })
+    if (path !== "/status" && path !== "/health")
+      return reply(response, 404, { error: `try /health, /status, or a WebSocket at ${clientPath}` })
+    const status = this.#options.status()
+    if (status === undefined) return reply(response, 503, { error: "starting" })
+    if (path === "/status") return reply(response, 200, status)
+    const { epoch, hasLease, phase } = status
+    const isHealthy = phase === "member" && hasLease
+    reply(response, isHealthy ? 200 : 503, { healthy: isHealthy, phase, hasLease, epoch })
   }
 
   #refuse(stream: Duplex, status: 400 | 404, reason: string): void {

@@ -1,0 +1,439 @@
+/**
+ * One running node: sockets, files and timers around a `CacheNode`. Starts it where it can listen, turns what happens
+ * on the wire and on the clock into calls of the node, and what the node wants into frames. Decides nothing itself.
+ *
+ * An exception out of the node means that it has lost track of itself: it is stopped at once, connections and all, and
+ * its owner is told (`onFatal`); its successors hold copies.
+ */
+import { randomBytes } from "node:crypto"
+import { hostname } from "node:os"
+import { formatAddress, type HostPort } from "../base/address.ts"
+import { assert } from "../base/assert.ts"
+import { Prng } from "../base/prng.ts"
+import { type Config, configProblem, defaultConfig } from "../config.ts"
+import { CacheNode } from "../core/node.ts"
+import type { NodeEvent } from "../core/ports.ts"
+import { allRules } from "../core/rules.ts"
+import { maxNameChars, protoMax, protoMin } from "../protocol/limits.ts"
+import type { Address, MemberInfo, StatusReport } from "../protocol/message.ts"
+import { type HostBounds, hostBounds } from "./bounds.ts"
+import { Clients } from "./clients.ts"
+import { bootClock, MachineSleepWatch, monotonicMs, PauseWatch } from "./clock.ts"
+import { eventLevels } from "./event-levels.ts"
+import { defaultHintPath, HintFile, type Hints } from "./hint-file.ts"
+import type { HostEvent } from "./host-event.ts"
+import { Links } from "./links.ts"
+import { Listener, type ListenerOptions } from "./listener.ts"
+import type { Log } from "./log.ts"
+import { advertisedHost, foreignSeeds, type ListenChoice, listenCandidates, parsedAddresses } from "./own-address.ts"
+import { TurnEnd } from "./turn-end.ts"
+
+export type DaemonOptions = {
+  /** Undefined: the default address, or one from which the seeds are reached. */
+  readonly listen: HostPort | undefined
+  readonly seeds: readonly Address[]
+  /** Undefined: where it listens. */
+  readonly advertise: Address | undefined
+  /** Undefined: what other nodes dial. */
+  readonly advertiseClient: Address | undefined
+  /** Undefined: the default for a new cluster, whatever it has for a joiner. */
+  readonly copies: number | undefined
+  /** Undefined: host name and port. */
+  readonly name: string | undefined
+  readonly zone: string
+  /** "anew": form a cluster although a hint file tells of an earlier one. */
+  readonly formation: "careful" | "anew"
+  /** Undefined: a path of its own for each listen address; "none": no such file. */
+  readonly hintFile: string | undefined
+  /** Memory for entries. "sharing": the default port was taken, so that other nodes live on this machine. */
+  readonly maxBytes: (node: "alone" | "sharing") => number
+  readonly version: string
+  readonly log: Log
+  readonly onEvent: (event: NodeEvent) => void
+  readonly onFatal: (error: unknown) => void
+  /** Tests alone depart from the defaults. */
+  readonly config?: Partial<Config>
+  readonly bounds?: Partial<HostBounds>
+}
+
+/** Why there is no daemon, in words for whoever started it. */
+export class StartFailure extends Error {
+  override name = "StartFailure"
+  readonly kind: "cannot-listen" | "bad-config"
+
+  constructor(kind: StartFailure["kind"], message: string) {
+    super(message)
+    this.kind = kind
+  }
+}
+
+/** What came of leaving. "last": nobody was left to hand data to. "timeout": others will see a crash. */
+export type LeaveOutcome = "handed-over" | "last" | "timeout"
+
+export type Daemon = {
+  readonly id: string
+  readonly name: string
+  /** Where it listens. */
+  readonly listen: HostPort
+  readonly listenChoice: ListenChoice
+  /** What other nodes, and clients, are told to dial. */
+  readonly address: Address
+  readonly clientAddress: Address
+  /** Whom it asks to be admitted; none: it forms a cluster. */
+  readonly seeds: readonly Address[]
+  /** Whether the seeds are those of an earlier life. */
+  readonly seedsFrom: "options" | "hint-file"
+  status(): StatusReport
+  /** Hands its data over and leaves the cluster. The process goes on until `stop`. */
+  leave(): Promise<LeaveOutcome>
+  /** Ends everything at once: to the others, a crash, unless it has left. */
+  stop(): Promise<void>
+}
+
+export async function startDaemon(options: DaemonOptions): Promise<Daemon> {
+  const asked = parsedAddresses(options.seeds)
+  const bounds: HostBounds = { ...hostBounds, ...options.bounds }
+  const port = new Port()
+  const { listener, listen, choice } = await listenSomewhere(options.listen, asked, port.options(options.log, bounds))
+  try {
+    const address =
+      options.advertise ?? formatAddress({ host: await advertisedHost(listen.host, asked), port: listen.port })
+    const own = [listen, ...parsedAddresses([address])]
+    const config = configFor(options, choice)
+    const hintFile = hintFileFor(options, listen, () => daemon.hints())
+    const { seeds, seedsFrom } = await seedsFor(options, { asked, own, hintFile })
+    const daemon = new RunningDaemon(options, {
+      bounds,
+      config,
+      listener,
+      listen,
+      listenChoice: choice,
+      address,
+      seeds,
+      seedsFrom,
+      hintFile,
+    })
+    port.opened(daemon)
+    daemon.start()
+    return daemon
+  } catch (error) {
+    await listener.close()
+    throw error
+  }
+}
+
+function configFor(options: DaemonOptions, choice: ListenChoice): Config {
+  const config: Config = {
+    ...defaultConfig,
+    ...(options.copies === undefined ? {} : { copies: options.copies }),
+    maxBytes: options.maxBytes(choice.kind === "next-port" ? "sharing" : "alone"),
+    ...options.config,
+  }
+  const problem = configProblem(config)
+  if (problem !== undefined) throw new StartFailure("bad-config", problem)
+  return config
+}
+
+function hintFileFor(options: DaemonOptions, listen: HostPort, hints: () => Hints | undefined): HintFile | undefined {
+  if (options.hintFile === "none") return undefined
+  const path = options.hintFile ?? defaultHintPath(listen, process.env)
+  return new HintFile({
+    path,
+    hints,
+    failed: detail => options.log.event("warn", "hint-file-not-written", { path, detail }),
+  })
+}
+
+async function seedsFor(
+  { formation, log }: DaemonOptions,
+  { asked, own, hintFile }: { asked: readonly HostPort[]; own: readonly HostPort[]; hintFile: HintFile | undefined },
+): Promise<Pick<Daemon, "seeds" | "seedsFrom">> {
+  const seeds = await foreignSeeds(asked, own)
+  if (seeds.length > 0 || hintFile === undefined || formation === "anew")
+    return { seeds: seeds.map(formatAddress), seedsFrom: "options" }
+  const read = hintFile.read()
+  if (read.kind === "damaged") log.event("warn", "hint-file-ignored", { path: hintFile.path, detail: read.detail })
+  const hinted = read.kind === "hints" ? await foreignSeeds(parsedAddresses(read.hints.addresses), own) : []
+  return { seeds: hinted.map(formatAddress), seedsFrom: hinted.length > 0 ? "hint-file" : "options" }
+}
+
+async function listenSomewhere(
+  asked: HostPort | undefined,
+  seeds: readonly HostPort[],
+  options: ListenerOptions,
+): Promise<{ listener: Listener; listen: HostPort; choice: ListenChoice }> {
+  const candidates = await listenCandidates(asked, seeds)
+  let problem = "no port is free"
+  for (const { at, choice } of candidates) {
+    try {
+      const listener = await Listener.listen(at, options)
+      return { listener, listen: { host: at.host, port: listener.port }, choice }
+    } catch (error) {
+      problem = listenProblem(at, error)
+      // Only a port that is taken has a next one to try.
+      if (!isCode(error, "EADDRINUSE")) break
+    }
+  }
+  throw new StartFailure("cannot-listen", problem)
+}
+
+function listenProblem(at: HostPort, error: unknown): string {
+  const where = formatAddress(at)
+  if (isCode(error, "EADDRINUSE")) return `${where} is in use by another process`
+  if (isCode(error, "EADDRNOTAVAIL")) return `${where} is not an address of this machine`
+  if (isCode(error, "EACCES")) return `${where}: listening there is not permitted`
+  if (isCode(error, "ENOTFOUND")) return `${at.host} is not a known host`
+  return `cannot listen at ${where}: ${error instanceof Error ? error.message : String(error)}`
+}
+
+function isCode(error: unknown, code: string): boolean {
+  return error instanceof Error && "code" in error && error.code === code
+}
+
+/**
+ * The port is open before the node that serves it exists, since what the node says of itself depends on the port. Who
+ * knocks in between is asked to come again.
+ */
+class Port {
+  #daemon: RunningDaemon | undefined
+
+  opened(daemon: RunningDaemon): void {
+    this.#daemon = daemon
+  }
+
+  options(log: Log, bounds: HostBounds): ListenerOptions {
+    return {
+      acceptPeer: (websocket, tcp) =>
+        this.#daemon ? this.#daemon.links.accept(websocket, tcp) : websocket.terminate(),
+      acceptClient: (websocket, tcp) =>
+        this.#daemon ? this.#daemon.clients.accept(websocket, tcp) : websocket.terminate(),
+      status: () => this.#daemon?.status(),
+      event: event => log.event(eventLevels[event.kind], event.kind, withoutKind(event)),
+      guarded: step => (this.#daemon ? this.#daemon.guarded(step) : step()),
+      bounds,
+    }
+  }
+}
+
+type Parts = {
+  readonly bounds: HostBounds
+  readonly config: Config
+  readonly listener: Listener
+  readonly listen: HostPort
+  readonly listenChoice: ListenChoice
+  readonly address: Address
+  readonly seeds: readonly Address[]
+  readonly seedsFrom: Daemon["seedsFrom"]
+  readonly hintFile: HintFile | undefined
+}
+
+class RunningDaemon implements Daemon {
+  readonly id = randomBytes(8).toString("hex")
+  readonly name: string
+  readonly listen: HostPort
+  readonly listenChoice: ListenChoice
+  readonly address: Address
+  readonly clientAddress: Address
+  readonly seeds: readonly Address[]
+  readonly seedsFrom: Daemon["seedsFrom"]
+  readonly links: Links
+  readonly clients: Clients
+
+  readonly #options: DaemonOptions
+  readonly #config: Config
+  readonly #bounds: HostBounds
+  readonly #listener: Listener
+  readonly #hintFile: HintFile | undefined
+  readonly #node: CacheNode
+  readonly #turnEnd = new TurnEnd(step => this.guarded(step))
+  readonly #sleep = new MachineSleepWatch({ bootMs: bootClock(), wallMs: Date.now, nowMs: monotonicMs })
+  readonly #pause: PauseWatch
+  readonly #startedAtMs = monotonicMs()
+  #ticking: NodeJS.Timeout | undefined
+  #stopped: Promise<void> | undefined
+  #leaving: Promise<LeaveOutcome> | undefined
+  #left: (outcome: LeaveOutcome) => void = () => {}
+
+  constructor(options: DaemonOptions, parts: Parts) {
+    this.#options = options
+    this.#config = parts.config
+    this.#bounds = parts.bounds
+    this.#listener = parts.listener
+    this.#hintFile = parts.hintFile
+    this.listen = parts.listen
+    this.listenChoice = parts.listenChoice
+    this.address = parts.address
+    this.clientAddress = options.advertiseClient ?? parts.address
+    this.seeds = parts.seeds
+    this.seedsFrom = parts.seedsFrom
+    this.name = options.name ?? `${hostname()}:${parts.listen.port}`.slice(0, maxNameChars)
+    this.#pause = new PauseWatch({ limitMs: parts.bounds.silenceMs, nowMs: monotonicMs() })
+
+    const { bounds } = parts
+    const event = (event: HostEvent) => this.#record(event)
+    const beforeFrame = () => this.#lookAtClocks()
+    const turnEnd = this.#turnEnd
+    this.links = new Links({
+      identity: () => ({ id: this.id, clusterId: this.#node.clusterId, generation: this.#node.generation }),
+      address: this.address,
+      addressOf: id => this.#node.addressOf(id),
+      receive: (from, message) => this.#node.receive(from, message),
+      linkLost: peer => this.#node.linkLost(peer),
+      peerRefused: peer => this.#node.peerRefused(peer),
+      event,
+      beforeFrame,
+      turnEnd,
+      nowMs: monotonicMs,
+      chance: Math.random,
+      bounds,
+    })
+    this.clients = new Clients({
+      message: (connection, message) => this.#node.clientMessage(connection, message),
+      gone: connection => this.#node.clientGone(connection),
+      event,
+      beforeFrame,
+      turnEnd,
+      nowMs: monotonicMs,
+      bounds,
+    })
+    this.#node = this.#makeNode()
+  }
+
+  start(): void {
+    if (!this.#sleep.isAvailable)
+      this.#options.log.event("info", "no-boot-clock", { consequence: "sleep goes unnoticed" })
+    this.guarded(() => this.#node.start())
+    this.#tickLater()
+  }
+
+  status(): StatusReport {
+    return this.#node.status()
+  }
+
+  /** What the hint file says; undefined: nothing yet. Whoever is alone has nobody to be led back to. */
+  hints(): Hints | undefined {
+    const view = this.#node.view
+    if (view === undefined) return undefined
+    const addresses = view.members.filter(({ id }) => id !== this.id).map(({ addr }) => addr)
+    return { clusterId: view.clusterId, addresses }
+  }
+
+  leave(): Promise<LeaveOutcome> {
+    this.#leaving ??= new Promise(resolve => {
+      const timer = setTimeout(() => this.#left("timeout"), this.#config.leaveTimeoutMs)
+      this.#left = outcome => {
+        clearTimeout(timer)
+        if (outcome === "last") this.#hintFile?.remove()
+        resolve(outcome)
+      }
+      this.guarded(() => this.#node.leave())
+    })
+    return this.#leaving
+  }
+
+  stop(): Promise<void> {
+    this.#stopped ??= this.#stop()
+    return this.#stopped
+  }
+
+  /** Runs a step of the node. Nothing runs after one that failed. */
+  guarded(step: () => void): void {
+    if (this.#stopped !== undefined) return
+    try {
+      step()
+    } catch (error) {
+      const detail = error instanceof Error ? (error.stack ?? error.message) : String(error)
+      this.#options.log.event("error", "fatal", { detail })
+      void this.stop()
+      this.#options.onFatal(error)
+    }
+  }
+
+  async #stop(): Promise<void> {
+    clearTimeout(this.#ticking)
+    this.#left("timeout")
+    this.#hintFile?.close()
+    // The port first: whoever dials again at once then learns that nobody is here.
+    const closed = this.#listener.close()
+    this.links.close()
+    this.clients.close()
+    await closed
+  }
+
+  #makeNode(): CacheNode {
+    const { copies, version, zone } = this.#options
+    const { address: addr, clientAddress: clientAddr, id, name } = this
+    const self: MemberInfo = { id, name, addr, clientAddr, zone, witness: false, protoMin, protoMax }
+    return new CacheNode({
+      config: this.#config,
+      self,
+      version,
+      seeds: this.seeds,
+      newCluster: { clusterId: randomBytes(8).toString("hex"), hashKey: [randomWord(), randomWord()] },
+      wantedCopies: copies ?? null,
+      ports: {
+        send: (to, message) => this.links.send(to, message),
+        sendToAddress: (address, message) => this.links.sendToAddress(address, message),
+        sendToClient: (connection, message) => this.clients.send(connection, message),
+        event: event => this.#nodeEvent(event),
+      },
+      prng: new Prng(randomWord()),
+      now: monotonicMs,
+      rules: allRules,
+    })
+  }
+
+  #nodeEvent(event: NodeEvent): void {
+    this.#record(event)
+    if (event.kind === "view-installed") this.#hintFile?.changed()
+    // Outside of the node's step: what its owner does about it may call the node.
+    this.#turnEnd.defer(() => {
+      if (event.kind === "left") this.#left(event.last ? "last" : "handed-over")
+      this.#options.onEvent(event)
+    })
+  }
+
+  #record(event: NodeEvent | HostEvent): void {
+    this.#options.log.event(eventLevels[event.kind], event.kind, withoutKind(event))
+  }
+
+  /** Ticks keep their distance from the start, not from one another; those that were missed are not made up for. */
+  #tickLater(): void {
+    const { tickMs } = this.#config
+    const sinceStartMs = monotonicMs() - this.#startedAtMs
+    this.#ticking = setTimeout(() => this.#tick(), tickMs - (sinceStartMs % tickMs))
+  }
+
+  #tick(): void {
+    this.#lookAtClocks()
+    this.guarded(() => {
+      this.#node.tick()
+      this.links.tick()
+      this.clients.tick()
+    })
+    if (this.#stopped === undefined) this.#tickLater()
+  }
+
+  /** Before anything is done with what arrived: is it as recent as it looks, and is the lease what it seems? */
+  #lookAtClocks(): void {
+    this.guarded(() => {
+      const sleptMs = this.#sleep.sleptMs()
+      if (sleptMs > 0) this.#node.clockJumped()
+      const awayMs = this.#pause.pausedMs(monotonicMs()) + sleptMs
+      if (awayMs > 0) this.#record({ kind: "paused", pausedForMs: Math.round(awayMs) })
+      if (awayMs <= this.#bounds.silenceMs) return
+      this.clients.closeUnread()
+      this.links.closeUnread("data")
+    })
+  }
+}
+
+function randomWord(): number {
+  return randomBytes(4).readUInt32BE()
+}
+
+function withoutKind(event: NodeEvent | HostEvent): object {
+  const { kind, ...fields } = event
+  assert(kind in eventLevels, "every event has a level")
+  return fields
+}
