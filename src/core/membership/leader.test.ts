@@ -47,7 +47,7 @@ function leaderOf(): Leader {
 }
 
 function situation(view: View, nowMs: number, rest: Partial<Situation> = {}): Situation {
-  return { view, nowMs, failed: [], doubted: [], isReadyToVote: () => false, ...rest }
+  return { view, nowMs, failed: [], doubted: [], hears: () => true, isReadyToVote: () => false, ...rest }
 }
 
 const kinds = (commands: readonly ViewCommand[] | undefined) => commands?.map(({ kind }) => kind)
@@ -137,4 +137,39 @@ test("a shard without holders is reset only when none of them was heard of for t
   equal(leader.due(situation(lost, 60_010)), undefined)
   leader.due(situation(lost, 60_011))
   deepEqual(new Set(kinds(leader.due(situation(lost, 60_041)))), new Set(["reset"]))
+})
+
+test("a failed voter is replaced in the view that removes it", () => {
+  const leader = leaderOf()
+  let view = viewOf([info("a"), info("b"), info("c")], 2)
+  view = apply(view, [{ kind: "voter", id: idOf("b"), since: 2 }], placement)
+  const rest = { failed: [{ id: idOf("b"), since: 2 }], isReadyToVote: (member: Member) => member.name === "c" }
+  leader.due(situation(view, 0, rest))
+  const commands = leader.due(situation(view, 30, rest))
+  deepEqual(kinds(commands), ["remove", "voter"])
+  const after = apply(view, commands ?? [], placement)
+  deepEqual(
+    after.members.filter(({ voter }) => voter).map(({ name }) => name),
+    ["a", "c"],
+  )
+})
+
+test("no voter is removed while those that are heard would be no majority of the rest", () => {
+  const leader = leaderOf()
+  let view = viewOf(
+    ["a", "b", "c", "d", "e"].map(letter => info(letter)),
+    5,
+  )
+  view = apply(
+    view,
+    ["b", "c", "d", "e"].map(letter => ({ kind: "voter", id: idOf(letter), since: 2 }) as const),
+    placement,
+  )
+  // Two have died and are not reported by enough yet; a third was slow for a moment.
+  const hears = (id: string) => id === idOf("a") || id === idOf("b")
+  const slow = { id: idOf("c"), since: 2 }
+  leader.due(situation(view, 0, { hears, failed: [slow] }))
+  equal(leader.due(situation(view, 300, { hears, failed: [slow] })), undefined)
+  const failed = [slow, { id: idOf("d"), since: 2 }, { id: idOf("e"), since: 2 }]
+  deepEqual(kinds(leader.due(situation(view, 400, { hears, failed }))), ["remove", "remove", "remove"])
 })

@@ -6,7 +6,7 @@
  */
 import { maxMembers } from "../../protocol/limits.ts"
 import type { Epoch, Member, MemberInfo, NodeId, ShardId, View, ViewCommand } from "../../protocol/message.ts"
-import { isEffective } from "../layout.ts"
+import { effectiveCommands, isEffective } from "../layout.ts"
 
 /** Commands that wait at most; beyond, new ones are dropped: their originators repeat them. */
 const maxWaiting = 100_000
@@ -26,7 +26,9 @@ export type Situation = {
   /** Members that enough voters report as silent, and such that only some do. */
   readonly failed: readonly { readonly id: NodeId; readonly since: Epoch }[]
   readonly doubted: readonly NodeId[]
-  /** Whether this node hears the member, and the member has shown an epoch in which it is one. */
+  /** Whether this node hears the member (itself it always does). */
+  readonly hears: (id: NodeId) => boolean
+  /** Whether it hears the member, and the member has shown an epoch in which it is one. */
   readonly isReadyToVote: (member: Member) => boolean
 }
 
@@ -81,9 +83,11 @@ export class Leader {
       const waitMs = doubted.length > 0 ? this.#options.batchMaxMs : this.#options.batchMs
       if (nowMs - this.#firstAtMs < waitMs) return undefined
     }
+    const batch = keepsMajority(situation, urgent) ? urgent : urgent.filter(command => !removesVoter(view, command))
+    if (batch.length === 0 && completions.length === 0) return undefined
     this.#firstAtMs = null
     if (completions.length > 0) this.#lastReadyAtMs = nowMs
-    return [...completions, ...urgent]
+    return [...completions, ...batch]
   }
 
   /** What the leader wants by itself. */
@@ -104,7 +108,8 @@ export class Leader {
       if (config?.orphan === true && nowMs - atMs > this.#options.orphanResetMs)
         commands.push({ kind: "reset", shard, q: config.q })
     }
-    return commands.filter(command => isEffective(view, command))
+    // As a batch: the voter that replaces a failed one is due only together with the removal.
+    return effectiveCommands(view, commands)
   }
 }
 
@@ -138,6 +143,22 @@ function votersWanted(
     if (lagging !== undefined) chosen.push(lagging)
   }
   return chosen.map(({ id, since }) => ({ kind: "voter", id, since }))
+}
+
+/**
+ * Whether the voters that are heard are a majority of those that the batch leaves. Of five voters with two dead, removing
+ * a third that is only slow would leave two of four: enough to decide it, and never anything again. The dead ones are
+ * reported a moment later, and go with it.
+ */
+function keepsMajority({ view, hears }: Situation, commands: readonly ViewCommand[]): boolean {
+  const voters = new Set(view.members.filter(({ voter }) => voter).map(({ id }) => id))
+  for (const command of commands) if (command.kind === "remove") voters.delete(command.id)
+  for (const command of commands) if (command.kind === "voter") voters.add(command.id)
+  return [...voters].filter(hears).length > voters.size / 2
+}
+
+function removesVoter(view: View, command: ViewCommand): boolean {
+  return command.kind === "remove" && view.members.some(({ id, voter }) => id === command.id && voter)
 }
 
 function holders(view: View): Set<NodeId> {

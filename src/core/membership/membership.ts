@@ -408,6 +408,7 @@ export class Membership {
         nowMs,
         failed,
         doubted,
+        hears: id => id === this.#self || this.#detector.hears(id, nowMs),
         isReadyToVote: member =>
           this.#detector.hears(member.id, nowMs) && this.#detector.epochOf(member.id) >= member.since,
       })
