@@ -2,6 +2,7 @@
  * One operation from the moment it is asked for until its outcome is told, and what can be said of it when no answer
  * came: whether it may have taken effect.
  */
+import { maxKeyBytes, maxValueBytes } from "../protocol/limits.ts"
 import type { Address, Epoch, NodeId, Operation, Refusal, Result, ShardId } from "../protocol/message.ts"
 
 /** Why an operation failed. Closed: a caller can switch over it. */
@@ -136,10 +137,21 @@ export function isRefusal(reply: Result | Refusal): reply is Refusal {
   }
 }
 
+/** Why no message can carry this; undefined: one can. */
+export function tooLong(key: Uint8Array, operation: Operation): "key-too-long" | "value-too-large" | undefined {
+  if (key.length > maxKeyBytes) return "key-too-long"
+  const isLarge = operation.op === "set" && operation.value.length > maxValueBytes
+  return isLarge || (comparedValue(operation)?.length ?? 0) > maxValueBytes ? "value-too-large" : undefined
+}
+
 /** Rough memory of a waiting call: what its bytes weigh, and its records. */
 function bytesOf(key: Uint8Array, operation: Operation): number {
   const recordBytes = 256
   const valueBytes = operation.op === "set" ? operation.value.length : 0
+  return recordBytes + key.length + valueBytes + (comparedValue(operation)?.length ?? 0)
+}
+
+function comparedValue(operation: Operation): Uint8Array | undefined {
   const condition = operation.op === "set" || operation.op === "delete" ? operation.condition : null
-  return recordBytes + key.length + valueBytes + (condition?.if === "value" ? condition.value.length : 0)
+  return condition?.if === "value" ? condition.value : undefined
 }

@@ -9,29 +9,20 @@
  */
 import { assert, unreachable } from "../base/assert.ts"
 import type { Prng } from "../base/prng.ts"
-import {
-  maxDeadlineMs,
-  maxKeyBytes,
-  maxOperationsAhead,
-  maxValueBytes,
-  protoMax,
-  protoMin,
-} from "../protocol/limits.ts"
+import { maxDeadlineMs, maxOperationsAhead, protoMax, protoMin } from "../protocol/limits.ts"
 import type {
   Address,
   ClientId,
   ClientMember,
   ClientToNode,
   Epoch,
-  NodeId,
   NodeToClient,
   Operation,
   Refusal,
-  Reply,
   StatusReport,
 } from "../protocol/message.ts"
 import type { Attempt, Call, CallOutcome, FailureCode } from "./call.ts"
-import { isRead, isRefusal, mayHaveHappened, newCall, saysNotExecuted } from "./call.ts"
+import { isRefusal, mayHaveHappened, newCall, saysNotExecuted, tooLong } from "./call.ts"
 import { CallQueue } from "./call-queue.ts"
 import type { Contact, ContactLimits } from "./contacts.ts"
 import { Contacts } from "./contacts.ts"
@@ -187,9 +178,14 @@ export class Session {
     return { clusterId, epoch, membersEpoch, members, shardCount: primaries.length }
   }
 
-  /** Calls that have not been told their outcome. */
+  /** Calls and questions for status that have not been told their outcome. */
   get openCalls(): number {
-    return this.#active.size + this.#queue.count
+    return this.#active.size + this.#queue.count + this.#statusWaits.size
+  }
+
+  /** Where this member is best asked: over the connection that stands, if one does, whatever address that was dialed at. */
+  addressOf(member: ClientMember): Address {
+    return this.#contacts.readyTo(member.id)?.address ?? member.clientAddr
   }
 
   /** The time at which `tick` has something to do. Calling it earlier, or at a fixed pace, is as good. */
@@ -329,9 +325,7 @@ export class Session {
   /** Queues the call, or says why it is not taken at all. */
   #refusedHere(call: Call): FailureCode | undefined {
     if (this.#phase === "closed") return "closed"
-    if (call.key.length > maxKeyBytes) return "key-too-long"
-    if (call.operation.op === "set" && call.operation.value.length > maxValueBytes) return "value-too-large"
-    return this.#queue.add(call) ? undefined : "too-many-calls"
+    return tooLong(call.key, call.operation) ?? (this.#queue.add(call) ? undefined : "too-many-calls")
   }
 
   /** Numbers and sends what waits, as far as the window allows. */

@@ -88,6 +88,22 @@ export function decodeForClient(frame: Uint8Array): DecodedMessages<NodeToClient
   return refusing(() => unpackAll(nodeToClient, topLevel(frame)))
 }
 
+// ------------------------------------------------------------------------------------------------ values of programs
+
+// Beside the above: objects as maps, dates, big integers, `Map`, `Set`. No private records; byte strings untagged.
+const valueCbor = new Encoder({ useRecords: false, tagUint8Array: false })
+
+/** Any value that CBOR can say, for a client that stores more than bytes. Throws for one that it cannot: a function. */
+export function encodeValue(value: unknown): Uint8Array {
+  // The encoder hands out a window onto a buffer that it goes on filling; the copy keeps no more alive than it is.
+  return new Uint8Array(valueCbor.encode(value))
+}
+
+/** Throws when the bytes are no value. What it returns shares no memory with them. */
+export function decodeValue(bytes: Uint8Array): unknown {
+  return valueCbor.decode(Uint8Array.from(bytes))
+}
+
 // ----------------------------------------------------------------------------------------------------------- inside
 
 function pack<M>(table: Union<M>, message: M): Packed<M> {

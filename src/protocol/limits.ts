@@ -52,5 +52,8 @@ export const maxFrameDepth = 16
 /** Longest explanation in a refusal, in characters. */
 export const maxDetailChars = 1_000
 
+/** The path of a node's port at which clients are accepted. */
+export const clientPath = "/client"
+
 /** The `flags` with which clients mark a value that is text; what `incr` writes is text. */
 export const textFlags = 1

@@ -1,0 +1,413 @@
+/**
+ * The cache as a program uses it.
+ *
+ *     const cache = await CacheClient.connect("127.0.0.1:5555")
+ *     await cache.set("user:42", { name: "Ada" }, { ttlMs: 60_000 })
+ *     const user = await cache.get<User>("user:42")
+ *
+ * Any node will do to begin with; the client learns of the others from it. Every call has a deadline and ends by it, with
+ * an answer or a `CacheError` that says whether the operation may have taken effect. A missing key is `undefined` and
+ * an unmet condition is an answer; neither is an error. What is decided is decided in `session.ts`; here are promises,
+ * values, sockets and the one timer.
+ */
+import { defaultPort, formatAddress, parseAddress } from "../base/address.ts"
+import { Prng } from "../base/prng.ts"
+import { packForNode } from "../protocol/codec.ts"
+import { maxDeadlineMs, maxTtlMs } from "../protocol/limits.ts"
+import type {
+  Address,
+  ClientMember,
+  Condition,
+  NodeToClient,
+  Operation,
+  Result,
+  StatusReport,
+} from "../protocol/message.ts"
+import { type CallOutcome, type FailureCode, tooLong } from "./call.ts"
+import { CacheError, errorOf } from "./errors.ts"
+import { Session, type SessionLimits, type SessionView } from "./session.ts"
+import { Sockets, socketLimits } from "./sockets.ts"
+import { fromStored, keyBytes, toStored } from "./values.ts"
+
+export type { Address, ClientMember, Operation, Result, StatusReport } from "../protocol/message.ts"
+export type { CallOutcome, FailureCode } from "./call.ts"
+export { CacheError, type CacheErrorCode } from "./errors.ts"
+export type { SessionLimits, SessionView } from "./session.ts"
+
+/** Text as UTF-8, or any bytes; at most 4096 of them. */
+export type Key = string | Uint8Array
+
+export type CallOptions = {
+  /** Default: the client's, 5 seconds. At most a minute. */
+  timeoutMs?: number
+  /** Ends the call at once. What was sent may still take effect: the error says so. */
+  signal?: AbortSignal
+}
+
+/** At most one of them. */
+export type Conditions = {
+  ifAbsent?: true
+  ifPresent?: true
+  /** The version that `getEntry` or an earlier `set` answered. */
+  ifVersion?: number
+  /** Compares what is stored, byte for byte. */
+  ifValue?: unknown
+}
+
+export type SetOptions = CallOptions & Conditions & { /** Infinity or left out: does not expire. */ ttlMs?: number }
+export type DeleteOptions = CallOptions & Pick<Conditions, "ifVersion" | "ifValue">
+
+/** `version` of an unmet condition is that of the entry that is there; undefined: there is none. */
+export type SetResult =
+  | { readonly kind: "stored"; readonly version: number }
+  | { readonly kind: "unmet"; readonly version: number | undefined }
+
+export type Entry<T> = { readonly value: T; readonly version: number }
+
+export type ConnectOptions = {
+  /** Deadline of calls that state none. */
+  timeoutMs?: number
+  /** How long `connect` may take. Default: the same. */
+  connectTimeoutMs?: number
+  /** When none of the addresses can be reached: try again until the deadline, or give up after trying each once. */
+  whenUnreachable?: "retry" | "fail"
+  signal?: AbortSignal
+  limits?: Partial<SessionLimits>
+}
+
+export type MemberStatus =
+  | { readonly member: ClientMember; readonly report: StatusReport }
+  /** It did not answer. */
+  | { readonly member: ClientMember; readonly report: null; readonly code: FailureCode }
+
+const defaultTimeoutMs = 5_000
+
+export class CacheClient implements AsyncDisposable {
+  readonly #seeds: readonly Address[]
+  readonly #timeoutMs: number
+  readonly #session: Session
+  readonly #sockets: Sockets
+  /** Why each address could not be used when it was last tried. */
+  readonly #problems = new Map<Address, string>()
+  #timer: { readonly timeout: NodeJS.Timeout; readonly atMs: number } | undefined
+  #connecting: { readonly looked: () => void } | undefined
+
+  /** Resolves when a member of the cluster has answered. */
+  static async connect(addresses: Address | readonly Address[], options: ConnectOptions = {}): Promise<CacheClient> {
+    const client = new CacheClient([addresses].flat(), options)
+    try {
+      await client.#connected(options)
+      return client
+    } catch (error) {
+      await client.close()
+      throw error
+    }
+  }
+
+  private constructor(addresses: readonly Address[], options: ConnectOptions) {
+    this.#seeds = addresses.map(dialableAddress)
+    if (this.#seeds.length === 0) throw new TypeError("name at least one node to connect to")
+    this.#timeoutMs = checkedTimeoutMs(options.timeoutMs ?? defaultTimeoutMs)
+    const events = {
+      step: (work: () => void) => this.#step(work),
+      opened: (to: Address) => this.#session.connectionOpened(to),
+      lost: (to: Address, reason: string) => this.#lost(to, reason),
+      received: (from: Address, message: NodeToClient) => this.#received(from, message),
+    }
+    const prng = new Prng(crypto.getRandomValues(new Uint32Array(1))[0] ?? 0)
+    this.#sockets = new Sockets({ events, nowMs, limits: socketLimits })
+    this.#session = new Session({
+      clientId: randomId(),
+      seeds: this.#seeds,
+      ports: this.#sockets,
+      prng,
+      now: nowMs,
+      ...(options.limits === undefined ? {} : { limits: options.limits }),
+    })
+  }
+
+  /** The cluster as this client knows it: its members, and the numbers of its newest view. */
+  get view(): SessionView {
+    const { view } = this.#session
+    // A client is handed out once it has a view, and keeps it.
+    if (view === undefined) throw new Error("not connected")
+    return view
+  }
+
+  get members(): readonly ClientMember[] {
+    return this.view.members
+  }
+
+  // -------------------------------------------------------------------------------------------- operations
+
+  /** The value, or undefined. The type is the caller's word: nothing checks what is stored against it. */
+  async get<T = unknown>(key: Key, options?: CallOptions): Promise<T | undefined> {
+    return (await this.getEntry<T>(key, options))?.value
+  }
+
+  /** The value with its version, for a later `ifVersion`. */
+  async getEntry<T = unknown>(key: Key, options?: CallOptions): Promise<Entry<T> | undefined> {
+    const result = await this.#do(key, { op: "get" }, options)
+    if (result.kind === "missing") return undefined
+    if (result.kind !== "value") throw unexpected(result, key)
+    const { version } = result
+    try {
+      const value = fromStored({ bytes: result.value, flags: result.flags }) as T // as the caller says
+      return { value, version }
+    } catch (cause) {
+      const detail = `get ${named(key)}: the stored bytes are not what they are marked as`
+      throw new CacheError({ code: "unreadable-value", outcome: "not-done", detail, cause })
+    }
+  }
+
+  async has(key: Key, options?: CallOptions): Promise<boolean> {
+    return (await this.ttl(key, options)) !== undefined
+  }
+
+  /** What is left of the entry's life in ms, Infinity when it does not expire, undefined when there is none. */
+  async ttl(key: Key, options?: CallOptions): Promise<number | undefined> {
+    const result = await this.#do(key, { op: "ttl" }, options)
+    if (result.kind === "missing") return undefined
+    if (result.kind !== "ttl") throw unexpected(result, key)
+    return result.ttlMs ?? Number.POSITIVE_INFINITY
+  }
+
+  /** Strings and bytes are stored as they are, other values as CBOR. */
+  async set(key: Key, value: unknown, options: SetOptions = {}): Promise<SetResult> {
+    const { bytes, flags } = toStored(value)
+    const condition = conditionOf(options)
+    const ttlMs = ttlOf(options.ttlMs)
+    const result = await this.#do(key, { op: "set", value: bytes, flags, ttlMs, condition }, options)
+    switch (result.kind) {
+      case "stored":
+        return { kind: "stored", version: result.version }
+      case "unmet":
+        return { kind: "unmet", version: result.version }
+      case "missing":
+        return { kind: "unmet", version: undefined }
+      default:
+        throw unexpected(result, key)
+    }
+  }
+
+  /** Whether there was an entry, which met the condition if one was stated, and is gone now. */
+  async delete(key: Key, options: DeleteOptions = {}): Promise<boolean> {
+    const result = await this.#do(key, { op: "delete", condition: conditionOf(options) }, options)
+    if (result.kind !== "deleted" && result.kind !== "missing" && result.kind !== "unmet") throw unexpected(result, key)
+    return result.kind === "deleted"
+  }
+
+  /** Gives the entry a new life; Infinity: it does not expire. False: there is none. */
+  async touch(key: Key, ttlMs: number, options?: CallOptions): Promise<boolean> {
+    const result = await this.#do(key, { op: "touch", ttlMs: ttlOf(ttlMs) }, options)
+    if (result.kind !== "touched" && result.kind !== "missing") throw unexpected(result, key)
+    return result.kind === "touched"
+  }
+
+  /** Adds to a whole number kept as text, 0 when there is none, exactly once however often it must be sent. */
+  async incr(key: Key, by = 1, options?: CallOptions): Promise<number> {
+    if (!Number.isSafeInteger(by)) throw new RangeError("incr adds whole numbers below 2^53")
+    const result = await this.#do(key, { op: "incr", by }, options)
+    if (result.kind === "counted") return result.value
+    if (result.kind !== "not-a-number") throw unexpected(result, key)
+    const detail = `incr ${named(key)}: the value is not a whole number, or would leave the range of those`
+    throw new CacheError({ code: "not-a-number", outcome: "not-done", detail })
+  }
+
+  /**
+   * One operation as it travels, with any outcome as a value: for tools that tell outcomes apart by themselves. The bytes
+   * handed in must not change before the answer; those of an answer are a window onto a larger buffer. Throws for an
+   * operation that no message can carry.
+   */
+  async ask(key: Uint8Array, operation: Operation, options?: CallOptions): Promise<CallOutcome> {
+    const request = { clientId: "0".repeat(16), n: 1, ackedBelow: 1, firstEpoch: 1, deadlineMs: 1, key, operation }
+    // What is too long is an outcome, and told as one.
+    if (tooLong(key, operation) === undefined) packForNode({ kind: "request", attempt: 1, request })
+    return this.#ask(key, operation, options)
+  }
+
+  /** What every member says of itself and of the cluster, each asked on its own. */
+  async status(options: { timeoutMs?: number } = {}): Promise<readonly MemberStatus[]> {
+    const timeoutMs = checkedTimeoutMs(options.timeoutMs ?? this.#timeoutMs)
+    return Promise.all(this.members.map(member => this.#statusOf(member, timeoutMs)))
+  }
+
+  /** Ends every call, as "closed", and every connection. */
+  async close(): Promise<void> {
+    this.#session.close()
+    clearTimeout(this.#timer?.timeout)
+    this.#timer = undefined
+    await this.#sockets.close()
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.close()
+  }
+
+  // -------------------------------------------------------------------------------------------- inside
+
+  async #do(key: Key, operation: Operation, options: CallOptions = {}): Promise<Result> {
+    const outcome = await this.#ask(keyBytes(key), operation, options)
+    if (outcome.kind !== "failed") return outcome
+    const cause: unknown = outcome.code === "cancelled" ? options.signal?.reason : undefined
+    throw errorOf(outcome, `${operation.op} ${named(key)}`, cause)
+  }
+
+  #ask(key: Uint8Array, operation: Operation, options: CallOptions = {}): Promise<CallOutcome> {
+    const { signal } = options
+    const timeoutMs = checkedTimeoutMs(options.timeoutMs ?? this.#timeoutMs)
+    return new Promise(resolve => {
+      if (signal?.aborted) return resolve({ kind: "failed", code: "cancelled", mayHaveHappened: "no" })
+      const cancel = () => this.#step(() => handle.cancel())
+      const done = (outcome: CallOutcome) => {
+        signal?.removeEventListener("abort", cancel)
+        resolve(outcome)
+      }
+      signal?.addEventListener("abort", cancel)
+      const handle = this.#session.call({ key, operation, timeoutMs, done })
+      this.#arm()
+    })
+  }
+
+  #statusOf(member: ClientMember, timeoutMs: number): Promise<MemberStatus> {
+    return new Promise(resolve => {
+      this.#session.requestStatus({
+        address: this.#session.addressOf(member),
+        timeoutMs,
+        done: outcome => {
+          if (outcome.kind === "report") resolve({ member, report: outcome.report })
+          else resolve({ member, report: null, code: outcome.code })
+        },
+      })
+      this.#arm()
+    })
+  }
+
+  #connected(options: ConnectOptions): Promise<void> {
+    const { signal } = options
+    const timeoutMs = checkedTimeoutMs(options.connectTimeoutMs ?? this.#timeoutMs)
+    return new Promise((resolve, reject) => {
+      const fail = (code: FailureCode, cause?: unknown) => {
+        end()
+        const problems = this.#seeds.map(seed => `${seed}: ${this.#problems.get(seed) ?? "no answer"}`).join("; ")
+        const detail =
+          code === "cancelled" ? "connect: cancelled" : `connect: no node of a cluster could be reached (${problems})`
+        reject(new CacheError({ code, outcome: "not-done", detail, cause }))
+      }
+      const isJoining = () => [...this.#problems.values()].includes(stillJoining)
+      const timer = setTimeout(() => fail(isJoining() ? "joining" : "unreachable"), timeoutMs)
+      const aborted = () => fail("cancelled", signal?.reason)
+      const end = () => {
+        clearTimeout(timer)
+        signal?.removeEventListener("abort", aborted)
+        this.#connecting = undefined
+      }
+      const looked = () => {
+        if (this.#session.view !== undefined) {
+          end()
+          resolve()
+        } else if (
+          options.whenUnreachable === "fail" &&
+          this.#seeds.every(seed => this.#problems.has(seed)) &&
+          !isJoining()
+        ) {
+          fail("unreachable")
+        }
+      }
+      this.#connecting = { looked }
+      if (signal?.aborted) return aborted()
+      signal?.addEventListener("abort", aborted)
+      this.#step(() => this.#session.start())
+    })
+  }
+
+  #lost(to: Address, reason: string): void {
+    this.#problems.set(to, reason)
+    this.#session.connectionLost(to)
+  }
+
+  #received(from: Address, message: NodeToClient): void {
+    if (message.kind === "client-not-ready") this.#problems.set(from, stillJoining)
+    this.#session.received(from, message)
+  }
+
+  /** Whatever happens goes through here, so that the timer is right afterwards. */
+  #step(work: () => void): void {
+    work()
+    this.#connecting?.looked()
+    this.#arm()
+  }
+
+  /** One timer, for the earliest thing that the session waits for. Alone it does not keep an idle process alive. */
+  #arm(): void {
+    const atMs = this.#session.nextWakeAtMs()
+    if (this.#timer === undefined || atMs < this.#timer.atMs) {
+      clearTimeout(this.#timer?.timeout)
+      this.#timer = undefined
+      if (atMs === Number.POSITIVE_INFINITY) return
+      const timeout = setTimeout(() => this.#wake(), Math.max(0, Math.ceil(atMs - nowMs())))
+      this.#timer = { timeout, atMs }
+    }
+    if (this.#session.openCalls > 0) this.#timer.timeout.ref()
+    else this.#timer.timeout.unref()
+  }
+
+  #wake(): void {
+    this.#timer = undefined
+    this.#step(() => this.#session.tick())
+  }
+}
+
+const stillJoining = "still joining its cluster"
+
+function nowMs(): number {
+  return performance.now()
+}
+
+function randomId(): string {
+  const words = crypto.getRandomValues(new Uint32Array(2))
+  return [...words].map(word => word.toString(16).padStart(8, "0")).join("")
+}
+
+function dialableAddress(text: string): Address {
+  const parsed = parseAddress(text, { defaultPort, portZero: "refused" })
+  if ("problem" in parsed) throw new TypeError(`${JSON.stringify(text)} is ${parsed.problem}`)
+  return formatAddress(parsed)
+}
+
+function checkedTimeoutMs(timeoutMs: number): number {
+  if (timeoutMs > 0 && timeoutMs <= maxDeadlineMs) return timeoutMs
+  throw new RangeError(`a deadline is above 0 and at most ${maxDeadlineMs} ms`)
+}
+
+function ttlOf(ttlMs: number | undefined): number | null {
+  if (ttlMs === undefined || ttlMs === Number.POSITIVE_INFINITY) return null
+  if (ttlMs > 0 && ttlMs <= maxTtlMs) return ttlMs
+  throw new RangeError(`a time to live is above 0 and at most ${maxTtlMs} ms, or Infinity`)
+}
+
+function conditionOf({ ifAbsent, ifPresent, ifVersion, ifValue }: Conditions): Condition | null {
+  const conditions: Condition[] = []
+  if (ifAbsent === true) conditions.push({ if: "absent" })
+  if (ifPresent === true) conditions.push({ if: "present" })
+  if (ifVersion !== undefined) conditions.push({ if: "version", version: checkedVersion(ifVersion) })
+  if (ifValue !== undefined) conditions.push({ if: "value", value: toStored(ifValue).bytes })
+  if (conditions.length > 1) throw new TypeError("state one condition: absent, present, a version or a value")
+  return conditions[0] ?? null
+}
+
+function checkedVersion(version: number): number {
+  if (Number.isInteger(version) && version >= 0 && version < 2 ** 48) return version
+  throw new RangeError("a version is a whole number, as getEntry and set answer it")
+}
+
+/** Keys may be long, and anything: enough of it to be recognised. */
+function named(key: Key): string {
+  const text = typeof key === "string" ? key : new TextDecoder().decode(key.subarray(0, 64))
+  return JSON.stringify(text.length > 64 ? `${text.slice(0, 64)}...` : text)
+}
+
+function unexpected(result: Result, key: Key): CacheError {
+  const detail = `${named(key)}: answered with "${result.kind}", which does not fit the question`
+  return new CacheError({ code: "unexpected-answer", outcome: "unknown", detail })
+}
