@@ -1,43 +1,40 @@
-/** Spans of time as people write them: `30s`, `1.5h`, `2d 12h`, `250ms`. Milliseconds inside. */
+/**
+ * Spans of time as people write them: `500ms`, `30s`, `1h30m`, `2d`. A bare number is refused, because half of those
+ * who write one mean seconds and the other half milliseconds; 0 is the same in every unit.
+ */
 
 const unitsMs = { d: 86_400_000, h: 3_600_000, m: 60_000, s: 1_000, ms: 1 } as const
 
-const part = /(\d+(?:\.\d+)?)\s*(ms|[dhms])/y
-
-/** In whole milliseconds; undefined: not a duration. Nor is a bare number: half of its readers would take it for seconds. */
-export function parseDuration(text: string): number | undefined {
-  const trimmed = text.trim()
-  let sumMs = 0
-  let at = 0
-  while (at < trimmed.length) {
-    part.lastIndex = at
-    const found = part.exec(trimmed)
-    const unit = found?.[2]
-    if (!found || !isUnit(unit)) return undefined
-    sumMs += Number(found[1]) * unitsMs[unit]
-    at = part.lastIndex
-    while (trimmed[at] === " ") at++
-  }
-  return at === 0 || !Number.isSafeInteger(Math.round(sumMs)) ? undefined : Math.round(sumMs)
-}
-
-/** The two largest units that say anything: `59m 58s`, `1.5s`, `12ms`. Rounded down, so that no time is promised. */
-export function formatDuration(ms: number): string {
-  if (ms < 1_000) return `${Math.floor(ms)}ms`
-  if (ms < 60_000) return `${Math.floor(ms / 100) / 10}s`
-  if (ms < unitsMs.h) return pair(ms, "m", "s")
-  if (ms < unitsMs.d) return pair(ms, "h", "m")
-  return pair(ms, "d", "h")
-}
-
 type Unit = keyof typeof unitsMs
 
-function pair(ms: number, large: Unit, small: Unit): string {
-  const whole = Math.floor(ms / unitsMs[large])
-  const rest = Math.floor((ms % unitsMs[large]) / unitsMs[small])
-  return rest === 0 ? `${whole}${large}` : `${whole}${large} ${rest}${small}`
+/** In milliseconds, perhaps with a fraction. The problem is in words for whoever typed the text. */
+export function parseDuration(text: string): number | { readonly problem: string } {
+  const trimmed = text.trim()
+  if (/^0+$/.test(trimmed)) return 0
+  if (/^[\d.]+$/.test(trimmed)) return { problem: `has no unit; write ${trimmed}s or ${trimmed}ms` }
+  // "ms" first, or "m" would take its first letter.
+  const parts = [...trimmed.matchAll(/(\d+(?:\.\d+)?)(ms|[smhd])/g)]
+  const isWhole = parts.map(([part]) => part).join("") === trimmed && parts.length > 0
+  if (!isWhole) return { problem: "not a duration; write 500ms, 30s, 1h30m or 2d" }
+  let totalMs = 0
+  let smallestMs = Infinity
+  for (const [, amount, name] of parts) {
+    const unitMs = unitsMs[name as Unit] // the pattern lets no other name pass
+    if (unitMs >= smallestMs) return { problem: "units go from large to small, each once: 1h30m" }
+    smallestMs = unitMs
+    totalMs += Number(amount) * unitMs
+  }
+  return totalMs
 }
 
-function isUnit(text: string | undefined): text is Unit {
-  return text !== undefined && Object.hasOwn(unitsMs, text)
+/** The shortest exact text, to the millisecond; `parseDuration` reads it back. */
+export function formatDuration(ms: number): string {
+  let leftMs = Math.round(ms)
+  let text = ""
+  for (const [name, unitMs] of Object.entries(unitsMs)) {
+    const amount = Math.floor(leftMs / unitMs)
+    if (amount > 0) text += `${amount}${name}`
+    leftMs -= amount * unitMs
+  }
+  return text === "" ? "0s" : text
 }

@@ -1,26 +1,50 @@
-import { equal } from "node:assert/strict"
+import { equal, match } from "node:assert/strict"
 import { test } from "node:test"
 import { formatSize, parseSize } from "./size.ts"
 
-const parsed = [
-  { text: "512", bytes: 512, because: "a bare number is bytes" },
-  { text: "64MiB", bytes: 67_108_864, because: "the exact spelling" },
-  { text: "64mb", bytes: 67_108_864, because: "the common one means the same" },
-  { text: "2g", bytes: 2_147_483_648, because: "the short one too" },
-  { text: "1.5 KiB", bytes: 1_536, because: "fractions" },
-]
-for (const { text, bytes, because } of parsed)
-  test(`parseSize(${text}): ${because}`, () => equal(parseSize(text), bytes))
+const readable = [
+  { text: "512MiB", bytes: 512 * 1024 ** 2, because: "with an i: powers of 1024" },
+  { text: "1GB", bytes: 1_000_000_000, because: "with a B alone: powers of 1000" },
+  { text: "64k", bytes: 65_536, because: "a letter alone is a power of 1024" },
+  { text: "2g", bytes: 2 * 1024 ** 3, because: "as for Docker" },
+  { text: "1tib", bytes: 1024 ** 4, because: "case does not matter" },
+  { text: "1.5 MiB", bytes: 1_572_864, because: "fractions and blanks are fine" },
+  { text: "4096", bytes: 4_096, because: "a bare number is bytes" },
+  { text: "100B", bytes: 100, because: "so is one with a B" },
+  { text: "0", bytes: 0, because: "whether nothing is enough is for the caller" },
+] as const
 
-for (const text of ["", "lots", "-1m", "1x", "MiB", "1e9", `${"9".repeat(20)}t`]) {
-  test(`parseSize(${text}) is none`, () => equal(parseSize(text), undefined))
+for (const { text, bytes, because } of readable) {
+  test(`"${text}" is ${bytes} bytes: ${because}`, () => equal(parseSize(text), bytes))
 }
 
-const formatted = [
-  { bytes: 0, text: "0 B" },
-  { bytes: 1_023, text: "1023 B" },
-  { bytes: 1_024, text: "1 KiB" },
-  { bytes: 1_048_575, text: "1 MiB" },
-  { bytes: 1_610_612_736, text: "1.5 GiB" },
-]
-for (const { bytes, text } of formatted) test(`formatSize(${bytes}) is ${text}`, () => equal(formatSize(bytes), text))
+const unreadable = [
+  { text: "", problem: /not a size/, because: "empty is not nothing" },
+  { text: "-1GB", problem: /not a size/, because: "nobody has less than none" },
+  { text: "1iB", problem: /not a size/, because: "an i belongs to a letter" },
+  { text: "10%", problem: /not a size/, because: "shares of the machine are not read here" },
+  { text: "1GBit", problem: /not a size/, because: "no bits" },
+  { text: "99999999TiB", problem: /more bytes/, because: "beyond what a number can count" },
+] as const
+
+for (const { text, problem, because } of unreadable) {
+  test(`"${text}" is refused: ${because}`, () => {
+    const parsed = parseSize(text)
+    match(typeof parsed === "object" ? parsed.problem : `read as ${parsed}`, problem)
+  })
+}
+
+const printed = [
+  { bytes: 0, text: "0 B", because: "nothing" },
+  { bytes: 999, text: "999 B", because: "bytes are whole" },
+  { bytes: 1_000, text: "0.98 KiB", because: "at most three digits" },
+  { bytes: 1_536, text: "1.5 KiB", because: "no zero at the end" },
+  { bytes: 8 * 1024 ** 2, text: "8 MiB", because: "nor a point" },
+  { bytes: 123_456_789, text: "118 MiB", because: "three digits need no fraction" },
+  { bytes: 1024 ** 3 - 1, text: "1 GiB", because: "not 1024 MiB" },
+  { bytes: 5_000 * 1024 ** 4, text: "5000 TiB", because: "the last unit takes the rest" },
+] as const
+
+for (const { bytes, text, because } of printed) {
+  test(`${bytes} bytes are printed as ${text}: ${because}`, () => equal(formatSize(bytes), text))
+}
