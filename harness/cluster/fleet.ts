@@ -8,6 +8,7 @@ import { join } from "node:path"
 import type { Prng } from "../../src/base/prng.ts"
 import type { Address, NodeId } from "../../src/protocol/message.ts"
 import { admissions, disagreement, incompleteness, type Sighting } from "./agreement.ts"
+import { CouldNotRun } from "./could-not-run.ts"
 import { freePorts } from "./free-ports.ts"
 import { type CommandLine, NodeProcess } from "./node-process.ts"
 import { NodeObserver } from "./observer.ts"
@@ -38,7 +39,7 @@ export class Fleet {
   /** Every process ever started, so that none is forgotten at the end. */
   readonly #started: FleetNode[] = []
   #nodes: FleetNode[] = []
-  #ports: number[] = []
+  readonly #ports: number[] = []
   #named = 0
   /** When each member was first admitted, for nodes that nothing has happened to. */
   readonly #undisturbed = new Map<NodeId, { readonly name: string; readonly since: number }>()
@@ -60,9 +61,9 @@ export class Fleet {
     return this.#nodes.map(node => node.process.address)
   }
 
-  /** Ports for as many nodes as will be started at new addresses. */
+  /** Finds ports for so many more nodes at new addresses. */
   async reservePorts(count: number): Promise<void> {
-    this.#ports = await freePorts(count, this.#options.prng)
+    this.#ports.push(...(await freePorts(count, this.#options.prng)))
   }
 
   /** A node at a new address that joins through `seeds`; none: it forms the cluster. */
@@ -161,7 +162,7 @@ export class Fleet {
     for (const { name, process } of this.#nodes) {
       if (!process.end) continue
       const { code, signal } = process.end
-      throw new Error(`${name} ended by itself (${signal ?? `exit status ${code}`}):\n${process.tail}`)
+      throw new CouldNotRun(`${name} ended by itself (${signal ?? `exit status ${code}`}):\n${process.tail}`)
     }
   }
 

@@ -1,6 +1,7 @@
 /** Ports of loopback on which nothing listens, for nodes that must come back at the address that they had. */
 import { createServer, type Server } from "node:net"
 import type { Prng } from "../../src/base/prng.ts"
+import { CouldNotRun } from "./could-not-run.ts"
 
 /**
  * From here on, and below 32768 where Linux begins to hand out ports by itself: a port from that range may be taken by
@@ -26,7 +27,7 @@ export async function freePorts(count: number, prng: Prng): Promise<number[]> {
   } finally {
     await Promise.all(held.map(server => new Promise(resolve => server.close(resolve))))
   }
-  if (ports.length < count) throw new Error(`only ${ports.length} of ${count} ports are free`)
+  if (ports.length < count) throw new CouldNotRun(`only ${ports.length} of ${count} ports are free`)
   return ports
 }
 

@@ -46,7 +46,7 @@ export class NodeProcess {
     this.#child = spawn(command.file, args, {
       stdio: ["pipe", "pipe", "pipe"],
       cwd: options.directory,
-      env: environmentOfNode(),
+      env: environmentOfNode(options.directory),
     })
     this.ended = new Promise(resolve => {
       const end = (code: number | null, signal: NodeJS.Signals | null) => {
@@ -128,8 +128,9 @@ export class NodeProcess {
 }
 
 /** Without our own DCACHE_ settings: they are for the load tester, and a node would take them for its options. */
-function environmentOfNode(): NodeJS.ProcessEnv {
+function environmentOfNode(directory: string): NodeJS.ProcessEnv {
   const inherited = Object.entries(process.env).filter(([name]) => !name.startsWith("DCACHE_"))
   // The name is stated again in src/host/parent-watch.ts, which a black box's owner does not import.
-  return { ...Object.fromEntries(inherited), DCACHE_EXIT_WITH_PARENT: "1" }
+  // Where its hints go: those of an earlier run's node at this address would lead it to a cluster that is gone.
+  return { ...Object.fromEntries(inherited), DCACHE_EXIT_WITH_PARENT: "1", XDG_STATE_HOME: directory }
 }

@@ -4,7 +4,7 @@
  * what the cluster's client would find out through other nodes is not what is wanted here.
  */
 import { decodeForClient, encodeClientFrame, packForNode } from "../../src/protocol/codec.ts"
-import { protoMax, protoMin } from "../../src/protocol/limits.ts"
+import { clientPath, protoMax, protoMin } from "../../src/protocol/limits.ts"
 import type { Address, ClientToNode, NodeToClient, StatusReport } from "../../src/protocol/message.ts"
 import { afterDelta, type Routes, routesOf } from "../../src/client/routes.ts"
 
@@ -17,6 +17,7 @@ export class NodeObserver {
   #link: Link = { kind: "none" }
   #asked = 0
   #routes: Routes | undefined
+  #lastReport: StatusReport | undefined
 
   constructor(address: Address, clientId: string) {
     this.address = address
@@ -26,6 +27,11 @@ export class NodeObserver {
   /** The newest routes that the node told. */
   get routes(): Routes | undefined {
     return this.#routes
+  }
+
+  /** What the node last said of itself. */
+  get lastReport(): StatusReport | undefined {
+    return this.#lastReport
   }
 
   /** Undefined: no answer in time, whatever the reason. */
@@ -51,7 +57,7 @@ export class NodeObserver {
 
   #dialed(): WebSocket {
     if (this.#link.kind !== "none") return this.#link.socket
-    const socket = new WebSocket(`ws://${this.address}`)
+    const socket = new WebSocket(`ws://${this.address}${clientPath}`)
     socket.binaryType = "arraybuffer"
     this.#link = { kind: "dialing", socket }
     const isCurrent = () => this.#link.kind !== "none" && this.#link.socket === socket
@@ -81,6 +87,7 @@ export class NodeObserver {
   #heard(message: NodeToClient): void {
     switch (message.kind) {
       case "status":
+        this.#lastReport = message.report
         return this.#waiting.get(message.n)?.(message.report)
       case "client-view":
         this.#routes = routesOf(message)

@@ -18,11 +18,11 @@ export type ProberOptions = {
 }
 
 /**
- * Patience with one attempt. A client that is asked anew begins its delays anew, so the grain of the measurement is
- * finer than that of one long call; much finer, and two hundred keys would be a load of their own.
+ * Patience with one call. The client itself asks again while it lasts, and at once when a new view names another
+ * primary; calls that are much shorter would make two hundred keys a load of their own.
  */
-const attemptMs = 250
-const betweenMs = 10
+const attemptMs = 1_000
+const betweenMs = 20
 /** In `throughout`, each key is asked for so often. */
 const againMs = 200
 

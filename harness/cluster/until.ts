@@ -1,7 +1,8 @@
 /** Waiting for a condition of the real world, with a deadline. The one place of the harness where it sleeps. */
 import { setTimeout as sleep } from "node:timers/promises"
+import { CouldNotRun } from "./could-not-run.ts"
 
-export class DeadlineError extends Error {
+export class DeadlineError extends CouldNotRun {
   override name = "DeadlineError"
 }
 

@@ -1,0 +1,199 @@
+/** `dcache stress`: a cluster of real processes under load and faults, and a verdict on every answer that it gave. */
+import { createWriteStream } from "node:fs"
+import { Readable, type Writable } from "node:stream"
+import { pipeline } from "node:stream/promises"
+import { Command, Option } from "clipanion"
+import { type FaultKind, faultKinds, fewestNodesForFaults } from "../../../harness/cluster/fault-plan.ts"
+import { historyLine, type Operation } from "../../../harness/checker/history.ts"
+import type { StressOptions, StressResult, StressWatcher } from "../../../harness/cluster/stress.ts"
+import { parseDuration } from "../../base/duration.ts"
+import { type ExitCode, exitCodes } from "../exit-codes.ts"
+import { CommandFailure, UsageError } from "../failure.ts"
+import type { Env } from "../output.ts"
+import { selfCommand } from "../self-command.ts"
+import { type Given, listed, oneOf, wholeNumber } from "../values.ts"
+
+export class StressCommand extends Command {
+  static override paths = [["stress"]]
+  static override usage = Command.Usage({
+    description: "start many nodes here, load them, hurt them, and check every answer",
+    details: `
+Starts nodes of its own on loopback; nothing else is touched. While a load goes on, one node after another is killed,
+paused, told to leave, added, or restarted. Then every key is read back through three nodes, and the whole history is
+judged: could one machine, doing one operation at a time, have given these answers? Exit status: 0 consistent,
+1 inconsistent (a bug), 4 undecided, 3 could not run. Without a rate worth a free half of the machine, failover times say
+more about the machine than about the cluster: --rate max asks for as much as it can do.`,
+    examples: [
+      ["Twenty nodes, five kinds of fault, less than two minutes", "dcache stress"],
+      ["Only crashes and restarts, for ten minutes", "dcache stress --faults crash,restart --duration 10m"],
+      ["As much load as the machine can do, without faults", "dcache stress --faults none --rate max"],
+      ["Results for programs", "dcache stress --report report.json --history history.jsonl"],
+    ],
+  })
+
+  nodes = Option.String("--nodes", { description: "<N> how many nodes; default 20" })
+  copies = Option.String("--copies", { description: "<N> copies of each entry; default 2" })
+  clients = Option.String("--clients", {
+    description: "<N> processes of the load, each with one operation at a time; default 64",
+  })
+  keys = Option.String("--keys", { description: "<N> how many keys; default 2000" })
+  duration = Option.String("--duration", {
+    description: "<DURATION> of the load; longer if a kind of fault has not happened by then; default 40s",
+  })
+  rate = Option.String("--rate", { description: "<N> operations a second, or max; default 500" })
+  seed = Option.String("--seed", { description: "<N> repeats the choices of another run; default: by chance" })
+  faults = Option.Array("--faults", {
+    description: `<KINDS> of ${faultKinds.join(", ")}, between commas; or none; default all`,
+  })
+  report = Option.String("--report", { description: "<FILE> write everything found, as JSON" })
+  history = Option.String("--history", { description: "<FILE> write the history, one JSON line an operation" })
+  json = Option.Boolean("--json", false, { description: "print the report as JSON instead of tables" })
+
+  override async execute(): Promise<number> {
+    const { report, history } = this
+    const options = { ...stressSettings(this), command: selfCommand(), nodeArgs: [] }
+    const { stdout, stderr, env } = this.context
+    return stress({ options, report, history, format: this.json ? "json" : "text", stdout, stderr, env })
+  }
+}
+
+type Form = Pick<StressCommand, "nodes" | "copies" | "clients" | "keys" | "duration" | "rate" | "seed" | "faults">
+
+export type StressSettings = Omit<StressOptions, "command" | "nodeArgs">
+
+const maxNodes = 200
+
+/** Reads the form; throws `UsageError`. */
+export function stressSettings(form: Form): StressSettings {
+  const number = (flag: string, text: string | undefined, otherwise: number, bounds: { min: number; max: number }) =>
+    text === undefined ? otherwise : wholeNumber({ flag, text }, bounds)
+  const nodes = number("--nodes", form.nodes, 20, { min: 1, max: maxNodes })
+  const faults = chosenFaults(form.faults)
+  if (faults.length > 0 && nodes < fewestNodesForFaults) {
+    throw new UsageError(`faults need ${fewestNodesForFaults} nodes or more; --faults none does without`, {
+      flag: "--nodes",
+      text: String(nodes),
+    })
+  }
+  return {
+    nodes,
+    copies: number("--copies", form.copies, 2, { min: 1, max: 7 }),
+    clients: number("--clients", form.clients, 64, { min: 1, max: 1_000 }),
+    keys: number("--keys", form.keys, 2_000, { min: 1, max: 1_000_000 }),
+    durationMs: form.duration === undefined ? 40_000 : duration({ flag: "--duration", text: form.duration }),
+    rate: rateOf(form.rate),
+    seed: number("--seed", form.seed, Math.floor(Math.random() * 1e9), { min: 0, max: 4_294_967_295 }),
+    faults,
+  }
+}
+
+function chosenFaults(texts: readonly string[] | undefined): readonly FaultKind[] {
+  const given = listed("--faults", texts)
+  if (given.length === 0) return faultKinds
+  if (given.some(({ text }) => text === "none")) {
+    if (given.length === 1) return []
+    throw new UsageError("none goes with no other kind", {
+      flag: "--faults",
+      text: given.map(({ text }) => text).join(","),
+    })
+  }
+  return [...new Set(given.map(one => oneOf(one, faultKinds)))]
+}
+
+function rateOf(text: string | undefined): number | undefined {
+  if (text === "max") return undefined
+  if (text === undefined) return 500
+  return wholeNumber({ flag: "--rate", text }, { min: 1, max: 1_000_000 })
+}
+
+function duration(given: Given): number {
+  const ms = parseDuration(given.text)
+  if (typeof ms !== "number") throw new UsageError(ms.problem, given)
+  return ms
+}
+
+// ---------------------------------------------------------------------------------------------------------- the work
+
+type Stress = {
+  readonly options: StressOptions
+  /** Files to write; undefined: none. */
+  readonly report: string | undefined
+  readonly history: string | undefined
+  readonly format: "text" | "json"
+  readonly stdout: Writable
+  readonly stderr: Writable
+  readonly env: Env
+}
+
+export async function stress({ options, report, history, format, stdout, stderr, env }: Stress): Promise<ExitCode> {
+  const [{ runStress }, { reportText }, { progressLine }, { CouldNotRun }] = await Promise.all([
+    import("../../../harness/cluster/stress.ts"),
+    import("../../../harness/cluster/report.ts"),
+    import("../../../harness/cluster/progress-line.ts"),
+    import("../../../harness/cluster/could-not-run.ts"),
+  ])
+  const [{ coloursFor, Progress }, { table }] = await Promise.all([import("../output.ts"), import("../table.ts")])
+  // Known before the nodes are started: minutes later is late to learn of a mistyped path.
+  for (const file of [report, history]) if (file !== undefined) await writeOrFail(file, [])
+  const progress = new Progress(stderr)
+  const watcher: StressWatcher = {
+    line: text => {
+      progress.clear()
+      ;(format === "json" ? stderr : stdout).write(`${text}\n`)
+    },
+    progress: state => progress.show(progressLine(state)),
+  }
+  const interruption = abortOnSignals()
+  let result: StressResult
+  try {
+    result = await runStress(options, watcher, interruption.signal)
+  } catch (error) {
+    if (interruption.signal.aborted) return exitCodes.interrupted
+    if (error instanceof CouldNotRun) throw new CommandFailure(exitCodes.unreachable, error.message)
+    throw error
+  } finally {
+    progress.clear()
+    interruption.end()
+  }
+  if (report !== undefined) await writeOrFail(report, [`${JSON.stringify(result.report, null, 2)}\n`])
+  if (history !== undefined) await writeOrFail(history, historyLines(result.history))
+  if (format === "json") stdout.write(`${JSON.stringify(result.report)}\n`)
+  else {
+    const colours = coloursFor(stdout, env)
+    stdout.write(`\n${reportText(result.report, (columns, rows) => table(columns, rows, colours))}`)
+  }
+  return { consistent: exitCodes.done, inconsistent: exitCodes.no, undecided: exitCodes.unknown }[result.report.verdict]
+}
+
+/** The first signal ends the run in order; a second one ends this process, and with it the nodes, at once. */
+function abortOnSignals(): { readonly signal: AbortSignal; end(): void } {
+  const controller = new AbortController()
+  const signals = ["SIGINT", "SIGTERM", "SIGHUP"] as const
+  const interrupted = () => {
+    if (controller.signal.aborted) process.exit(exitCodes.interrupted)
+    controller.abort()
+  }
+  for (const signal of signals) process.on(signal, interrupted)
+  return {
+    signal: controller.signal,
+    end: () => {
+      for (const signal of signals) process.off(signal, interrupted)
+    },
+  }
+}
+
+/** Line by line: a history can be longer than one string may be. */
+function* historyLines(history: readonly Operation[]): Generator<string> {
+  for (const operation of history) yield historyLine(operation)
+}
+
+async function writeOrFail(file: string, chunks: Iterable<string>): Promise<void> {
+  try {
+    await pipeline(Readable.from(chunks), createWriteStream(file))
+  } catch (error) {
+    throw new CommandFailure(
+      exitCodes.unreachable,
+      `cannot write ${file}: ${error instanceof Error ? error.message : error}`,
+    )
+  }
+}
