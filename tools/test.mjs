@@ -27,6 +27,7 @@ const alone = globSync("harness/{bench,cluster}/**/*.test.ts")
 const all = globSync(["src/**/*.test.ts", "harness/**/*.test.ts"]).sort()
 const files = chosen.length === 0 ? all : chosen.map(file => path.normalize(file))
 const totals = { passed: 0, failed: 0, skipped: 0 }
+const failures = []
 await runTests(
   "side by side",
   files.filter(file => !alone.includes(file)),
@@ -38,6 +39,8 @@ await runTests(
   1,
 )
 
+// Again at the end, where they are found without scrolling.
+if (failures.length > 0) process.stdout.write(`\nFailed:\n${failures.map(failure => `  ${failure}\n`).join("")}`)
 // The line that a script may look for: all of this run, where the runner's own counts are those of one part.
 process.stdout.write(`\n${totals.passed} passed, ${totals.failed} failed, ${totals.skipped} skipped\n`)
 process.exitCode = totals.failed === 0 && totals.passed > 0 ? 0 : 1
@@ -61,6 +64,10 @@ async function runTests(how, testFiles, concurrency) {
     totals.passed += counts.passed
     totals.failed += counts.failed + counts.cancelled
     totals.skipped += counts.skipped + counts.todo
+  })
+  results.on("test:fail", ({ name, file, details, todo }) => {
+    // A suite fails with its tests; those are what there is to look at.
+    if (details.type !== "suite" && todo === undefined) failures.push(`${path.relative(root, file ?? "")}: ${name}`)
   })
   for await (const text of results.compose(new spec())) process.stdout.write(text)
   report("tests", how, startedAtMs)
