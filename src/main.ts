@@ -1,8 +1,8 @@
 #!/usr/bin/env node
 /** Registers the commands and hands the arguments to them. */
-import { type CommandTable, runProcess } from "./cli/run.ts"
+import { type LoadCommand, runProcess } from "./cli/run.ts"
 
-const commands: CommandTable = new Map([
+const commands = new Map<string, LoadCommand>([
   ["node", async () => (await import("./cli/commands/node.ts")).NodeCommand],
   ["get", async () => (await import("./cli/commands/get.ts")).GetCommand],
   ["set", async () => (await import("./cli/commands/set.ts")).SetCommand],

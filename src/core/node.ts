@@ -76,6 +76,7 @@ export class CacheNode {
       send: (to, message) => ports.send(to, message),
       hasLease: nowMs => this.#membership.hasLease(nowMs),
       isFenced: (shard, nowMs) => this.#membership.isFenced(shard, nowMs),
+      unfence: shard => this.#membership.unfence(shard),
       pull: (from, nowMs) => this.#membership.pull(from, nowMs),
       propose: (commands, nowMs) => this.#membership.propose(commands, nowMs),
       answer: (pending, reply) => this.#requests.answer(pending, reply),

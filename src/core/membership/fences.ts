@@ -10,7 +10,7 @@ type Fence = {
   readonly who: NodeId | null
   readonly epoch: Epoch
   readonly untilMs: number
-  readonly shards: readonly ShardId[]
+  readonly shards: Set<ShardId>
 }
 
 export class Fences {
@@ -26,9 +26,9 @@ export class Fences {
     this.#onCleared = options.onCleared
   }
 
-  add(fence: Fence): void {
+  add(fence: Omit<Fence, "shards"> & { readonly shards: readonly ShardId[] }): void {
     if (fence.shards.length === 0) return
-    this.#open.push(fence)
+    this.#open.push({ ...fence, shards: new Set(fence.shards) })
     this.#nextEndMs = Math.min(this.#nextEndMs, fence.untilMs)
     for (const shard of fence.shards) this.#count[shard] = (this.#count[shard] ?? 0) + 1
   }
@@ -51,8 +51,16 @@ export class Fences {
   awaited(concerns: (shard: ShardId) => boolean): Map<NodeId, Epoch> {
     const asked = new Map<NodeId, Epoch>()
     for (const { who, epoch, shards } of this.#open)
-      if (who !== null && epoch > (asked.get(who) ?? 0) && shards.some(concerns)) asked.set(who, epoch)
+      if (who !== null && epoch > (asked.get(who) ?? 0) && someOf(shards, concerns)) asked.set(who, epoch)
     return asked
+  }
+
+  /** The shard's current primary is known to have served: no earlier one can hold a lease any more. */
+  lift(shard: ShardId): void {
+    if (this.#count[shard] === 0) return
+    for (const { shards } of this.#open) shards.delete(shard)
+    this.#count[shard] = 0
+    this.#onCleared([shard])
   }
 
   get openCount(): number {
@@ -76,4 +84,9 @@ export class Fences {
     this.#nextEndMs = left.reduce((end, fence) => Math.min(end, fence.untilMs), Number.POSITIVE_INFINITY)
     if (cleared.length > 0) this.#onCleared(cleared)
   }
+}
+
+function someOf(shards: Iterable<ShardId>, concerns: (shard: ShardId) => boolean): boolean {
+  for (const shard of shards) if (concerns(shard)) return true
+  return false
 }

@@ -154,6 +154,11 @@ export class Membership {
     return this.#options.rules.barrier && this.#fences.isOpen(shard, nowMs)
   }
 
+  /** The shard's current primary has served, so that no earlier one can hold a lease. */
+  unfence(shard: ShardId): void {
+    this.#fences.lift(shard)
+  }
+
   /** Forms a cluster of one, or begins to ask the seeds. */
   start(nowMs: number): void {
     this.#tickedAtMs = nowMs

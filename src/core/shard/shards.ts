@@ -39,6 +39,8 @@ export type ShardsOptions = {
   readonly send: (to: NodeId, message: DataMessage) => void
   readonly hasLease: (nowMs: number) => boolean
   readonly isFenced: (shard: ShardId, nowMs: number) => boolean
+  /** The shard's current primary is known to have served: no earlier one has a lease. */
+  readonly unfence: (shard: ShardId) => void
   readonly pull: (from: NodeId, nowMs: number) => void
   readonly propose: (commands: readonly ViewCommand[], nowMs: number) => void
   readonly answer: (pending: Pending, reply: Reply) => void
@@ -265,11 +267,10 @@ export class Shards {
       case "transfer-chunk": {
         const current = shard?.config ?? view.shards[message.shard]
         if (current === undefined) return
-        const isFilling =
-          message.kind !== "sync" && message.kind !== "repl" ? true : message.kind === "repl" && message.tid > 0
-        const isLearner = shard?.role === "learner"
-        // A transfer outlives changes of the config that leave it alone; its number tells what belongs to it.
-        if (message.q < current.q && !(isFilling && isLearner))
+        // A transfer outlives changes of the config that leave its two ends alone; its number tells what belongs to it.
+        const isOfTransfer = message.kind !== "sync" && (message.kind !== "repl" || message.tid > 0)
+        const isCurrent = message.q === current.q || (isOfTransfer && message.q >= current.primarySince)
+        if (!isCurrent || (message.q < current.q && shard?.role !== "learner"))
           return send(from, { kind: "stale", shard: message.shard, q: current.q, epoch: view.epoch })
         if (shard === undefined || from !== shard.config.primary) return
         return this.#fromPrimary(shard, from, message, nowMs)
@@ -291,7 +292,10 @@ export class Shards {
       case "sync":
         return this.#sync(shard, from, message, nowMs)
       case "transfer-begin":
-        if (shard.role === "learner") beginFilling(shard, message, nowMs, this.#fillingContext)
+        if (shard.role !== "learner") return
+        beginFilling(shard, message, nowMs, this.#fillingContext)
+        // Only a primary that serves fills others: every lease before its own has ended.
+        if (message.q >= shard.config.primarySince) this.#options.unfence(shard.index)
         return
       case "transfer-chunk":
         if (shard.role === "learner") takePiece(shard, from, message, nowMs, this.#fillingContext)

@@ -1,0 +1,19 @@
+import { equal } from "node:assert/strict"
+import { test } from "node:test"
+import { defaultMemoryBytes } from "./memory.ts"
+
+const gib = 1024 ** 3
+const cases = [
+  { totalGib: 16, limitGib: undefined, node: "alone", gib: 4, because: "a quarter of the machine" },
+  { totalGib: 16, limitGib: 2, node: "alone", gib: 0.5, because: "a container's limit counts where it is smaller" },
+  { totalGib: 16, limitGib: 9e9, node: "alone", gib: 4, because: "no limit is reported as an absurd one" },
+  { totalGib: 16, limitGib: undefined, node: "sharing", gib: 1, because: "neighbours leave a sixteenth" },
+  { totalGib: 0.1, limitGib: undefined, node: "sharing", gib: 1 / 64, because: "less than 16 MiB is no cache" },
+] as const
+
+for (const { totalGib, limitGib, node, gib: expected, because } of cases) {
+  test(`of ${totalGib} GiB, ${node}: ${because}`, () => {
+    const machine = { totalBytes: totalGib * gib, limitBytes: limitGib === undefined ? undefined : limitGib * gib }
+    equal(defaultMemoryBytes(machine, node) / gib, expected)
+  })
+}

@@ -1,0 +1,93 @@
+/** From the options of `dcache node` to what a node needs to know. Pure: tries no port and looks up no name. */
+import { defaultPort, formatAddress, type HostPort } from "../base/address.ts"
+import type { Address } from "../protocol/message.ts"
+import { type LogLevel, logLevels } from "../host/log.ts"
+import { maxNameChars } from "../protocol/limits.ts"
+import { UsageError } from "./failure.ts"
+import { address, type Given, listed, listenAddress, oneOf, size, wholeNumber } from "./values.ts"
+
+export type NodeForm = {
+  readonly listen: string | undefined
+  readonly join: readonly string[] | undefined
+  readonly advertise: string | undefined
+  readonly advertiseClient: string | undefined
+  readonly copies: string | undefined
+  readonly memory: string | undefined
+  readonly name: string | undefined
+  readonly zone: string | undefined
+  readonly bootstrap: boolean
+  readonly hintFile: string | undefined
+  readonly logLevel: string | undefined
+  readonly json: boolean
+}
+
+export type NodeSettings = {
+  /** Undefined: none was asked for. */
+  readonly listen: HostPort | undefined
+  readonly seeds: readonly Address[]
+  readonly advertise: Address | undefined
+  readonly advertiseClient: Address | undefined
+  /** Undefined: the default for a new cluster, whatever it has for a joiner. */
+  readonly copies: number | undefined
+  readonly memoryBytes: number | undefined
+  readonly name: string | undefined
+  readonly zone: string
+  /** "anew": form a cluster although a hint file tells of an earlier one. */
+  readonly formation: "careful" | "anew"
+  readonly hintFile: string | undefined
+  /** Undefined: as much as suits where it is written. */
+  readonly logLevel: LogLevel | undefined
+  readonly logFormat: "json" | "text"
+}
+
+/** Most copies that a cluster may keep; `configProblem` says the same of a configuration. */
+const maxCopies = 7
+const smallestMemoryBytes = 1024 * 1024
+
+export function nodeSettings(form: NodeForm): NodeSettings {
+  const listen =
+    form.listen === undefined ? undefined : listenAddress({ flag: "--listen", text: form.listen }, defaultPort)
+  const seeds = listed("--join", form.join).map(given => formatAddress(address(given, defaultPort)))
+  // A port that is left out is the one listened on: who publishes another says so.
+  const ownPort = listen && listen.port !== 0 ? listen.port : defaultPort
+  const advertise = advertised("--advertise", form.advertise, ownPort)
+  const settings: NodeSettings = {
+    listen,
+    seeds: [...new Set(seeds)],
+    advertise,
+    advertiseClient: advertised("--advertise-client", form.advertiseClient, ownPort),
+    copies:
+      form.copies === undefined
+        ? undefined
+        : wholeNumber({ flag: "--copies", text: form.copies }, { min: 1, max: maxCopies }),
+    memoryBytes: form.memory === undefined ? undefined : memory({ flag: "--memory", text: form.memory }),
+    name: form.name === undefined ? undefined : label({ flag: "--name", text: form.name }),
+    zone: form.zone === undefined ? "" : label({ flag: "--zone", text: form.zone }),
+    formation: form.bootstrap ? "anew" : "careful",
+    hintFile: form.hintFile,
+    logLevel: form.logLevel === undefined ? undefined : oneOf({ flag: "--log-level", text: form.logLevel }, logLevels),
+    logFormat: form.json ? "json" : "text",
+  }
+  const own = [listen && formatAddress(listen), advertise]
+  if (form.bootstrap && settings.seeds.some(seed => !own.includes(seed))) {
+    throw new UsageError("--bootstrap forms a new cluster and --join enters one: give one of them")
+  }
+  return settings
+}
+
+function advertised(flag: string, text: string | undefined, ownPort: number): Address | undefined {
+  return text === undefined ? undefined : formatAddress(address({ flag, text }, ownPort))
+}
+
+function memory(given: Given): number {
+  const bytes = size(given)
+  if (bytes < smallestMemoryBytes) throw new UsageError("must be 1MiB or more", given)
+  return bytes
+}
+
+/** Names and zones appear in tables and logs: short, and without anything that moves a cursor. */
+function label(given: Given): string {
+  if (given.text.length > maxNameChars) throw new UsageError(`must be at most ${maxNameChars} characters`, given)
+  if (/[\p{Cc}\p{Cf}]/u.test(given.text)) throw new UsageError("must not contain control characters", given)
+  return given.text
+}
