@@ -55,7 +55,7 @@ export class FrameSocket<M extends Sized> {
   #unansweredSinceMs: number | undefined
   #pinged: "yes" | "no" = "no"
   #activeAtMs: number
-  /** Of the TCP connection at the last look: a large frame on its way is life, long before it is complete. */
+  /** Of the TCP connection when last heard: a large frame on its way is life, long before it is complete. */
   #bytesRead = 0
 
   /** Whether an address that a peer told can be dialed at all. */
@@ -158,11 +158,7 @@ export class FrameSocket<M extends Sized> {
   /** Looks for signs of life. To be called every now and then. */
   tick(): void {
     if (this.#isEnded || this.#tcp === undefined) return
-    const bytesRead = this.#tcp.bytesRead
-    if (bytesRead !== this.#bytesRead) {
-      this.#bytesRead = bytesRead
-      this.#heard()
-    }
+    if (this.#tcp.bytesRead !== this.#bytesRead) this.#heard()
     if (this.#unansweredSinceMs === undefined) return
     const { pingMs, silenceMs, slowestBytesPerMs } = this.#options.bounds
     const silentForMs = this.#options.nowMs() - this.#unansweredSinceMs
@@ -183,6 +179,7 @@ export class FrameSocket<M extends Sized> {
   }
 
   #heard(): void {
+    this.#bytesRead = this.#tcp?.bytesRead ?? 0
     this.#activeAtMs = this.#options.nowMs()
     this.#unansweredSinceMs = undefined
     this.#pinged = "no"
