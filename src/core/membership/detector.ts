@@ -85,6 +85,12 @@ export class Detector {
     if (heard !== undefined && heard.unconfirmed === null) heard.unconfirmed = { n, atMs: nowMs }
   }
 
+  /** Nobody listens where the member was: it counts as silent until it beats again. */
+  refused(id: NodeId): void {
+    const heard = this.#heard.get(id)
+    if (heard !== undefined) heard.atMs = Number.NEGATIVE_INFINITY
+  }
+
   /** This node itself was late: what it did not hear meanwhile is no fault of others. */
   ownLateness(lateMs: number, nowMs: number, distrustMs: number): void {
     for (const heard of this.#heard.values()) {
@@ -155,7 +161,9 @@ export class Detector {
         continue
       }
       const counted = voters.filter(voter => voter !== subject && (voter === self || this.hears(voter, nowMs)))
-      const reporting = counted.filter(voter => untilMs.has(voter)).length
+      // What this voter says itself holds only as long as it is true.
+      const reports = (voter: NodeId) => untilMs.has(voter) && (voter !== self || !this.hears(subject, nowMs))
+      const reporting = counted.filter(reports).length
       if (reporting > counted.length / 2) failed.push({ id: subject, since })
       else doubted.push(subject)
     }

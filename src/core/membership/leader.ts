@@ -56,9 +56,8 @@ export class Leader {
     for (const shard of changed)
       if (view.shards[shard]?.orphan !== true) this.#orphanedAtMs.delete(shard)
       else if (!this.#orphanedAtMs.has(shard)) this.#orphanedAtMs.set(shard, nowMs)
-    // A join may wait for its predecessor's removal, a leave for others to come; a completion is done or overtaken.
     for (const [key, { command, atMs }] of this.#waiting)
-      if ((command.kind === "ready" || nowMs - atMs > forgetAfterMs) && !isEffective(view, command))
+      if (nowMs - atMs > forgetAfterMs || (command.kind === "ready" && !isEffective(view, command)))
         this.#waiting.delete(key)
   }
 
@@ -68,11 +67,10 @@ export class Leader {
     const urgent = this.#urgent(situation)
     const completions: ViewCommand[] = []
     for (const [key, { command, atMs }] of this.#waiting) {
-      if (!isEffective(view, command) && !isJoinBehindRemoval(view, command, urgent)) {
-        if (nowMs - atMs > forgetAfterMs) this.#waiting.delete(key)
-        continue
-      }
-      if (command.kind === "ready") completions.push(command)
+      // Whoever wants it repeats it. An old one may say what is no longer wanted: the join of a process long dead.
+      if (nowMs - atMs > forgetAfterMs) this.#waiting.delete(key)
+      else if (!isEffective(view, command) && !isJoinBehindRemoval(view, command, urgent)) continue
+      else if (command.kind === "ready") completions.push(command)
       else if (command.kind !== "join" || view.members.length < maxMembers) urgent.push(command)
     }
     if (urgent.length === 0) {

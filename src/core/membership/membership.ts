@@ -212,7 +212,9 @@ export class Membership {
   peerRefused(peer: NodeId, nowMs: number): void {
     // Nobody listens where the member was: no need to wait for its silence. Fences are not shortened by it.
     const member = this.#view && memberOf(this.#view, peer)
-    if (member !== undefined && this.#isVoter) this.#tellSuspicion(peer, member.since, nowMs)
+    if (member === undefined || !this.#isVoter) return
+    this.#detector.refused(peer)
+    this.#reportAtMs = nowMs
   }
 
   receive(from: NodeId, message: ControlMessage, nowMs: number): void {
@@ -426,29 +428,31 @@ export class Membership {
   }
 
   #report(view: View, nowMs: number): void {
+    for (const subject of this.#suspected)
+      if (this.#detector.hears(subject, nowMs)) this.#withdraw(view, subject, nowMs)
     if (nowMs < this.#reportAtMs) return
     const silent = this.#detector.silent(nowMs)
-    if (silent.length === 0 && this.#suspected.size === 0) return
+    if (silent.length === 0) return
     this.#reportAtMs = nowMs + this.#options.config.suspectRenewMs
     for (const subject of silent) {
       const member = memberOf(view, subject)
       if (member === undefined || subject === this.#self) continue
       if (!this.#suspected.has(subject)) {
         this.#suspected.add(subject)
-        const silentForMs = this.#detector.overdueMs(subject, nowMs) + this.#times.suspectMs
+        const silentForMs = Math.max(0, this.#detector.overdueMs(subject, nowMs)) + this.#times.suspectMs
         this.#options.ports.event({ kind: "suspected", subject, silentForMs })
       }
       this.#tellSuspicion(subject, member.since, nowMs)
     }
-    for (const subject of this.#suspected) {
-      if (silent.includes(subject)) continue
-      this.#suspected.delete(subject)
-      const member = memberOf(view, subject)
-      if (member === undefined) continue
-      this.#detector.withdraw(subject, member.since, this.#self)
-      for (const voter of this.#judges(nowMs))
-        if (voter !== this.#self) this.#send(voter, { kind: "unsuspect", subject, since: member.since })
-    }
+  }
+
+  #withdraw(view: View, subject: NodeId, nowMs: number): void {
+    this.#suspected.delete(subject)
+    const member = memberOf(view, subject)
+    if (member === undefined) return
+    this.#detector.withdraw(subject, member.since, this.#self)
+    for (const voter of this.#judges(nowMs))
+      if (voter !== this.#self) this.#send(voter, { kind: "unsuspect", subject, since: member.since })
   }
 
   #tellSuspicion(subject: NodeId, since: Epoch, nowMs: number): void {
