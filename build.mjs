@@ -77,8 +77,9 @@ async function buildExecutable(work, fresh) {
     announce("build", "packing Node.js and the program into ./dcache")
     inject(bundle, licenses, work, made)
   } else {
-    writeFileSync(made, `#!/bin/sh\nexec node "$(dirname "$0")/dist/dcache.cjs" "$@"\n`)
-    copyFileSync(bundle, path.join(dist, "dcache.cjs"))
+    const home = path.join(dist, "dcache.cjs")
+    renameSync(bundle, home)
+    writeFileSync(made, `#!/bin/sh\nexec node "${home}" "$@"\n`)
   }
   chmodSync(made, 0o755)
   const version = smokeTest(made)
