@@ -37,7 +37,8 @@ export type ContactLimits = {
   firstRedialMs: number
   longestRedialMs: number
   /** The same while operations wait and nobody can be asked. */
-  urgentRedialMs: number
+  firstUrgentMs: number
+  longestUrgentMs: number
 }
 
 /** A connection that broke sooner than this after it was ready counts as one that came to nothing. */
@@ -115,7 +116,8 @@ export class Contacts {
     if (contact.connection.kind !== "none") return Number.POSITIVE_INFINITY
     const { redialAtMs, lostAtMs } = contact.connection
     if (need === "patient" || contact.isForeign) return redialAtMs
-    return Math.min(redialAtMs, lostAtMs + this.#limits.urgentRedialMs)
+    const { firstUrgentMs, longestUrgentMs } = this.#limits
+    return Math.min(redialAtMs, lostAtMs + Math.min(longestUrgentMs, firstUrgentMs * 2 ** (contact.failures - 1)))
   }
 
   /**

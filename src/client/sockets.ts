@@ -45,7 +45,7 @@ type Link = {
   readonly address: Address
   readonly websocket: WebSocket
   tcp: Socket | undefined
-  /** At the last look: a large frame on its way is a sign of life, long before it is complete. */
+  /** When last sent or looked: a large frame on its way is a sign of life, long before it is complete. */
   bytesRead: number
   pending: Packed<ClientToNode>[]
   pendingBytes: number
@@ -177,7 +177,9 @@ export class Sockets implements SessionPorts {
     link.pendingBytes = 0
     if (websocket.bufferedAmount + pendingBytes > this.#limits.unsentBytes) return this.#end(link, "does not read")
     for (const together of cut(pending)) websocket.send(encodeClientFrame(together))
-    link.unansweredSinceMs ??= this.#nowMs()
+    if (link.unansweredSinceMs !== undefined) return
+    link.unansweredSinceMs = this.#nowMs()
+    link.bytesRead = link.tcp?.bytesRead ?? 0
   }
 
   #lookForLife(): void {
