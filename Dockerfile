@@ -26,7 +26,7 @@ COPY --from=build --chown=65532:65532 /state /state
 USER 65532:65532
 WORKDIR /state
 # Every option of `dcache node` can be set this way. In a container, loopback would reach nobody.
-ENV DCACHE_LISTEN=0.0.0.0:5555
+ENV DCACHE_LISTEN=0.0.0.0:5555 DCACHE_HINT_FILE=/state/hints.json
 EXPOSE 5555
 # Asks every node, and a cluster in the middle of a change has not one answer: three in a row must be wrong.
 HEALTHCHECK --interval=10s --timeout=10s --start-period=30s --retries=3 CMD ["/dcache", "status"]
