@@ -18,12 +18,15 @@ export type Explanation = {
   readonly operations: readonly NumberedOperation[]
 }
 
+/** For one of the dozen prefixes that are tried: a better explanation is not worth minutes. */
+const prefixBudget: Budget = { steps: 200_000, memory: 100_000 }
+
 /** So many operations a person reads; more hide what matters. */
 const mostShown = 16
 
 /** `operations` of one key, known to be inconsistent. */
-export function explain(operations: readonly NumberedOperation[], memory: Memory, budget: Budget): Explanation {
-  const atNs = firstInexplicableNs(operations, memory, budget)
+export function explain(operations: readonly NumberedOperation[], memory: Memory): Explanation {
+  const atNs = firstInexplicableNs(operations, memory)
   const culprit = operations.findLast(operation => operation.returnNs === atNs && operation.status !== "info")
   if (culprit === undefined) return { explanation: "no order of the operations explains all answers", operations: [] }
   const { why, because } = reason(culprit, operations)
@@ -38,7 +41,7 @@ export function explain(operations: readonly NumberedOperation[], memory: Memory
  * of an inconsistent one are inconsistent, so halving finds it. A prefix that stays undecided is passed over: the
  * moment found may then be later than the first one, and is still inconsistent.
  */
-function firstInexplicableNs(operations: readonly Operation[], memory: Memory, budget: Budget): number {
+function firstInexplicableNs(operations: readonly Operation[], memory: Memory): number {
   const returns = operations.filter(({ status }) => status !== "info").map(({ returnNs }) => returnNs)
   returns.sort((a, b) => a - b)
   let low = 0
@@ -46,7 +49,7 @@ function firstInexplicableNs(operations: readonly Operation[], memory: Memory, b
   while (low < high) {
     const middle = (low + high) >>> 1
     const prefix = prefixUntil(operations, returns[middle] ?? 0)
-    if (search(layOut(prefix, memory), budget).verdict === "inconsistent") high = middle
+    if (search(layOut(prefix, memory), prefixBudget).verdict === "inconsistent") high = middle
     else low = middle + 1
   }
   return returns[low] ?? 0

@@ -49,7 +49,7 @@ export function checkLinearizability(history: readonly Operation[], options: Che
     if (judged.verdict === "undecided") undecidedKeys.push(key)
     if (judged.verdict !== "inconsistent") continue
     const isExplained = violations.length < explainAtMost
-    violations.push({ key, ...(isExplained ? explain(operations, memory, budget) : unexplained) })
+    violations.push({ key, ...(isExplained ? explain(operations, memory) : unexplained) })
   }
   const verdict = violations.length > 0 ? "inconsistent" : undecidedKeys.length > 0 ? "undecided" : "consistent"
   return { verdict, violations, undecidedKeys, checkedOperations: history.length, checkedKeys: keys.size, steps }
