@@ -21,6 +21,8 @@ export type FleetOptions = {
   readonly command: CommandLine
   /** Further arguments of every node. */
   readonly nodeArgs: readonly string[]
+  /** Each process writes its log here, into a file of its own; undefined: only last words are kept. */
+  readonly logDirectory?: string | undefined
   readonly prng: Prng
   readonly signal: AbortSignal
 }
@@ -189,7 +191,7 @@ export class Fleet {
   }
 
   #start(name: string, listen: Address, seeds: readonly FleetNode[]): FleetNode {
-    const { command, nodeArgs, prng } = this.#options
+    const { command, nodeArgs, logDirectory, prng } = this.#options
     const process = new NodeProcess({
       command,
       name,
@@ -197,6 +199,8 @@ export class Fleet {
       join: seeds.map(seed => seed.process.address),
       extraArgs: nodeArgs,
       directory: this.#directory,
+      // Numbered by start: a node that is restarted has a log for each of its lives.
+      logFile: logDirectory && join(logDirectory, `${this.#started.length + 1}-${name}.log`),
     })
     const node = { name, process, observer: new NodeObserver(listen, prng.hex64()) }
     this.#started.push(node)

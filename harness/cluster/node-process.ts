@@ -4,6 +4,7 @@
  * it watches), and what it said last is kept for whoever must explain its end.
  */
 import { type ChildProcess, spawn } from "node:child_process"
+import { createWriteStream, type WriteStream } from "node:fs"
 import { createInterface } from "node:readline"
 import type { Readable } from "node:stream"
 import type { Address } from "../../src/protocol/message.ts"
@@ -21,6 +22,8 @@ export type NodeProcessOptions = {
   readonly extraArgs: readonly string[]
   /** Its own; the node may leave small files there. */
   readonly directory: string
+  /** Everything that it writes goes here as well; undefined: only the last lines are kept. */
+  readonly logFile?: string | undefined
 }
 
 export type ProcessEnd = { readonly code: number | null; readonly signal: NodeJS.Signals | null }
@@ -34,6 +37,7 @@ export class NodeProcess {
   readonly ended: Promise<ProcessEnd>
   readonly #child: ChildProcess
   readonly #tail: string[] = []
+  readonly #log: WriteStream | undefined
   #end: ProcessEnd | undefined
   #guard: ChildProcess | undefined
 
@@ -61,6 +65,9 @@ export class NodeProcess {
         end(null, null)
       })
     })
+    this.#log = options.logFile === undefined ? undefined : createWriteStream(options.logFile, { flags: "a" })
+    // A log that cannot be written is no reason to end a run of minutes.
+    this.#log?.on("error", () => {})
     for (const stream of [this.#child.stdout, this.#child.stderr]) if (stream) this.#keepTailOf(stream)
     // Writing to it is not meant; its other end going away is.
     this.#child.stdin?.on("error", () => {})
@@ -124,6 +131,7 @@ export class NodeProcess {
   #remember(line: string): void {
     this.#tail.push(line)
     if (this.#tail.length > tailLines) this.#tail.shift()
+    this.#log?.write(`${line}\n`)
   }
 }
 

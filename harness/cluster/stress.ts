@@ -39,6 +39,8 @@ export type StressOptions = {
   /** What starts a node, and further arguments for it. */
   readonly command: CommandLine
   readonly nodeArgs: readonly string[]
+  /** An existing directory for the nodes' logs. */
+  readonly logDirectory?: string | undefined
 }
 
 /** Whoever watches. */
@@ -70,7 +72,8 @@ export async function runStress(
 ): Promise<StressResult> {
   const prng = new Prng(options.seed)
   const nodeArgs = ["--copies", String(options.copies), ...options.nodeArgs]
-  const fleet = new Fleet({ command: options.command, nodeArgs, prng: prng.fork(), signal })
+  const { command, logDirectory } = options
+  const fleet = new Fleet({ command, nodeArgs, logDirectory, prng: prng.fork(), signal })
   const ways: CacheWay[] = []
   const startNs = process.hrtime.bigint()
   const nowNs = () => Number(process.hrtime.bigint() - startNs)

@@ -1,5 +1,5 @@
 /** `dcache stress`: a cluster of real processes under load and faults, and a verdict on every answer that it gave. */
-import { createWriteStream } from "node:fs"
+import { createWriteStream, mkdirSync } from "node:fs"
 import { Readable, type Writable } from "node:stream"
 import { pipeline } from "node:stream/promises"
 import { Command, Option } from "clipanion"
@@ -47,11 +47,19 @@ more about the machine than about the cluster: --rate max asks for as much as it
   })
   report = Option.String("--report", { description: "<FILE> write everything found, as JSON" })
   history = Option.String("--history", { description: "<FILE> write the history, one JSON line an operation" })
+  logs = Option.String("--logs", {
+    description: "<DIRECTORY> write what each node logs, down to debug, a file a process",
+  })
   json = Option.Boolean("--json", false, { description: "print the report as JSON instead of tables" })
 
   override async execute(): Promise<number> {
-    const { report, history } = this
-    const options = { ...stressSettings(this), command: selfCommand(), nodeArgs: [] }
+    const { report, history, logs } = this
+    const options: StressOptions = {
+      ...stressSettings(this),
+      command: selfCommand(),
+      nodeArgs: ["--memory", nodeMemory, ...(logs === undefined ? [] : ["--json", "--log-level", "debug"])],
+      logDirectory: logs,
+    }
     const { stdout, stderr, env } = this.context
     return stress({ options, report, history, format: this.json ? "json" : "text", stdout, stderr, env })
   }
@@ -59,9 +67,11 @@ more about the machine than about the cluster: --rate max asks for as much as it
 
 type Form = Pick<StressCommand, "nodes" | "copies" | "clients" | "keys" | "duration" | "rate" | "seed" | "faults">
 
-export type StressSettings = Omit<StressOptions, "command" | "nodeArgs">
+export type StressSettings = Omit<StressOptions, "command" | "nodeArgs" | "logDirectory">
 
 const maxNodes = 200
+/** Of each node: far more than a run stores, and little enough that two hundred of them promise less than a large machine has. */
+const nodeMemory = "256MiB"
 
 /** Reads the form; throws `UsageError`. */
 export function stressSettings(form: Form): StressSettings {
@@ -135,6 +145,7 @@ export async function stress({ options, report, history, format, stdout, stderr,
   const [{ coloursFor, Progress }, { table }] = await Promise.all([import("../output.ts"), import("../table.ts")])
   // Known before the nodes are started: minutes later is late to learn of a mistyped path.
   for (const file of [report, history]) if (file !== undefined) await writeOrFail(file, [])
+  if (options.logDirectory !== undefined) makeDirectoryOrFail(options.logDirectory)
   const progress = new Progress(stderr)
   const watcher: StressWatcher = {
     line: text => {
@@ -185,6 +196,17 @@ function abortOnSignals(): { readonly signal: AbortSignal; end(): void } {
 /** Line by line: a history can be longer than one string may be. */
 function* historyLines(history: readonly Operation[]): Generator<string> {
   for (const operation of history) yield historyLine(operation)
+}
+
+function makeDirectoryOrFail(path: string): void {
+  try {
+    mkdirSync(path, { recursive: true })
+  } catch (error) {
+    throw new CommandFailure(
+      exitCodes.unreachable,
+      `cannot make ${path}: ${error instanceof Error ? error.message : error}`,
+    )
+  }
 }
 
 async function writeOrFail(file: string, chunks: Iterable<string>): Promise<void> {
