@@ -132,13 +132,18 @@ export class SimulatedCluster {
 
   /** Lets time pass until the condition holds. A story in which it never does ends here, unless it wants to know. */
   runUntil(condition: () => boolean, options: { withinMs: Millis; everyMs?: Millis; orElse?: string }): void {
-    const holds = this.simulator.runUntil(condition, {
-      withinMs: options.withinMs,
-      everyMs: options.everyMs ?? 1,
-    })
-    this.throwIfBroken()
+    const holds = this.comesTrue(condition, options)
     if (holds) return
-    throw new Error(`not within ${options.withinMs} ms: ${options.orElse ?? condition.toString()}; ${this.unfinished() ?? "all is at rest"}`)
+    throw new Error(
+      `not within ${options.withinMs} ms: ${options.orElse ?? condition.toString()}; ${this.unfinished() ?? "all is at rest"}`,
+    )
+  }
+
+  /** The same without an opinion: whether it came to hold. */
+  comesTrue(condition: () => boolean, options: { withinMs: Millis; everyMs?: Millis }): boolean {
+    const holds = this.simulator.runUntil(condition, { everyMs: 1, ...options })
+    this.throwIfBroken()
+    return holds
   }
 
   // -------------------------------------------------------------------------------------------------- processes
@@ -432,6 +437,8 @@ export class SimulatedCluster {
   // ----------------------------------------------------------------------------------------------------- promises
 
   violate(promise: string, what: string): void {
+    // What is said after the first promise was broken mostly follows from it.
+    if (this.violations.length >= 3) return
     this.violations.push({ promise, what, atMs: this.nowMs })
     this.trace.note("checker", "VIOLATION", () => `${promise}: ${what}`)
     this.simulator.stop()

@@ -87,6 +87,7 @@ export class Faults {
     weather.clear()
     for (const process of this.#cluster.alive()) {
       process.slowDown(0)
+      process.dieAfterSending(Number.POSITIVE_INFINITY)
       if (process.isSuspended) process.wake()
       else if (process.state === "paused") this.#cluster.resume(process)
     }

@@ -39,7 +39,9 @@ export type RunReport = {
 }
 
 /** After faults ended: the time in which everything must be as if nothing had been. */
-const restWithinMs = 90_000
+const rest = { withinMs: 90_000, everyMs: 10 }
+/** What was under way when the faults ended may still have consequences for so long. */
+const aftermathMs = 1_000
 
 export function randomRun(options: RunOptions): RunReport {
   const prng = new Prng(options.seed)
@@ -85,15 +87,13 @@ export function randomRun(options: RunOptions): RunReport {
     cluster.giveUpOnStranded()
     const healedAtMs = cluster.nowMs
     workload.pace(3)
-    const rest = { withinMs: restWithinMs, everyMs: 10 }
     cluster.runUntil(() => cluster.hasAgreed(), { ...rest, orElse: "all nodes agree on who is a member" })
     agreedAfterMs = cluster.nowMs - healedAtMs
-    cluster.runUntil(() => cluster.hasConverged(), { ...rest, orElse: "every copy is complete" })
-    restAfterMs = cluster.nowMs - healedAtMs
+    restAfterMs = settle(cluster) - healedAtMs
 
     workload.stop()
     readEverythingBack(cluster, workload)
-    cluster.run(300)
+    settle(cluster)
     cluster.checkAtRest()
   } catch (error) {
     if (!(error instanceof BrokenPromise) && cluster.violations.length === 0) {
@@ -114,6 +114,15 @@ export function randomRun(options: RunOptions): RunReport {
     virtualMs: cluster.nowMs,
     agreedAfterMs,
     restAfterMs,
+  }
+}
+
+/** Waits until the cluster is at rest and stays there; says since when. */
+function settle(cluster: SimulatedCluster): Millis {
+  for (;;) {
+    cluster.runUntil(() => cluster.hasConverged(), { ...rest, orElse: "every copy is complete" })
+    const sinceMs = cluster.nowMs
+    if (!cluster.comesTrue(() => !cluster.hasConverged(), { withinMs: aftermathMs, everyMs: 10 })) return sinceMs
   }
 }
 
