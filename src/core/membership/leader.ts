@@ -57,8 +57,7 @@ export class Leader {
       if (view.shards[shard]?.orphan !== true) this.#orphanedAtMs.delete(shard)
       else if (!this.#orphanedAtMs.has(shard)) this.#orphanedAtMs.set(shard, nowMs)
     for (const [key, { command, atMs }] of this.#waiting)
-      if (nowMs - atMs > forgetAfterMs || (command.kind === "ready" && !isEffective(view, command)))
-        this.#waiting.delete(key)
+      if (nowMs - atMs > forgetAfterMs || isDone(view, command)) this.#waiting.delete(key)
   }
 
   /** The commands to propose now; undefined: nothing is due yet. */
@@ -166,6 +165,12 @@ function holders(view: View): Set<NodeId> {
     for (const { id } of learners) holding.add(id)
   }
   return holding
+}
+
+/** Whether `view` shows what the command wanted, or has overtaken it; whoever wants it again later will say so. */
+function isDone(view: View, command: ViewCommand): boolean {
+  if (command.kind === "join") return view.members.some(({ id }) => id === command.member.id)
+  return command.kind === "ready" && !isEffective(view, command)
 }
 
 /** The address of a restarted node is still its predecessor's, who is removed by the same batch. */
