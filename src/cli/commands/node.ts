@@ -1,0 +1,59 @@
+/** `dcache node`: runs a node until it is told to leave. */
+import { Command, Option } from "clipanion"
+import { exitWithParent } from "../../host/parent-watch.ts"
+import { nodeSettings } from "../node-settings.ts"
+
+export class NodeCommand extends Command {
+  static override paths = [["node"]]
+  static override usage = Command.Usage({
+    description: "run a node: form a cluster, or join one through any of its members",
+    details: `
+Without --join it forms a new cluster. With --join it never does: it goes on trying, and says whom it tries. Ctrl-C or
+SIGTERM hands its data over and leaves; a second one stops at once.
+
+Memory unless stated: a quarter of the machine, or of the container's limit if that is less; a sixteenth when the
+default port was taken, because then nodes share the machine.`,
+    examples: [
+      ["A first node, on this machine alone", "dcache node"],
+      ["A second one beside it, on the next free port", "dcache node --join 127.0.0.1:5555"],
+      ["A node for other machines", "dcache node --listen 0.0.0.0:5555 --advertise cache-1.example.org"],
+      ["The same in a container", "DCACHE_LISTEN=0.0.0.0 DCACHE_JOIN=cache-1,cache-2 dcache node"],
+    ],
+  })
+
+  listen = Option.String("--listen", {
+    description: "<HOST:PORT> where to listen; default 127.0.0.1:5555 or the next free port, or towards the first seed",
+  })
+  join = Option.Array("--join", {
+    description: "<HOST[:PORT]> a member of the cluster to join; repeatable, or a list between commas; one is enough",
+  })
+  advertise = Option.String("--advertise", {
+    description: "<HOST[:PORT]> what other nodes dial; default: where it listens",
+  })
+  advertiseClient = Option.String("--advertise-client", {
+    description: "<HOST[:PORT]> what clients dial; default: what other nodes dial",
+  })
+  copies = Option.String("--copies", {
+    description: "<N> copies of each entry, 1 to 7; a new cluster has 2, a joiner takes what the cluster has",
+  })
+  memory = Option.String("--memory", { description: "<SIZE> memory for entries, like 512MiB; default: see below" })
+  name = Option.String("--name", { description: "<NAME> shown in dcache status; default: host name and port" })
+  zone = Option.String("--zone", { description: "<ZONE> copies stand in different zones while there are enough" })
+  bootstrap = Option.Boolean("--bootstrap", false, {
+    description: "form a new cluster even though the hint file tells of an earlier one",
+  })
+  hintFile = Option.String("--hint-file", {
+    description: "<FILE> remembers the other members' addresses, no data; none: no such file; default: one per address",
+  })
+  logLevel = Option.String("--log-level", {
+    description: "<LEVEL> debug, info, warn or error; default info, warn on a terminal",
+  })
+  json = Option.Boolean("--json", false, { description: "say everything as JSON, one event a line" })
+
+  override async execute(): Promise<number> {
+    exitWithParent(this.context.env)
+    const settings = nodeSettings(this)
+    const { runNode } = await import("../node-run.ts")
+    return runNode(settings, this.context)
+  }
+}

@@ -1,0 +1,46 @@
+/** The client, as the commands use it. Loaded when there is something to ask: it brings sockets and codecs with it. */
+import { CacheClient } from "../client/client.ts"
+import { CacheError } from "../client/errors.ts"
+import type { Address } from "../protocol/message.ts"
+import type { Ask } from "./asking.ts"
+import type { NodeAnswer } from "./cluster-status.ts"
+import { commandFailure } from "./outcomes.ts"
+
+export type Wanted = { readonly nodes: readonly Address[]; readonly timeoutMs: number }
+
+/** The time limit covers connecting and asking together: a command is one question. */
+export async function connectAsking(wanted: Wanted): Promise<AsyncDisposable & { readonly ask: Ask }> {
+  const startedAtMs = performance.now()
+  const client = await connected(wanted)
+  // What is left may be nothing; a client takes only deadlines ahead.
+  const timeLeftMs = () => Math.max(1, wanted.timeoutMs - (performance.now() - startedAtMs))
+  return {
+    ask: (key, operation) => client.ask(key, operation, { timeoutMs: timeLeftMs() }),
+    [Symbol.asyncDispose]: () => client.close(),
+  }
+}
+
+/** What every member answers about itself and the others. */
+export async function askEveryNode(wanted: Wanted): Promise<NodeAnswer[]> {
+  await using client = await connected(wanted)
+  const answers = await client.status({ timeoutMs: wanted.timeoutMs })
+  return answers.map(answer => {
+    const { addr: address } = answer.member
+    return answer.report
+      ? { address, report: answer.report }
+      : { address, report: null, problem: answer.code === "timeout" ? "no answer in time" : answer.code }
+  })
+}
+
+async function connected({ nodes, timeoutMs }: Wanted): Promise<CacheClient> {
+  try {
+    // A person who mistyped an address should learn it now, not after a deadline.
+    return await CacheClient.connect(nodes, { timeoutMs, whenUnreachable: "fail" })
+  } catch (error) {
+    if (!(error instanceof CacheError)) throw error
+    const { code } = error
+    // Of those only operations are answered with, which connecting is not.
+    if (code === "not-a-number" || code === "unreadable-value" || code === "unexpected-answer") throw error
+    throw commandFailure({ kind: "failed", code, mayHaveHappened: "no" }, nodes)
+  }
+}

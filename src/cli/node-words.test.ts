@@ -1,0 +1,70 @@
+import { deepEqual, equal, match } from "node:assert/strict"
+import { test } from "node:test"
+import { type Greeting, greetingLines, joinRefusalText, leavingText, noticeOf, stillTrying } from "./node-words.ts"
+
+const node: Greeting = {
+  version: "0.1.0",
+  name: "n1",
+  address: "10.0.0.7:5555",
+  clientAddress: "cache.example.org:80",
+  listening: "127.0.0.1:5555",
+  choice: { kind: "default" },
+  reach: "this machine",
+}
+
+test("the first lines: the address, how to join it, how to use it", () => {
+  deepEqual(greetingLines(node), [
+    "dcache 0.1.0: node n1 at 10.0.0.7:5555",
+    "  join it:  dcache node --join 10.0.0.7:5555",
+    "  use it:   dcache set greeting hello --node cache.example.org:80",
+  ])
+})
+
+const fourthLines = [
+  {
+    change: { listening: "0.0.0.0:5555", reach: "others" },
+    line: /^warning: listening on 0\.0\.0\.0:5555 without a secret/,
+    because: "others can reach it",
+  },
+  {
+    change: { listening: "127.0.0.1:5556", choice: { kind: "next-port" } },
+    line: /127\.0\.0\.1:5556, the first port free/,
+    because: "nobody asked for that port",
+  },
+  {
+    change: { choice: { kind: "reaches-seed", seed: "10.0.0.1:5555" } },
+    line: /from where 10\.0\.0\.1:5555 is reached/,
+    because: "nobody asked for that address",
+  },
+] as const
+for (const { change, line, because } of fourthLines) {
+  test(`a fourth line, one alone: ${because}`, () => {
+    const lines = greetingLines({ ...node, ...change })
+    equal(lines.length, 4)
+    match(lines[3] ?? "", line)
+  })
+}
+
+test("whom it tries, where the address comes from, and what was said there", () => {
+  equal(stillTrying(["a:1", "b:2"], "options", undefined), "still trying to join through a:1, b:2")
+  match(stillTrying(["a:1"], "hint-file", undefined), /a:1, known from an earlier run; --bootstrap/)
+  match(
+    stillTrying(["a:1"], "options", joinRefusalText("no-dial-back", "nobody answers at x")),
+    /; join refused: nobody answers at x; .*--advertise/,
+  )
+})
+
+test("people are told of members that come and go, not of every view", () => {
+  const view = {
+    kind: "view-installed",
+    epoch: 9,
+    membersEpoch: 9,
+    members: 3,
+    gap: false,
+    underReplicated: 0,
+  } as const
+  equal(noticeOf({ ...view, joined: ["a", "b"], gone: ["c"] }), "3 members now: 2 joined, 1 gone")
+  equal(noticeOf({ ...view, joined: [], gone: [] }), undefined)
+  equal(noticeOf({ kind: "lease-lost" }), undefined)
+  equal(leavingText(1), "leaving: 1 shard left to hand over; once more stops at once")
+})

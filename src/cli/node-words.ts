@@ -1,0 +1,114 @@
+/** What `dcache node` says to people: its first lines, and what happens to it. Pure; when to say it is decided elsewhere. */
+import type { NodeEvent } from "../core/ports.ts"
+import type { ListenChoice } from "../host/own-address.ts"
+import type { Address, JoinRefusal } from "../protocol/message.ts"
+
+export type Greeting = {
+  readonly version: string
+  readonly name: string
+  /** What other nodes dial. */
+  readonly address: Address
+  /** What clients dial. */
+  readonly clientAddress: Address
+  readonly listening: Address
+  readonly choice: ListenChoice
+  /** Who can dial it. */
+  readonly reach: "this machine" | "others"
+}
+
+export function greetingLines(greeting: Greeting): string[] {
+  const { version, name, address, clientAddress, listening, choice, reach } = greeting
+  return [
+    `dcache ${version}: node ${name} at ${address}`,
+    `  join it:  dcache node --join ${address}`,
+    `  use it:   dcache set greeting hello --node ${clientAddress}`,
+    ...choiceLines(choice, listening),
+    ...(reach === "others" ? [openWarning(listening)] : []),
+  ]
+}
+
+/** An address that nobody asked for is explained. */
+function choiceLines(choice: ListenChoice, listening: Address): string[] {
+  switch (choice.kind) {
+    case "asked":
+    case "default":
+      return []
+    case "next-port":
+      return [`listening on ${listening}, the first port free; it takes less memory, since nodes share this machine`]
+    case "reaches-seed":
+      return [`listening on ${listening}, from where ${choice.seed} is reached; --listen chooses another`]
+  }
+}
+
+/** One line; secrets and TLS will take its place when a node has them. */
+function openWarning(listening: Address): string {
+  return `warning: listening on ${listening} without a secret: whoever reaches it can read and write everything`
+}
+
+/** A line for what people want to know; undefined: of interest to the log alone. */
+export function noticeOf(event: NodeEvent): string | undefined {
+  switch (event.kind) {
+    case "cluster-formed":
+      return `formed a new cluster, ${event.clusterId}`
+    case "joining":
+      return `joining: asking ${event.asking.join(", ")}`
+    case "joined":
+      return `joined: ${counted(event.members, "member")}`
+    case "view-installed":
+      return membersNotice(event)
+    case "removed":
+      return "the others went on without this node; joining again"
+    case "data-loss":
+      return `data lost: ${counted(event.shards.length, "shard")} had no holder left and began anew, empty`
+    case "forked":
+      return `this node and ${event.peer} disagree about epoch ${event.epoch}; it refuses all operations: restart it`
+    default:
+      return undefined
+  }
+}
+
+function membersNotice(event: Extract<NodeEvent, { kind: "view-installed" }>): string | undefined {
+  const changes = [
+    ...(event.joined.length > 0 ? [`${event.joined.length} joined`] : []),
+    ...(event.gone.length > 0 ? [`${event.gone.length} gone`] : []),
+  ]
+  return changes.length > 0 ? `${counted(event.members, "member")} now: ${changes.join(", ")}` : undefined
+}
+
+/** While nobody takes this node in. `refusal`: what the last one who answered said. */
+export function stillTrying(
+  seeds: readonly Address[],
+  from: "options" | "hint-file",
+  refusal: string | undefined,
+): string {
+  const way = from === "hint-file" ? ", known from an earlier run; --bootstrap forms a new cluster instead" : ""
+  return `still trying to join through ${seeds.join(", ")}${way}${refusal === undefined ? "" : `; ${refusal}`}`
+}
+
+export function leavingText(shardsLeft: number): string {
+  return `leaving: ${counted(shardsLeft, "shard")} left to hand over; once more stops at once`
+}
+
+export const leftTexts = {
+  "handed-over": "left: all data is handed over",
+  last: "left: this was the last node of the cluster, and its data is gone with it",
+  timeout: "could not hand everything over in time; to the others this node has crashed",
+} as const
+
+/** Why a cluster did not take this node, and what to do. `detail` is what the refusing node said. */
+export function joinRefusalText(reason: JoinRefusal, detail: string): string {
+  return `join refused: ${detail}; ${refusalAdvice[reason]}`
+}
+
+const refusalAdvice: Record<JoinRefusal, string> = {
+  "copies-differ": "leave --copies out, or state what the cluster has",
+  "address-taken": "give this node an address of its own with --listen or --advertise",
+  "no-dial-back": "state with --advertise an address that the others reach",
+  proto: "start a node of the version that the cluster runs",
+  full: "stop a node first",
+  "wrong-cluster": "join nodes of one cluster",
+}
+
+function counted(count: number, noun: string): string {
+  return `${count} ${noun}${count === 1 ? "" : "s"}`
+}
