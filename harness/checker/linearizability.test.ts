@@ -218,14 +218,15 @@ const mixes: readonly Workload["mix"][] = [
   ["get", "add", "delete"],
   ["get", "set", "cas"],
   ["add", "cas", "incr", "delete"],
+  ["get", "incr", "incr", "add", "cas"],
 ]
 
 const anyWorkload = fc.record({
   seed: fc.nat(),
-  operations: fc.integer({ min: 2, max: 7 }),
+  operations: fc.integer({ min: 2, max: 12 }),
   processes: fc.integer({ min: 1, max: 6 }),
   mix: fc.constantFrom(...mixes),
-  values: fc.constantFrom<Workload["values"][]>("unique", ["0", "1", "x"], ["1", "01"], ["x"]),
+  values: fc.constantFrom<Workload["values"][]>("unique", ["0", "1", "x"], ["1", "01"], ["x"], ["a", "b", "c"]),
   unknown: fc.constantFrom(0, 0.1, 0.5),
   longestNs: fc.constantFrom(0, 3, 20),
 })
