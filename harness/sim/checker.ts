@@ -15,6 +15,8 @@ export type Checker = {
   answers?(process: SimulatedProcess, request: Request, result: Result): void
   /** Now and then, whatever happens. */
   glance?(): void
+  /** The run is over, however it went. */
+  atEnd?(): void
   /** Faults have ended, the cluster has come to rest, and all that clients asked is answered. */
   atRest?(): void
 }

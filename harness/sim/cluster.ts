@@ -321,11 +321,22 @@ export class SimulatedCluster {
     )
   }
 
-  /** Whether more than half of the voters live when this process is dead. */
+  /**
+   * Whether more than half of the voters live when this process is dead; of all members where all will vote, since the
+   * view that makes them voters may be on its way.
+   */
   keepsMajorityWithout(process: SimulatedProcess): boolean {
-    const voters = this.voters()
-    const left = voters.filter(voter => voter.isAlive && voter !== process)
+    const { members } = this.newestView
+    const isSmall = members.length <= this.config.maxVoters
+    const voters = members.filter(({ voter }) => voter || isSmall)
+    const left = voters.filter(({ id }) => id !== process.id && this.livingProcess(id))
     return left.length > voters.length / 2
+  }
+
+  /** Half of the voters are dead: nothing but an operator's word can go on from here. */
+  hasStopped(): boolean {
+    const voters = this.voters()
+    return voters.filter(({ isAlive }) => isAlive).length <= voters.length / 2
   }
 
   /** The other in-sync holders of the key by the newest view. */
@@ -454,6 +465,11 @@ export class SimulatedCluster {
     for (const checker of this.#checkers) if (this.violations.length === 0) checker.atRest?.()
   }
 
+  /** To be called when the run is over, however it went. */
+  checkAtEnd(): void {
+    for (const checker of this.#checkers) if (this.violations.length === 0) checker.atEnd?.()
+  }
+
   #sawNewest(view: View): void {
     this.#newestView = view
     for (const { id } of view.members) this.#everWereMembers.add(id)
@@ -495,7 +511,7 @@ export class SimulatedCluster {
         this.#sawNewest(view)
       for (const checker of this.#checkers) checker.event?.(process, event)
       // A node that has left has nothing more to say; its process ends.
-      if (event.kind === "left") this.simulator.after(1, () => process.die())
+      if (event.kind === "left") this.simulator.after(1, () => process.exit())
     },
     received: (process, from, message) => {
       this.trace.note(this.nameOf(process.id), message.kind, () => `from ${this.nameOf(from)} ${brief(message)}`)

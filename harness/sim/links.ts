@@ -79,12 +79,16 @@ export class PeerLinks {
     })
   }
 
-  /** The process died. */
-  die(): void {
+  /** The process is over: killed, or it closed its connections and ended. */
+  end(how: "killed" | "exits"): void {
     this.#isOver = true
     this.#network.unlisten(this.#self.address)
     for (const links of Object.values(this.#linksByClass)) {
-      for (const link of links.values()) if (link.kind === "open") link.stream.die(link.side)
+      for (const link of links.values()) {
+        if (link.kind !== "open") continue
+        if (how === "exits") link.stream.close(link.side)
+        else link.stream.die(link.side)
+      }
       links.clear()
     }
   }

@@ -142,7 +142,7 @@ test("a killed process resets its connections, and its address refuses", () => {
   const [a, b] = [start("a", "ha:1"), start("b", "hb:1")]
   a.send("b", 0)
   simulator.run(10)
-  b.links.die()
+  b.links.end("killed")
   simulator.run(100)
   deepEqual(a.heard, ["lost b", "refused b"])
 })
@@ -153,7 +153,7 @@ test("a machine without power says nothing; its silence is noticed much later", 
   a.send("b", 0)
   simulator.run(10)
   weather.takeDown(b.host)
-  b.links.die()
+  b.links.end("killed")
   simulator.run(400)
   deepEqual(a.heard, [])
   simulator.run(3_000)
@@ -165,7 +165,7 @@ test("nothing meant for a dead process reaches the one that took its address", (
   const [a, b] = [start("a", "ha:1"), start("b", "hb:1")]
   a.send("b", 0)
   simulator.run(10)
-  b.links.die()
+  b.links.end("killed")
   const c = start("c", "hb:1")
   for (const n of numbers(1, 10)) a.send("b", n)
   simulator.run(100)

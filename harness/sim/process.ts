@@ -238,12 +238,24 @@ export class SimulatedProcess implements LinkedProcess {
 
   /** kill -9. Where the machine goes too, nobody says so to those who were connected. */
   die(): void {
+    this.#end("killed")
+  }
+
+  /** It has nothing more to do: what it sent still arrives. */
+  exit(): void {
+    this.#end("exits")
+  }
+
+  #end(how: "killed" | "exits"): void {
     if (this.#state === "dead") return
     this.#state = "dead"
     this.#inbox = []
-    this.#links.die()
+    this.#links.end(how)
     this.#options.clients.unlisten(this.clientAddress)
-    for (const stream of this.#connections.values()) stream.die(acceptor)
+    for (const stream of this.#connections.values()) {
+      if (how === "exits") stream.close(acceptor)
+      else stream.die(acceptor)
+    }
     this.#connections.clear()
   }
 

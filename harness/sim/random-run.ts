@@ -33,15 +33,20 @@ export type RunReport = {
   readonly processes: number
   readonly steps: number
   readonly virtualMs: Millis
+  /** It lost half of its voters before a view could replace them, as a run of bad luck may; the second act was left out. */
+  readonly isStopped: boolean
   /** From the end of the faults until every node agreed, and until every copy was complete. */
   readonly agreedAfterMs: Millis
   readonly restAfterMs: Millis
 }
 
+/** Ends a run whose cluster can go on by an operator's word alone. */
+class Stopped extends Error {}
+
 /** After faults ended: the time in which everything must be as if nothing had been. */
 const rest = { withinMs: 90_000, everyMs: 10 }
 /** What was under way when the faults ended may still have consequences for so long. */
-const aftermathMs = 1_000
+const aftermathMs = 1_500
 
 export function randomRun(options: RunOptions): RunReport {
   const prng = new Prng(options.seed)
@@ -58,6 +63,7 @@ export function randomRun(options: RunOptions): RunReport {
   })
   let agreedAfterMs = Number.NaN
   let restAfterMs = Number.NaN
+  let isStopped = false
   cluster.onReset = shard => {
     const fromNs = cluster.recorder.nowNs()
     for (const key of workload.allKeys) if (cluster.shardOf(key) === shard) cluster.recorder.mayVanish(key, fromNs)
@@ -87,6 +93,8 @@ export function randomRun(options: RunOptions): RunReport {
     cluster.giveUpOnStranded()
     const healedAtMs = cluster.nowMs
     workload.pace(3)
+    cluster.run(aftermathMs)
+    if (cluster.hasStopped()) throw new Stopped()
     cluster.runUntil(() => cluster.hasAgreed(), { ...rest, orElse: "all nodes agree on who is a member" })
     agreedAfterMs = cluster.nowMs - healedAtMs
     restAfterMs = settle(cluster) - healedAtMs
@@ -96,11 +104,13 @@ export function randomRun(options: RunOptions): RunReport {
     settle(cluster)
     cluster.checkAtRest()
   } catch (error) {
-    if (!(error instanceof BrokenPromise) && cluster.violations.length === 0) {
+    if (error instanceof Stopped) isStopped = true
+    else if (!(error instanceof BrokenPromise) && cluster.violations.length === 0) {
       const what = error instanceof Error ? (error.stack ?? error.message) : String(error)
       cluster.violate("the run can be carried out", what)
     }
   }
+  cluster.checkAtEnd()
   return {
     seed: options.seed,
     violations: cluster.violations,
@@ -112,6 +122,7 @@ export function randomRun(options: RunOptions): RunReport {
     processes: cluster.processes.length,
     steps: cluster.simulator.steps,
     virtualMs: cluster.nowMs,
+    isStopped,
     agreedAfterMs,
     restAfterMs,
   }

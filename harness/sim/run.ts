@@ -53,7 +53,8 @@ function runMany(from: number, to: number): number {
   )
   console.log(
     `${sum(r => r.operations)} operations, ${sum(r => r.answered)} answered, ${sum(r => r.views)} views, ` +
-      `${sum(r => r.processes)} processes, ${(sum(r => r.virtualMs) / 1_000).toFixed(0)} virtual seconds, ${sum(r => r.steps)} events; ` +
+      `${sum(r => r.processes)} processes, ${(sum(r => r.virtualMs) / 1_000).toFixed(0)} virtual seconds, ${sum(r => r.steps)} events, ` +
+      `${reports.filter(r => r.isStopped).length} stopped without a majority; ` +
       `agreed at most ${longest(r => r.agreedAfterMs)} ms after the faults, at rest after ${longest(r => r.restAfterMs)} ms`,
   )
   console.log([...faults].map(([kind, count]) => `${kind} ${count}`).join(", "))

@@ -138,11 +138,18 @@ export class Stream<T> {
     })
   }
 
-  /** The process at one end died; the kernel says so for it, unless its machine died too. */
+  /**
+   * The process at one end died; the kernel says so for it, unless its machine died too. What it had sent before may
+   * still arrive, or be lost where the kernel resets the connection because something lay there unread.
+   */
   die(side: Side): void {
     if (this.#state !== "open" || !this.#alive[side]) return
-    this.#alive[side] = false
     const { from, to } = this.#directions[side]
+    if (!this.#weather.isDown(from) && !this.#weather.isCut(from, to) && this.#prng.chance(0.5)) {
+      this.close(side)
+      return
+    }
+    this.#alive[side] = false
     if (this.#weather.isDown(from) || this.#weather.isCut(from, to)) {
       this.#giveUpLater()
       return

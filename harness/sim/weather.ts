@@ -130,7 +130,7 @@ export class Weather {
     let delayMs = baseMs - jitterMs * Math.log(1 - chance)
     if (spikeChance > 0 && this.#prng.chance(spikeChance)) delayMs += this.#prng.between(0, spikeMs)
     const factor = this.#slow.size === 0 ? undefined : this.#slow.get(pair(from, to))
-    return factor === undefined ? delayMs : delayMs * factor
+    return factor === undefined ? delayMs : Math.min(delayMs * factor, slowestMs)
   }
 
   isLost(): boolean {
@@ -144,6 +144,9 @@ export class Weather {
     for (const exposed of this.#exposed) exposed.weatherChanged()
   }
 }
+
+/** However slow a link is, what is under way when it recovers arrives before anyone expects the cluster to be at rest. */
+const slowestMs = 800
 
 function pair(from: Host, to: Host): number {
   return from * 65_536 + to

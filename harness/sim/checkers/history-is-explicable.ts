@@ -3,7 +3,7 @@ import { checkLinearizability } from "../../checker/linearizability.ts"
 import type { MakeChecker } from "../checker.ts"
 
 export const historyIsExplicable: MakeChecker = cluster => ({
-  atRest() {
+  atEnd() {
     const report = checkLinearizability(cluster.recorder.history(), { budget: { steps: 2_000_000, memory: 500_000 } })
     const promise = "what clients were told has an explanation"
     for (const { key, explanation, operations } of report.violations)
