@@ -243,6 +243,13 @@ const exchanges: { what: string; bytes: string; answer: RegExp }[] = [
     answer: /^HTTP\/1\.1 404 /,
   },
   {
+    what: "an upgrade in the name of a web page",
+    bytes:
+      "GET /client HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nOrigin: https://example.org\r\n" +
+      "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n",
+    answer: /^HTTP\/1\.1 403 /,
+  },
+  {
     what: "an upgrade without a key",
     bytes: "GET /peer HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n",
     answer: /^HTTP\/1\.1 400 /,

@@ -31,7 +31,7 @@ export type HostBounds = {
 
 export const hostBounds: HostBounds = {
   greetingMs: 5_000,
-  dialMs: 2_000,
+  dialMs: 5_000,
   redialMs: 50,
   redialMaxMs: 1_000,
   queueMs: 500,

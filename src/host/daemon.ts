@@ -19,13 +19,14 @@ import type { Address, MemberInfo, StatusReport } from "../protocol/message.ts"
 import { type HostBounds, hostBounds } from "./bounds.ts"
 import { Clients } from "./clients.ts"
 import { bootClock, MachineSleepWatch, monotonicMs, PauseWatch } from "./clock.ts"
-import { eventLevels } from "./event-levels.ts"
+import { eventLevels, repeatKey } from "./event-levels.ts"
 import { defaultHintPath, HintFile, type Hints } from "./hint-file.ts"
 import type { HostEvent } from "./host-event.ts"
 import { Links } from "./links.ts"
 import { Listener, type ListenerOptions } from "./listener.ts"
 import type { Log } from "./log.ts"
 import { advertisedHost, foreignSeeds, type ListenChoice, listenCandidates, parsedAddresses } from "./own-address.ts"
+import { Repeats } from "./repeats.ts"
 import { TurnEnd } from "./turn-end.ts"
 
 export type DaemonOptions = {
@@ -94,7 +95,7 @@ export async function startDaemon(options: DaemonOptions): Promise<Daemon> {
   const asked = parsedAddresses(options.seeds)
   const bounds: HostBounds = { ...hostBounds, ...options.bounds }
   const port = new Port()
-  const { listener, listen, choice } = await listenSomewhere(options.listen, asked, port.options(options.log, bounds))
+  const { listener, listen, choice } = await listenSomewhere(options.listen, asked, port.options(bounds))
   try {
     const address =
       options.advertise ?? formatAddress({ host: await advertisedHost(listen.host, asked), port: listen.port })
@@ -201,14 +202,14 @@ class Port {
     this.#daemon = daemon
   }
 
-  options(log: Log, bounds: HostBounds): ListenerOptions {
+  options(bounds: HostBounds): ListenerOptions {
     return {
       acceptPeer: (websocket, tcp) =>
         this.#daemon ? this.#daemon.links.accept(websocket, tcp) : websocket.terminate(),
       acceptClient: (websocket, tcp) =>
         this.#daemon ? this.#daemon.clients.accept(websocket, tcp) : websocket.terminate(),
       status: () => this.#daemon?.status(),
-      event: event => log.event(eventLevels[event.kind], event.kind, withoutKind(event)),
+      event: event => this.#daemon?.record(event),
       guarded: step => (this.#daemon ? this.#daemon.guarded(step) : step()),
       bounds,
     }
@@ -249,6 +250,7 @@ class RunningDaemon implements Daemon {
   readonly #sleep = new MachineSleepWatch({ bootMs: bootClock(), wallMs: Date.now, nowMs: monotonicMs })
   readonly #pause: PauseWatch
   readonly #startedAtMs = monotonicMs()
+  readonly #repeats = new Repeats({ quietMs: 60_000, maxKeys: 1_000 })
   #ticking: NodeJS.Timeout | undefined
   #stopped: Promise<void> | undefined
   #leaving: Promise<LeaveOutcome> | undefined
@@ -270,7 +272,7 @@ class RunningDaemon implements Daemon {
     this.#pause = new PauseWatch({ limitMs: parts.bounds.silenceMs, nowMs: monotonicMs() })
 
     const { bounds } = parts
-    const event = (event: HostEvent) => this.#record(event)
+    const event = (event: HostEvent) => this.record(event)
     const beforeFrame = () => this.#lookAtClocks()
     const turnEnd = this.#turnEnd
     this.links = new Links({
@@ -384,7 +386,7 @@ class RunningDaemon implements Daemon {
   }
 
   #nodeEvent(event: NodeEvent): void {
-    this.#record(event)
+    this.record(event)
     if (event.kind === "view-installed") this.#hintFile?.changed()
     // Outside of the node's step: what its owner does about it may call the node.
     this.#turnEnd.defer(() => {
@@ -393,8 +395,12 @@ class RunningDaemon implements Daemon {
     })
   }
 
-  #record(event: NodeEvent | HostEvent): void {
-    this.#options.log.event(eventLevels[event.kind], event.kind, withoutKind(event))
+  record(event: NodeEvent | HostEvent): void {
+    const key = repeatKey(event)
+    const unsaid = key === undefined ? 0 : this.#repeats.met(key, monotonicMs())
+    if (unsaid === "quiet") return
+    const fields = unsaid === 0 ? withoutKind(event) : { ...withoutKind(event), unsaid }
+    this.#options.log.event(eventLevels[event.kind], event.kind, fields)
   }
 
   /** Ticks keep their distance from the start, not from one another; those that were missed are not made up for. */
@@ -420,7 +426,7 @@ class RunningDaemon implements Daemon {
       const sleptMs = this.#sleep.sleptMs()
       if (sleptMs > 0) this.#node.clockJumped()
       const awayMs = this.#pause.pausedMs(monotonicMs()) + sleptMs
-      if (awayMs > 0) this.#record({ kind: "paused", pausedForMs: Math.round(awayMs) })
+      if (awayMs > 0) this.record({ kind: "paused", pausedForMs: Math.round(awayMs) })
       if (awayMs <= this.#bounds.silenceMs) return
       this.clients.closeUnread()
       this.links.closeUnread("data")

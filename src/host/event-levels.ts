@@ -1,4 +1,4 @@
-/** How loudly the log says what happens to a node. A kind of event without a level does not compile. */
+/** How loudly, and how often, the log says what happens to a node. A kind of event without a level does not compile. */
 import type { NodeEvent } from "../core/ports.ts"
 import type { HostEvent } from "./host-event.ts"
 import type { LogLevel } from "./log.ts"
@@ -31,4 +31,31 @@ export const eventLevels: { readonly [K in (NodeEvent | HostEvent)["kind"]]: Log
   "client-ended": "info",
   "connection-refused": "warn",
   paused: "warn",
+}
+
+/** What makes two events the same to a reader; undefined: each is news. */
+export function repeatKey(event: NodeEvent | HostEvent): string | undefined {
+  switch (event.kind) {
+    case "join-refused":
+      return `${event.kind} ${event.reason} ${event.from}`
+    case "self-distrust":
+      return event.kind
+    case "link-refused":
+      return `${event.kind} ${event.reason} ${hostOf(event.remote)}`
+    case "turned-away":
+      return `${event.kind} ${event.reason} ${event.peer}`
+    case "connection-refused":
+      return `${event.kind} ${event.reason} ${hostOf(event.remote)}`
+    case "unsupported-messages":
+      return `${event.kind} ${event.peer}`
+    case "message-too-large":
+      return `${event.kind} ${event.message} ${event.to}`
+    default:
+      return undefined
+  }
+}
+
+/** Whoever dials again does so from another port. */
+function hostOf(remote: string): string {
+  return remote.slice(0, remote.lastIndexOf(":"))
 }

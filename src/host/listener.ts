@@ -90,11 +90,10 @@ export class Listener {
   }
 
   #upgrade(request: IncomingMessage, stream: Duplex, head: Buffer): void {
+    // Browsers alone send one, and they let any page that somebody visits dial this machine's own ports.
+    if (request.headers.origin !== undefined) return this.#refuse(stream, 403, "web pages are not served")
     const accept = this.#acceptorOf(pathOf(request))
-    if (accept === undefined) {
-      this.#refuse(stream, 404, `nothing is served at ${pathOf(request).slice(0, 100)}`)
-      return
-    }
+    if (accept === undefined) return this.#refuse(stream, 404, `nothing is served at ${pathOf(request).slice(0, 100)}`)
     // Of a server that listens at a port, every stream is a TCP socket.
     const tcp = stream as Socket
     this.#upgrades.handleUpgrade(request, stream, head, websocket =>
@@ -120,7 +119,7 @@ export class Listener {
     reply(response, isHealthy ? 200 : 503, { healthy: isHealthy, phase, hasLease, epoch })
   }
 
-  #refuse(stream: Duplex, status: 400 | 404, reason: string): void {
+  #refuse(stream: Duplex, status: 400 | 403 | 404, reason: string): void {
     const tcp = stream as Socket // as above
     // After an upgrade nobody else listens for errors, and one that nobody listens for would end the process.
     tcp.on("error", () => tcp.destroy())
