@@ -64,6 +64,8 @@ const leadersTold = 3
 const pullEveryMs = 30
 /** A new member is given so many suspicion times until its first beat: it may still be starting. */
 const graceFactor = 3
+/** A node whose leave was decided waits at most so long for those who remain to know it. */
+const farewellMs = 2_000
 /** How many addresses a joiner is told besides. */
 const addressesTold = 16
 
@@ -98,6 +100,8 @@ export class Membership {
   #leaveAtMs = Number.NEGATIVE_INFINITY
   #yieldAtMs = Number.NEGATIVE_INFINITY
   #tidyAtMs = Number.NEGATIVE_INFINITY
+  /** This node's leave was decided: who has shown that it knows, and until when it waits for that. */
+  #farewell: { readonly untilMs: number; nextAtMs: number; readonly heard: Set<NodeId> } | null = null
   readonly #suspected = new Set<NodeId>()
   readonly #pulledAtMs = new Map<NodeId, number>()
 
@@ -226,7 +230,8 @@ export class Membership {
         if (message.epoch > (this.#view?.epoch ?? 0)) this.pull(from, nowMs)
         return this.#leaseChanged(nowMs)
       case "released":
-        return this.#fences.released(from, message.epoch)
+        this.#fences.released(from, message.epoch)
+        return this.#farewellHeard(from, message.epoch)
       case "yield":
         if (this.#view !== undefined && this.#view.epoch >= message.epoch)
           return this.#send(from, { kind: "released", epoch: this.#view.epoch })
@@ -293,7 +298,8 @@ export class Membership {
       this.#askForRelease(nowMs)
     }
     if (this.#phase === "joining") this.#ask(nowMs)
-    if (this.#phase === "leaving") this.#leaveTick(nowMs)
+    if (this.#farewell !== null) this.#farewellTick(nowMs)
+    else if (this.#phase === "leaving") this.#leaveTick(nowMs)
     this.#leaseChanged(nowMs)
     if (nowMs >= this.#tidyAtMs) this.#tidy(nowMs)
   }
@@ -634,7 +640,7 @@ export class Membership {
   }
 
   #removed(view: View, nowMs: number): void {
-    if (this.#phase === "leaving") return this.#left("others-remain")
+    if (this.#phase === "leaving") return this.#bidFarewell(nowMs)
     if (this.#phase !== "member") return
     this.#phase = "joining"
     const orphansHeld = view.shards.filter(({ orphan, inSync }) => orphan && inSync.includes(this.#self)).length
@@ -722,15 +728,46 @@ export class Membership {
     if (view === undefined || nowMs < this.#leaveAtMs) return
     this.#leaveAtMs = nowMs + 2 * this.#options.config.proposeRetryMs
     const member = memberOf(view, this.#self)
-    if (member === undefined) return this.#left("others-remain")
+    if (member === undefined) return
     if (view.members.every(({ id, witness }) => id === this.#self || witness)) return this.#left("last")
     if (!member.leaving) this.propose([{ kind: "leave", id: this.#self }], nowMs)
     const shardsLeft = view.shards.filter(({ inSync }) => inSync.includes(this.#self)).length
     this.#options.ports.event({ kind: "leave-progress", shardsLeft })
   }
 
+  /**
+   * This node may be the only one to know the view that removed it, where it was a voter of the one before: it goes when
+   * a majority of those who decide from now on have it.
+   */
+  #bidFarewell(nowMs: number): void {
+    this.#farewell = { untilMs: nowMs + farewellMs, nextAtMs: nowMs, heard: new Set() }
+    this.#farewellTick(nowMs)
+  }
+
+  #farewellTick(nowMs: number): void {
+    const view = this.#view
+    const farewell = this.#farewell
+    if (view === undefined || farewell === null) return
+    if (nowMs >= farewell.untilMs) return this.#left("others-remain")
+    if (nowMs < farewell.nextAtMs) return
+    farewell.nextAtMs = nowMs + this.#options.config.proposeRetryMs
+    for (const voter of this.#voters) {
+      if (farewell.heard.has(voter)) continue
+      this.#sendView(voter, view.epoch - 1, nowMs)
+      this.#send(voter, { kind: "yield", epoch: view.epoch })
+    }
+  }
+
+  #farewellHeard(from: NodeId, epoch: Epoch): void {
+    const farewell = this.#farewell
+    if (farewell === null || epoch < (this.#view?.epoch ?? 0) || !this.#voters.includes(from)) return
+    farewell.heard.add(from)
+    if (farewell.heard.size > this.#voters.length / 2) this.#left("others-remain")
+  }
+
   #left(who: "last" | "others-remain"): void {
     this.#phase = "left"
+    this.#farewell = null
     this.#options.ports.event({ kind: "left", last: who === "last" })
   }
 
