@@ -53,10 +53,9 @@ export class FrameSocket<M extends Sized> {
 
   /** When something was sent that nothing has followed yet; undefined: all is answered. */
   #unansweredSinceMs: number | undefined
-  #pinged: "yes" | "no" = "no"
+  /** Undefined: it has not been asked for a sign of life. */
+  #bytesReadAtPing: number | undefined
   #activeAtMs: number
-  /** Of the TCP connection when last heard: a large frame on its way is life, long before it is complete. */
-  #bytesRead = 0
 
   /** Whether an address that a peer told can be dialed at all. */
   static canDial(address: string): boolean {
@@ -157,17 +156,20 @@ export class FrameSocket<M extends Sized> {
 
   /** Looks for signs of life. To be called every now and then. */
   tick(): void {
-    if (this.#isEnded || this.#tcp === undefined) return
-    if (this.#tcp.bytesRead !== this.#bytesRead) this.#heard()
-    if (this.#unansweredSinceMs === undefined) return
+    if (this.#isEnded || this.#tcp === undefined || this.#unansweredSinceMs === undefined) return
     const { pingMs, silenceMs, slowestBytesPerMs } = this.#options.bounds
     const silentForMs = this.#options.nowMs() - this.#unansweredSinceMs
-    if (silentForMs > silenceMs + this.unsentBytes / slowestBytesPerMs) {
+    if (silentForMs <= pingMs) return
+    const { bytesRead } = this.#tcp
+    if (this.#bytesReadAtPing === undefined) {
+      this.#bytesReadAtPing = bytesRead
+      this.#websocket.ping()
+    } else if (bytesRead !== this.#bytesReadAtPing) {
+      // A large frame on its way is life, long before it is complete.
+      this.#heard()
+    } else if (silentForMs > silenceMs + this.unsentBytes / slowestBytesPerMs) {
       this.#end({ kind: "silent", silentForMs })
       this.#websocket.terminate()
-    } else if (silentForMs > pingMs && this.#pinged === "no") {
-      this.#pinged = "yes"
-      this.#websocket.ping()
     }
   }
 
@@ -179,10 +181,9 @@ export class FrameSocket<M extends Sized> {
   }
 
   #heard(): void {
-    this.#bytesRead = this.#tcp?.bytesRead ?? 0
     this.#activeAtMs = this.#options.nowMs()
     this.#unansweredSinceMs = undefined
-    this.#pinged = "no"
+    this.#bytesReadAtPing = undefined
   }
 
   #sendPending(): void {
