@@ -408,16 +408,19 @@ export class SimulatedCluster {
     return shard !== undefined && this.isLost(shard)
   }
 
-  /** Ends processes that can never join because all that they know are dead: their operator would. */
+  /** Ends processes that can never join, because all that they know is dead or as lost as they are: their operator would. */
   giveUpOnStranded(): void {
-    for (const process of this.alive()) {
-      const isStranded = process.node.phase === "joining" && process.seeds.every(seed => !this.#isLivingAt(seed))
-      if (isStranded && !this.#everWereMembers.has(process.id)) this.crash(process)
+    const found = new Set(this.alive().filter(process => this.#everWereMembers.has(process.id)))
+    const others = new Set(this.alive().filter(process => !found.has(process)))
+    for (let before = -1; before !== found.size; ) {
+      before = found.size
+      for (const process of others) {
+        const leadsToMember = [...found].some(known => process.seeds.includes(known.address))
+        if (leadsToMember) found.add(process)
+      }
+      for (const process of found) others.delete(process)
     }
-  }
-
-  #isLivingAt(address: Address): boolean {
-    return this.alive().some(process => process.address === address)
+    for (const process of others) this.crash(process)
   }
 
   nameOf(id: NodeId): string {
