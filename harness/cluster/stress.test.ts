@@ -1,4 +1,4 @@
-/** Real processes, in the form in which developers run them: the command, its nodes, and how both end. */
+/** Real processes: `stress`, its nodes, and how both end. */
 import { deepEqual, equal, ok } from "node:assert/strict"
 import { type ChildProcess, spawn } from "node:child_process"
 import { once } from "node:events"
@@ -6,18 +6,17 @@ import { mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { test } from "node:test"
-import { fileURLToPath } from "node:url"
 import { Prng } from "../../src/base/prng.ts"
 import { parseHistory } from "../checker/history.ts"
 import { openWay } from "./access.ts"
+import { commandUnderTest } from "./command-under-test.ts"
 import { faultKinds } from "./fault-plan.ts"
 import { Fleet } from "./fleet.ts"
 import type { StressReport } from "./report.ts"
 import { startCluster } from "./start.ts"
 import { until } from "./until.ts"
 
-const main = fileURLToPath(new URL("../../src/main.ts", import.meta.url))
-const command = { file: process.execPath, args: [main] }
+const command = commandUnderTest()
 
 test("five nodes answer consistently through every kind of fault", { timeout: 180_000 }, async () => {
   const directory = mkdtempSync(join(tmpdir(), "dcache-test-"))

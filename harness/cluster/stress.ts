@@ -6,20 +6,19 @@ import { setTimeout as sleep } from "node:timers/promises"
 import { Prng } from "../../src/base/prng.ts"
 import type { Address } from "../../src/protocol/message.ts"
 import type { Operation } from "../checker/history.ts"
-import { checkLinearizability } from "../checker/linearizability.ts"
-import { lostWrites } from "../checker/lost-writes.ts"
 import { type CacheWay, openWay, type WayOptions } from "./access.ts"
 import { disagreement, type Sighting } from "./agreement.ts"
 import { type FaultKind, nextFault } from "./fault-plan.ts"
 import { type FaultOutcome, makeFault } from "./faults.ts"
 import { Fleet } from "./fleet.ts"
+import { judge } from "./judge.ts"
 import { LiveProgress } from "./live-progress.ts"
 import type { CommandLine } from "./node-process.ts"
 import { OperationChooser } from "./operations.ts"
 import type { ProgressState } from "./progress-line.ts"
-import { readBack } from "./read-back.ts"
+import { readBack as readBackKeys } from "./read-back.ts"
 import { operationNames, Recorder } from "./recorder.ts"
-import { type FaultReport, type MembershipReport, type StressReport, verdictOf } from "./report.ts"
+import { type FaultReport, type MembershipReport, type StressReport } from "./report.ts"
 import { startCluster } from "./start.ts"
 import { Workload } from "./workload.ts"
 
@@ -145,15 +144,8 @@ async function wholeRun(run: Run): Promise<StressResult> {
   await fleet.endAll()
   const history = [...recorder.history(), ...readings.history()]
   watcher.line(`judging ${history.length.toLocaleString("en")} operations`)
-  const check = checkLinearizability(history)
-  const lost = lostWrites(history, { readBackFromNs })
-  const findings = {
-    lostWrites: lost.length,
-    violations: check.violations,
-    undecidedKeys: check.undecidedKeys,
-    problems,
-    readBack: { keys: chooser.keys.length, ...read },
-  }
+  const readBack = { keys: chooser.keys.length, ...read }
+  const judgement = judge(history, { readBackFromNs, readBack, problems })
   const { seed, nodes, copies, clients, keys, rate = null } = options
   const report: StressReport = {
     ...{ seed, nodes, copies, clients, keys, rate, loadMs },
@@ -161,9 +153,7 @@ async function wholeRun(run: Run): Promise<StressResult> {
     operations: operationFigures(recorder),
     errorCodes: recorder.errorCodes(),
     faults: faults.map(fault => faultReport(fault, recorder, loadFromNs)),
-    lost,
-    ...findings,
-    verdict: verdictOf(findings),
+    ...judgement,
   }
   return { report, history }
 }
@@ -254,7 +244,7 @@ async function readBackThroughNodes(
   const { fleet, prng, nowNs, options } = run
   const each = fleet.addresses.map(address => [address])
   const through = await openWays(run, each, "through-dialed")
-  return readBack({ keys, ways: through, prng, recorder, firstProcess: options.clients, nowNs })
+  return readBackKeys({ keys, ways: through, prng, recorder, firstProcess: options.clients, nowNs })
 }
 
 function membershipOf(fleet: Fleet, sightings: readonly Sighting[], agreedAfterMs: number): MembershipReport {
