@@ -58,7 +58,7 @@ async function runTests(how, testFiles, concurrency) {
   const startedAtMs = performance.now()
   announce("tests", `${testFiles.length} files, ${how}`)
   // A file that hangs must fail here, with its name, and not in whatever runs this.
-  const results = run({ files: testFiles, concurrency, timeout: 240_000 })
+  const results = run({ files: testFiles, concurrency, timeout: 300_000 })
   results.on("test:summary", ({ counts, file }) => {
     if (file !== undefined) return // Each file's own counts come first; the last summary, without a file, has them all.
     totals.passed += counts.passed
