@@ -20,9 +20,10 @@ export class StressCommand extends Command {
     details: `
 Starts nodes of its own on loopback; nothing else is touched. While a load goes on, one node after another is killed,
 paused, told to leave, added, or restarted. Then every key is read back through three nodes, and the whole history is
-judged: could one machine, doing one operation at a time, have given these answers? Exit status: 0 consistent,
-1 inconsistent (a bug), 4 undecided, 3 could not run. Without a rate worth a free half of the machine, failover times say
-more about the machine than about the cluster: --rate max asks for as much as it can do.`,
+judged: could one machine, doing one operation at a time, have given these answers?
+
+Exit status: 0 consistent, 1 inconsistent (a bug of dcache), 4 undecided, 3 could not run. All nodes share this machine:
+at a rate that keeps it busy, times say more about the machine than about the cluster.`,
     examples: [
       ["Twenty nodes, five kinds of fault, less than two minutes", "dcache stress"],
       ["Only crashes and restarts, for ten minutes", "dcache stress --faults crash,restart --duration 10m"],
@@ -40,7 +41,7 @@ more about the machine than about the cluster: --rate max asks for as much as it
   duration = Option.String("--duration", {
     description: "<DURATION> of the load; longer if a kind of fault has not happened by then; default 40s",
   })
-  rate = Option.String("--rate", { description: "<N> operations a second, or max; default 500" })
+  rate = Option.String("--rate", { description: "<N> operations a second, or max; default 300" })
   seed = Option.String("--seed", { description: "<N> repeats the choices of another run; default: by chance" })
   faults = Option.Array("--faults", {
     description: `<KINDS> of ${faultKinds.join(", ")}, between commas; or none; default all`,
@@ -112,7 +113,7 @@ function chosenFaults(texts: readonly string[] | undefined): readonly FaultKind[
 
 function rateOf(text: string | undefined): number | undefined {
   if (text === "max") return undefined
-  if (text === undefined) return 500
+  if (text === undefined) return 300
   return wholeNumber({ flag: "--rate", text }, { min: 1, max: 1_000_000 })
 }
 
