@@ -8,6 +8,7 @@
  * which another is called) count as concurrent; a recorder with a coarse clock adds a counter to it, or loses order.
  */
 
+/** `ttlMs`: what is written may expire so long after the call, by any clock; absent: never. */
 export type Action =
   /** `value`: what was answered; null: a miss. */
   | { readonly op: "get"; readonly value: string | null }

@@ -4,7 +4,7 @@
  */
 import type { Operation } from "./history.ts"
 import type { Memory, Step, UnknownStep } from "./model.ts"
-import { absent, knownStep, unknownSteps, Values } from "./model.ts"
+import { absent, expiresAtTheEarliestNs, knownStep, unknownSteps, Values } from "./model.ts"
 
 // Kinds of known steps, reads first. The search runs over millions of operations: arrays of numbers.
 export const readIs = 0
@@ -140,7 +140,15 @@ function sorted(operations: readonly Operation[], values: Values, memory: Memory
   const steps: Step[] = []
   const known: Operation[] = []
   const classes = new Map<string, { steps: UnknownStep[]; callsNs: number[] }>()
+  const mayHappen = (possible: UnknownStep[], callNs: number) => {
+    const name = JSON.stringify(possible)
+    const group = classes.get(name)
+    if (group === undefined) classes.set(name, { steps: possible, callsNs: [callNs] })
+    else group.callsNs.push(callNs)
+  }
   for (const operation of operations) {
+    const expiresNs = expiresAtTheEarliestNs(operation)
+    if (expiresNs !== undefined) mayHappen([{ kind: "write", result: absent }], expiresNs)
     if (operation.status !== "info") {
       const step = knownStep(operation, values, memory)
       if (step === undefined) continue
@@ -150,10 +158,7 @@ function sorted(operations: readonly Operation[], values: Values, memory: Memory
     }
     const possible = unknownSteps(operation, values, memory)
     if (possible.length === 0) continue
-    const name = JSON.stringify(possible)
-    const group = classes.get(name)
-    if (group === undefined) classes.set(name, { steps: possible, callsNs: [operation.callNs] })
-    else group.callsNs.push(operation.callNs)
+    mayHappen(possible, operation.callNs)
   }
   return { steps, known, classes: [...classes.values()] }
 }

@@ -141,6 +141,21 @@ for (const { told, because, ...verdicts } of cases) {
   }
 }
 
+const expiring = [
+  { reads: ["900000-900001 get nothing"], told: "inconsistent", because: "too early, even for a fast clock" },
+  { reads: ["995000-995001 get nothing"], told: "consistent", because: "clocks may disagree by that much" },
+  { reads: ["1500000-1500001 get a", "1600000-1600001 get nothing"], told: "consistent", because: "a late expiry" },
+  { reads: ["1500000-1500001 get nothing", "1600000-1600001 get a"], told: "inconsistent", because: "gone is gone" },
+] as const
+
+for (const { reads, told, because } of expiring) {
+  test(`set a for 1 ms, then ${reads.join(", ")} is ${told}: ${because}`, () => {
+    const [set, ...gets] = operations(["0-5 set a", ...reads])
+    ok(set?.op === "set")
+    equal(checkLinearizability([{ ...set, ttlMs: 1 }, ...gets]).verdict, told)
+  })
+}
+
 test("keys are judged one by one, and the wrong ones are named", () => {
   const right = operations(["set a", "get a"])
   const wrong = operations(["set a", "get b"]).map(operation => ({ ...operation, key: "other" }))

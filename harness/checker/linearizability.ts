@@ -43,13 +43,14 @@ export function checkLinearizability(history: readonly Operation[], options: Che
   const undecidedKeys: string[] = []
   let steps = 0
   const keys = byKey(history)
-  for (const [key, operations] of keys) {
+  for (const [key, indexes] of keys) {
+    const operations = indexes.map(index => history[index] as Operation) // they are indexes of the history
     const judged = search(layOut(operations, memory), budget)
     steps += judged.steps
     if (judged.verdict === "undecided") undecidedKeys.push(key)
     if (judged.verdict !== "inconsistent") continue
     const isExplained = violations.length < explainAtMost
-    violations.push({ key, ...(isExplained ? explain(operations, memory) : unexplained) })
+    violations.push({ key, ...(isExplained ? explain(numbered(history, indexes), memory) : unexplained) })
   }
   const verdict = violations.length > 0 ? "inconsistent" : undecidedKeys.length > 0 ? "undecided" : "consistent"
   return { verdict, violations, undecidedKeys, checkedOperations: history.length, checkedKeys: keys.size, steps }
@@ -57,14 +58,18 @@ export function checkLinearizability(history: readonly Operation[], options: Che
 
 const unexplained: Explanation = { explanation: "not explained: enough other keys were", operations: [] }
 
-/** The operations of each key with their numbers: places in the whole history, from 1. */
-export function byKey(history: readonly Operation[]): Map<string, NumberedOperation[]> {
-  const keys = new Map<string, NumberedOperation[]>()
-  history.forEach((operation, index) => {
-    const numbered = { ...operation, number: index + 1 }
-    const operations = keys.get(operation.key)
-    if (operations === undefined) keys.set(operation.key, [numbered])
-    else operations.push(numbered)
+/** Where in the history the operations of each key are. */
+export function byKey(history: readonly Operation[]): Map<string, number[]> {
+  const keys = new Map<string, number[]>()
+  history.forEach(({ key }, index) => {
+    const indexes = keys.get(key)
+    if (indexes === undefined) keys.set(key, [index])
+    else indexes.push(index)
   })
   return keys
+}
+
+/** The operations at these places, as a person counts them: from 1, like the lines of a file. */
+export function numbered(history: readonly Operation[], indexes: readonly number[]): NumberedOperation[] {
+  return indexes.map(index => ({ ...(history[index] as Operation), number: index + 1 })) // they are its indexes
 }

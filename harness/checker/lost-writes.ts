@@ -5,7 +5,7 @@
 import type { NumberedOperation } from "./explain.ts"
 import type { Operation } from "./history.ts"
 import { integerOf } from "./history.ts"
-import { byKey } from "./linearizability.ts"
+import { byKey, numbered } from "./linearizability.ts"
 
 export type LostWrite = { readonly write: NumberedOperation; readonly shownBy: NumberedOperation }
 
@@ -15,7 +15,8 @@ export type LostWrite = { readonly write: NumberedOperation; readonly shownBy: N
  */
 export function lostWrites(history: readonly Operation[], options: { readBackFromNs: number }): LostWrite[] {
   const lost: LostWrite[] = []
-  for (const operations of byKey(history).values()) {
+  for (const indexes of byKey(history).values()) {
+    const operations = numbered(history, indexes)
     const writes = operations.filter(({ op, status }) => op !== "get" && status !== "fail")
     const seen = new Map<number, LostWrite>()
     for (const read of operations) {

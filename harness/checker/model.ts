@@ -87,6 +87,19 @@ export function unknownSteps(operation: Operation, values: Values, memory: Memor
   return step.kind === "swap" && step.need === absent ? [{ kind: "write", result: step.result }] : [step]
 }
 
+/** How much earlier than promised a value may expire: two clocks may disagree about how long a second is. */
+const clockRateError = 0.01
+
+/**
+ * When a value that was written with a time to live may begin to be absent; undefined: never. From then on there may be
+ * one deletion that nobody asked for. That is lenient twice: the deletion may hit a later value as well, and need not
+ * come at all. So a value that is dropped too early is found, one that stays too long is not.
+ */
+export function expiresAtTheEarliestNs(operation: Operation): number | undefined {
+  if (!("ttlMs" in operation) || operation.ttlMs === undefined || operation.status === "fail") return undefined
+  return operation.callNs + operation.ttlMs * 1_000_000 * (1 - clockRateError)
+}
+
 function strictStep(operation: Operation, values: Values): Step | undefined {
   const met = operation.status === "ok"
   switch (operation.op) {

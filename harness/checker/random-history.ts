@@ -26,7 +26,10 @@ export function rightHistory(prng: Prng, workload: Workload): Operation[] {
   const freeAtNs = Array.from({ length: workload.processes }, () => prng.below(workload.longestNs + 1))
   for (let n = 0; n < workload.operations; n++) {
     // The process that has waited longest goes next, so that calls are made in the order of time.
-    const process = freeAtNs.indexOf(Math.min(...freeAtNs))
+    let process = 0
+    freeAtNs.forEach((atNs, other) => {
+      if (atNs < (freeAtNs[process] ?? 0)) process = other
+    })
     const callNs = freeAtNs[process] ?? 0
     const returnNs = callNs + prng.below(workload.longestNs + 1)
     const isUnknown = prng.chance(workload.unknown)
