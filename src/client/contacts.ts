@@ -106,7 +106,6 @@ export class Contacts {
     const { connection } = contact
     const wasUseful = connection.kind === "ready" && nowMs - connection.sinceMs >= settledMs
     contact.failures = wasUseful ? 0 : contact.failures + 1
-    contact.silentSinceMs = undefined
     const delayMs = contact.isForeign ? this.#limits.longestRedialMs : this.#redialDelayMs(contact.failures)
     this.move(contact, { kind: "none", lostAtMs: nowMs, redialAtMs: nowMs + delayMs })
   }

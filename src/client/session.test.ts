@@ -5,7 +5,7 @@ import { maxOperationsAhead, maxValueBytes } from "../protocol/limits.ts"
 import type { Operation, Reply } from "../protocol/message.ts"
 import type { CallOutcome, FailureCode, SessionLimits } from "./session.ts"
 import { defaultSessionLimits } from "./session.ts"
-import { get, incr, tickMs, VirtualCluster } from "./testing/virtual-cluster.ts"
+import { get, incr, type Ticks, tickMs, VirtualCluster } from "./testing/virtual-cluster.ts"
 
 type Called = ReturnType<VirtualCluster["call"]>
 
@@ -14,6 +14,7 @@ const failed = (code: FailureCode, mayHaveHappened: "no" | "unknown"): CallOutco
   code,
   mayHaveHappened,
 })
+const sameBytes = (a: Uint8Array, b: Uint8Array) => a.length === b.length && a.every((byte, i) => byte === b[i])
 const askedOf = (cluster: VirtualCluster) => cluster.seen.map(seen => seen.to)
 
 // ------------------------------------------------------------------------------------------------ routing
@@ -100,6 +101,60 @@ test("a session that knows where two names lead to one node does not dial it twi
   deepEqual(new Set(askedOf(cluster)), new Set(["n0"]))
 })
 
+test("a node that answers others but not this operation is not asked for it twice in a row", () => {
+  const cluster = new VirtualCluster({ nodes: 3, seeds: [0, 1, 2] })
+  cluster.run(20)
+  const stuck = cluster.keyLedBy(0)
+  for (const index of [0, 1, 2]) {
+    cluster.node(index).script = seen => (sameBytes(seen.request.key, stuck) ? "silence" : "as-usual")
+  }
+  cluster.call(stuck, incr, 3_000)
+  for (let i = 0; i < 30; i++) {
+    for (const index of [0, 1, 2]) cluster.call(cluster.keyLedBy(index, "x"), incr)
+    cluster.run(100)
+  }
+  const asked = cluster.seen.filter(seen => seen.request.n === 1).map(seen => seen.to)
+  ok(asked.length >= 4)
+  deepEqual(cluster.pulls, [], "and none is doubted: all of them speak")
+  for (const [i, to] of asked.entries()) if (i > 0) ok(to !== asked[i - 1], asked.join(", "))
+})
+
+test("with one connection allowed everything goes through the node that was dialed", () => {
+  const cluster = new VirtualCluster({ nodes: 4, limits: { maxConnections: 1 } })
+  for (let i = 0; i < 20; i++) {
+    cluster.call(cluster.keyLedBy(i % 4, `${i}`), incr)
+    cluster.run(20)
+  }
+  equal(cluster.executed.size, 20)
+  deepEqual(cluster.dials.length, 1)
+})
+
+test("a node on the wrong side of a partition is left for another one", () => {
+  const cluster = new VirtualCluster({ nodes: 3, seeds: [0, 1, 2] })
+  cluster.run(20)
+  cluster.node(1).script = () => ({ kind: "unavailable", reason: "minority" })
+  for (const index of [0, 2]) cluster.node(index).script = seen => cluster.execute(seen.request)
+  const call = cluster.call(cluster.keyLedBy(1), incr)
+  cluster.run(40)
+  equal(call.outcomes[0]?.kind, "stored")
+})
+
+test("a node that stays silent is hung up on, and one that neither opens nor refuses is given up", () => {
+  const cluster = new VirtualCluster({ nodes: 2, seeds: [0, 1] })
+  cluster.run(20)
+  cluster.node(1).listening = "silent"
+  cluster.call(cluster.keyLedBy(1), incr)
+  cluster.run(5_000)
+  deepEqual(cluster.hungUp, [])
+  cluster.run(500)
+  deepEqual(cluster.hungUp, [cluster.node(1).seedAddress])
+
+  const other = new VirtualCluster({ nodes: 2, seeds: [0, 1] })
+  other.node(0).listening = "hangs"
+  other.run(defaultSessionLimits.dialMs + tickMs)
+  deepEqual(other.hungUp, [other.node(0).seedAddress])
+})
+
 // ------------------------------------------------------------------------------------------------ views
 
 const led = (index: number) => Array.from({ length: 8 }, () => index)
@@ -118,6 +173,35 @@ for (const push of ["delta", "whole"] as const) {
   })
 }
 
+test("the same news from several nodes is taken once, and nobody is asked for more", () => {
+  const cluster = new VirtualCluster({ nodes: 3, seeds: [0, 1, 2] })
+  cluster.run(20)
+  for (const index of [2, 0, 1]) cluster.move(led(index), { known: [0, 1, 2], push: "delta" })
+  cluster.run(100)
+  equal(cluster.session.view?.epoch, 4)
+  deepEqual(cluster.pulls, [])
+})
+
+test("a session is as quick when it is woken exactly when it asks to be", () => {
+  const cluster = new VirtualCluster({ nodes: 1, ticks: "when due" })
+  cluster.node(0).listening = "no"
+  cluster.run(20)
+  const call = cluster.call(cluster.keyLedBy(0), incr)
+  const startMs = cluster.nowMs
+  cluster.node(0).listening = "yes"
+  cluster.run(100)
+  ok((call.atMs[0] ?? Number.POSITIVE_INFINITY) - startMs < 15, "it was dialed 18 ms before")
+  cluster.run(1_000)
+  cluster.node(0).script = () => "silence"
+  const lost = cluster.call(cluster.keyLedBy(0), incr)
+  cluster.run(10)
+  cluster.node(0).script = () => "as-usual"
+  cluster.breakLink(0)
+  const brokeMs = cluster.nowMs
+  cluster.run(2_000)
+  ok((lost.atMs[0] ?? Number.POSITIVE_INFINITY) - brokeMs < 10, "the connection is made anew at once")
+})
+
 test("a delta that does not begin where the client stands is not applied; the whole view is asked for", () => {
   const cluster = new VirtualCluster({ nodes: 2, seeds: [0, 1] })
   cluster.run(20)
@@ -127,6 +211,18 @@ test("a delta that does not begin where the client stands is not applied; the wh
   cluster.run(20)
   equal(cluster.pulls[0]?.have, 1)
   equal(cluster.session.view?.epoch, 3)
+})
+
+test("a node that is behind does not take the client back", () => {
+  const cluster = new VirtualCluster({ nodes: 2, seeds: [0] })
+  cluster.run(5)
+  cluster.move(led(1), { known: [0], push: "whole" })
+  cluster.run(50)
+  equal(cluster.session.view?.epoch, 2)
+  cluster.tell(1, { kind: "client-view-delta", from: 0, epoch: 1, changes: [0, 0] })
+  cluster.tell(1, cluster.viewOf(cluster.node(1)))
+  cluster.run(20)
+  equal(cluster.session.view?.epoch, 2)
 })
 
 test("moved, by a view that is newer than the client's, is followed at once and the view is asked for", () => {
@@ -153,6 +249,20 @@ test("moved, by a view that is newer than the client's, is followed at once and 
     ["n1"],
   )
   equal(cluster.session.view?.epoch, 2)
+})
+
+test("who tells of a primary that the client cannot reach is the one who forwards to it", () => {
+  for (let seed = 0; seed < 10; seed++) {
+    const cluster = new VirtualCluster({ nodes: 4, seeds: [0, 1, 2], seed })
+    cluster.run(20)
+    cluster.node(3).listening = "silent"
+    for (const node of cluster.nodes) node.script = () => "silence"
+    const moved: Reply = { kind: "moved", shard: 0, primary: cluster.node(3).id, epoch: 2 }
+    cluster.node(1).script = seen => (seen.attempt === 1 ? moved : cluster.execute(seen.request))
+    cluster.call(cluster.keyLedBy(1), incr)
+    cluster.run(20)
+    deepEqual(askedOf(cluster), ["n1", "n1"])
+  }
 })
 
 test("moved, by a view that is not newer than the client's, is backed off from and not followed", () => {
@@ -260,6 +370,17 @@ test("a late answer to an earlier attempt settles the call, and a later one is i
   deepEqual(call.outcomes, [{ kind: "stored", version: 1 }])
 })
 
+test("an answer counts only from the node that was asked", () => {
+  const cluster = new VirtualCluster({ nodes: 2, seeds: [0, 1] })
+  cluster.run(20)
+  cluster.node(0).script = () => "silence"
+  const call = cluster.call(cluster.keyLedBy(0), get)
+  cluster.run(20)
+  cluster.tell(1, { kind: "reply", n: 1, attempt: 1, reply: { kind: "missing" }, epoch: 1 })
+  cluster.run(20)
+  deepEqual(call.outcomes, [])
+})
+
 test("when the connection to a primary breaks, its operations go to another node at once and the view is asked for", () => {
   const cluster = new VirtualCluster({ nodes: 3, seeds: [0, 1] })
   cluster.run(20)
@@ -320,7 +441,7 @@ test("an address that answers for another cluster is left alone, whatever it say
   equal(cluster.session.view?.clusterId, "one")
   equal(cluster.session.view?.epoch, 1)
   ok(!askedOf(cluster).includes("n2"))
-  ok(cluster.hungUp.includes(cluster.node(2).seedAddress))
+  deepEqual(cluster.hungUp, [cluster.node(2).seedAddress], "and not dialed again for half a minute")
 
   cluster.crash(0)
   cluster.crash(1)
@@ -520,6 +641,29 @@ test("at most so many operations are under way at once, and the rest follow in o
   )
 })
 
+test("the bytes under way and the bytes that wait are bounded, and what has ended makes room", () => {
+  const cluster = new VirtualCluster({ nodes: 1, limits: { maxInFlightBytes: 4_000, maxQueuedBytes: 8_000 } })
+  cluster.run(20)
+  const set = (bytes: number): Operation => ({
+    op: "set",
+    value: new Uint8Array(bytes),
+    flags: 0,
+    ttlMs: null,
+    condition: null,
+  })
+  for (let round = 0; round < 5; round++) {
+    const seen = cluster.seen.length
+    const calls = Array.from({ length: 8 }, () => cluster.call(cluster.keyLedBy(0), set(1_000)))
+    cluster.run(1)
+    equal(cluster.seen.length - seen, 3)
+    cluster.run(50)
+    ok(calls.every(call => call.outcomes[0]?.kind === "stored"))
+  }
+  const large = cluster.call(cluster.keyLedBy(0), set(100_000))
+  cluster.run(50)
+  equal(large.outcomes[0]?.kind, "stored", "one call alone is always sent")
+})
+
 test("a process that was paused sends nothing after its deadline, and hangs up what it had queued before", () => {
   const cluster = new VirtualCluster({ nodes: 2, seeds: [0, 1] })
   cluster.run(20)
@@ -550,6 +694,21 @@ test("an idle client asks for no wake-up", () => {
 })
 
 // ------------------------------------------------------------------------------------------------ status
+
+test("a report counts only from the node that was asked", () => {
+  const cluster = new VirtualCluster({ nodes: 2, seeds: [0, 1] })
+  cluster.run(20)
+  cluster.node(0).listening = "silent"
+  const said: string[] = []
+  const done = (outcome: { kind: string }) => said.push(outcome.kind)
+  cluster.session.requestStatus({ address: cluster.node(0).seedAddress, timeoutMs: 100, done })
+  cluster.session.requestStatus({ address: cluster.node(1).seedAddress, timeoutMs: 100, done })
+  cluster.tell(1, { kind: "status", n: 1, report: cluster.reportOf(1) })
+  cluster.run(50)
+  deepEqual(said, ["report"])
+  cluster.run(100)
+  deepEqual(said, ["report", "failed"])
+})
 
 test("a status report is one node's own, member or not, and a node that cannot be asked is named unreachable", () => {
   const cluster = new VirtualCluster({ nodes: 3 })
@@ -636,11 +795,17 @@ const step: fc.Arbitrary<Step> = fc.oneof(
   fc.record({ kind: fc.constant("cancel" as const), call: fc.nat(20) }),
 )
 
+const ticks = fc.constantFrom<Ticks>("every 10 ms", "when due")
+
 type Asked = { timeoutMs: number; atMs: number; call: Called }
 
 /** Plays the steps; afterwards all faults end. */
-function play(steps: readonly Step[], seed: number): { cluster: VirtualCluster; asked: Asked[]; pausedMs: number } {
-  const cluster = new VirtualCluster({ nodes: 4, seeds: [0, 1], seed, limits: { maxInFlight: 4, maxQueued: 6 } })
+function play(
+  steps: readonly Step[],
+  seed: number,
+  ticks: Ticks,
+): { cluster: VirtualCluster; asked: Asked[]; pausedMs: number } {
+  const cluster = new VirtualCluster({ nodes: 4, seeds: [0, 1], seed, ticks, limits: { maxInFlight: 4, maxQueued: 6 } })
   const keys = cluster.nodes.map((_, i) => cluster.keyLedBy(i))
   const asked: Asked[] = []
   let pausedMs = 0
@@ -687,8 +852,8 @@ function play(steps: readonly Step[], seed: number): { cluster: VirtualCluster; 
 
 test("whatever happens, every call ends exactly once, by its deadline and one tick, and nothing of it is kept", () => {
   fc.assert(
-    fc.property(fc.array(step, { maxLength: 60 }), fc.integer(), (steps, seed) => {
-      const { cluster, asked, pausedMs } = play(steps, seed)
+    fc.property(fc.array(step, { maxLength: 60 }), fc.integer(), ticks, (steps, seed, ticks) => {
+      const { cluster, asked, pausedMs } = play(steps, seed, ticks)
       cluster.run(8_000 + tickMs)
       for (const { call, atMs, timeoutMs } of asked) {
         equal(call.outcomes.length, 1)
@@ -708,8 +873,8 @@ test("whatever happens, every call ends exactly once, by its deadline and one ti
 
 test("a call that is said to have had no effect had none, and none ever has one later", () => {
   fc.assert(
-    fc.property(fc.array(step, { maxLength: 60 }), fc.integer(), (steps, seed) => {
-      const { cluster, asked } = play(steps, seed)
+    fc.property(fc.array(step, { maxLength: 60 }), fc.integer(), ticks, (steps, seed, ticks) => {
+      const { cluster, asked } = play(steps, seed, ticks)
       cluster.run(10_000)
       const certain = asked.filter(({ call }) => call.outcomes[0]?.kind === "stored").length
       const doubtful = asked.filter(
@@ -730,8 +895,8 @@ test("a call that is said to have had no effect had none, and none ever has one 
 
 test("once faults stop, calls succeed again within two seconds", () => {
   fc.assert(
-    fc.property(fc.array(step, { maxLength: 60 }), fc.integer(), (steps, seed) => {
-      const { cluster } = play(steps, seed)
+    fc.property(fc.array(step, { maxLength: 60 }), fc.integer(), ticks, (steps, seed, ticks) => {
+      const { cluster } = play(steps, seed, ticks)
       for (const one of cluster.nodes) {
         one.listening = "yes"
         one.script = () => "as-usual"

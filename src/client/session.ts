@@ -555,8 +555,7 @@ export class Session {
     if (isNew) this.#contacts.move(contact, { kind: "ready", node: view.self, sinceMs: this.#now() })
     if (this.#routes === undefined || view.epoch > this.#routes.epoch) this.#adopt(routesOf(view))
     if (!isNew) return
-    for (const call of this.#active.values()) if (call.state.kind === "unrouted") this.#send(call)
-    this.#sendQueued()
+    // There may be calls that had nobody to ask.
     this.#wakeBy(this.#now())
   }
 

@@ -42,6 +42,9 @@ export const tickMs = 10
 const hashKey = [1, 2] as const
 const shardCount = 8
 
+/** How the session is woken: at a fixed pace, or exactly when it asks to be. */
+export type Ticks = "every 10 ms" | "when due"
+
 export class VirtualCluster {
   nowMs = 1_000
   readonly nodes: VirtualNode[] = []
@@ -60,13 +63,16 @@ export class VirtualCluster {
   readonly #links = new Map<Address, Link>()
   #events: { atMs: number; order: number; run: () => void }[] = []
   #order = 0
+  readonly #ticks: Ticks
+  #ticksNow = 0
+  #tickedAtMs = 0
 
   constructor(options: {
     nodes: number
     seeds?: readonly number[]
     seed?: number
     limits?: Partial<SessionLimits>
-    start?: "later"
+    ticks?: Ticks
   }) {
     for (let i = 0; i < options.nodes; i++) {
       this.nodes.push({
@@ -90,7 +96,8 @@ export class VirtualCluster {
       now: () => this.nowMs,
       ...(options.limits === undefined ? {} : { limits: options.limits }),
     })
-    if (options.start !== "later") this.session.start()
+    this.#ticks = options.ticks ?? "every 10 ms"
+    this.session.start()
   }
 
   node(index: number): VirtualNode {
@@ -126,16 +133,17 @@ export class VirtualCluster {
 
   run(forMs: number): void {
     const untilMs = this.nowMs + forMs
-    let nextTickMs = this.nowMs + tickMs
+    let paceMs = this.nowMs + tickMs
     for (;;) {
       this.#events.sort((a, b) => a.atMs - b.atMs || a.order - b.order)
-      const atMs = Math.min(this.#events[0]?.atMs ?? Number.POSITIVE_INFINITY, nextTickMs)
+      const tickAtMs = this.#ticks === "every 10 ms" ? paceMs : Math.max(this.nowMs, this.session.nextWakeAtMs())
+      const atMs = Math.min(this.#events[0]?.atMs ?? Number.POSITIVE_INFINITY, tickAtMs)
       if (atMs > untilMs) break
       // What came while the process stood still is found late, not in the past.
       this.nowMs = Math.max(this.nowMs, atMs)
-      if (atMs === nextTickMs) {
-        nextTickMs += tickMs
-        this.session.tick()
+      if (atMs === tickAtMs) {
+        paceMs += tickMs
+        this.#tick()
       } else {
         this.#events.shift()?.run()
       }
@@ -148,9 +156,9 @@ export class VirtualCluster {
     this.nowMs += forMs
   }
 
-  /** Ends the connection to this node, or the attempt at one, as a crash would. */
+  /** Ends the connection to this node, as a crash would. */
   breakLink(index: number): void {
-    for (const address of [this.node(index).seedAddress, this.node(index).clientAddr]) this.#lose(address)
+    this.#lose(this.node(index).seedAddress)
   }
 
   crash(index: number): void {
@@ -177,6 +185,10 @@ export class VirtualCluster {
     }
   }
 
+  reportOf(index: number): StatusReport {
+    return reportOf(this.node(index))
+  }
+
   viewOf(node: VirtualNode): NodeToClient {
     const members = this.nodes
       .filter(one => one.clusterId === node.clusterId)
@@ -184,6 +196,14 @@ export class VirtualCluster {
     const { primaries } = this
     const { id: self, clusterId, epoch } = node
     return { kind: "client-view", self, clusterId, proto: 1, epoch, membersEpoch: 1, hashKey, members, primaries }
+  }
+
+  #tick(): void {
+    this.#ticksNow = this.nowMs === this.#tickedAtMs ? this.#ticksNow + 1 : 1
+    this.#tickedAtMs = this.nowMs
+    // A session that wants to be woken again at once, for ever, would keep a core busy.
+    if (this.#ticksNow > 20) throw new Error(`woken ${this.#ticksNow} times at ${this.nowMs}`)
+    this.session.tick()
   }
 
   #after(delayMs: number, run: () => void): void {
