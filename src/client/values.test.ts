@@ -21,10 +21,12 @@ test("what was stored comes back equal", () => {
     fc.bigInt(),
     fc.constant(null),
   )
-  const nested = fc.oneof(value, fc.array(value), fc.dictionary(fc.string(), value), fc.date())
+  // CBOR counts seconds as a float: exact to the millisecond in years of four digits.
+  const dates = fc.date({ min: new Date("0001-01-01"), max: new Date("9999-12-31") })
+  const nested = fc.oneof(value, fc.array(value), fc.dictionary(fc.string(), value), dates)
   fc.assert(
     fc.property(nested, given => {
-      // An object of the decoder's has a prototype, and CBOR's integers know no minus zero.
+      // Objects come back with a prototype, and integers know no minus zero.
       fc.pre(!hasOddity(given))
       deepEqual(fromStored(toStored(given)), given)
     }),
