@@ -41,7 +41,7 @@ async function idleMembers(): Promise<Shares> {
   try {
     await fleet.reservePorts(nodeCount)
     await startCluster(fleet, { nodeCount, prng, nowMs: () => performance.now() })
-    const [sighting] = await fleet.complete(60_000, () => {})
+    const [sighting] = await fleet.atRest(60_000, () => {})
     const voters = new Set(sighting?.report?.members.filter(member => member.voter).map(member => member.id))
     const processes = fleet.nodes.map(node => ({
       pid: node.process.pid ?? 0,

@@ -1,7 +1,7 @@
 import { equal } from "node:assert/strict"
 import { test } from "node:test"
 import type { StatusReport } from "../../src/protocol/message.ts"
-import { disagreement, incompleteness } from "./agreement.ts"
+import { disagreement, incompleteness, unrest } from "./agreement.ts"
 
 /** A report of node `id` that lists `members`, letter by letter. */
 function report(id: string, members: string, more: Partial<StatusReport> = {}): StatusReport {
@@ -80,3 +80,16 @@ test("copies are complete when every node says so", () => {
   equal(incompleteness(all), "3 shards lack copies in the eyes of b")
   equal(incompleteness(all.slice(0, 1)), undefined)
 })
+
+const movements = [
+  { more: {}, problem: undefined },
+  { more: { hasLease: false }, problem: "b has no lease" },
+  { more: { leading: 5, serving: 4 }, problem: "b serves 4 of the 5 shards that it leads" },
+  { more: { transfersOpen: 2 }, problem: "b moves 2 shards" },
+]
+
+for (const { more, problem } of movements)
+  test(`unrest: ${problem ?? "none"}`, () => {
+    const reports = [report("a", "ab"), report("b", "ab", more)]
+    equal(unrest(reports.map(each => ({ name: each.name, report: each }))), problem)
+  })

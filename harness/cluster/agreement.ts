@@ -40,6 +40,18 @@ export function incompleteness(sightings: readonly Sighting[]): string | undefin
   return undefined
 }
 
+/** What is still moving although no copy is missing; undefined: every node serves all that it leads and moves nothing. */
+export function unrest(sightings: readonly Sighting[]): string | undefined {
+  for (const { name, report } of sightings) {
+    if (!report) return `${name} does not answer`
+    if (!report.hasLease) return `${name} has no lease`
+    if (report.serving < report.leading)
+      return `${name} serves ${report.serving} of the ${report.leading} shards that it leads`
+    if (report.transfersOpen > 0) return `${name} moves ${report.transfersOpen} shards`
+  }
+  return undefined
+}
+
 /** When each member was admitted: a later number than before means that it was removed meanwhile. */
 export function admissions(report: StatusReport): Map<NodeId, number> {
   return new Map(report.members.map(member => [member.id, member.since]))

@@ -7,7 +7,7 @@ import { tmpdir } from "node:os"
 import { join } from "node:path"
 import type { Prng } from "../../src/base/prng.ts"
 import type { Address, NodeId } from "../../src/protocol/message.ts"
-import { admissions, disagreement, incompleteness, type Sighting } from "./agreement.ts"
+import { admissions, disagreement, incompleteness, type Sighting, unrest } from "./agreement.ts"
 import { CouldNotRun } from "./could-not-run.ts"
 import { freePorts } from "./free-ports.ts"
 import { type CommandLine, NodeProcess } from "./node-process.ts"
@@ -119,6 +119,11 @@ export class Fleet {
     return this.#settled("complete", withinMs, onProgress)
   }
 
+  /** The same, and nothing moves any more: what is measured next is then not what came before. */
+  async atRest(withinMs: number, onProgress: (obstacle: string) => void): Promise<Sighting[]> {
+    return this.#settled("at rest", withinMs, onProgress)
+  }
+
   /** Names of nodes that were voted out although nothing had happened to them. */
   get unexpectedRemovals(): readonly string[] {
     return this.#removals
@@ -133,17 +138,13 @@ export class Fleet {
     rmSync(this.#directory, { recursive: true, force: true })
   }
 
-  async #settled(
-    goal: "agreed" | "complete",
-    withinMs: number,
-    onProgress: (obstacle: string) => void,
-  ): Promise<Sighting[]> {
+  async #settled(goal: Goal, withinMs: number, onProgress: (obstacle: string) => void): Promise<Sighting[]> {
     let obstacle: string | undefined
     const seen = async () => {
       this.#requireRunning()
       const sightings = await this.sightings()
       this.#noteRemovals(sightings)
-      obstacle = disagreement(sightings) ?? (goal === "complete" ? incompleteness(sightings) : undefined)
+      obstacle = obstacleTo(goal, sightings)
       if (obstacle === undefined) {
         this.#noteAdmissions(sightings)
         return sightings
@@ -151,7 +152,7 @@ export class Fleet {
       onProgress(obstacle)
       return undefined
     }
-    const what = () => `${goal === "agreed" ? "one member list" : "all copies"}: ${obstacle ?? "nothing known"}`
+    const what = () => `the cluster to be ${goal}: ${obstacle ?? "nothing known"}`
     return until(seen, this.#wait(withinMs, what))
   }
 
@@ -211,4 +212,13 @@ export class Fleet {
   #killAll(): void {
     for (const { process } of this.#started) if (!process.end) process.kill()
   }
+}
+
+type Goal = "agreed" | "complete" | "at rest"
+
+function obstacleTo(goal: Goal, sightings: readonly Sighting[]): string | undefined {
+  const disagreed = disagreement(sightings)
+  if (goal === "agreed" || disagreed) return disagreed
+  const incomplete = incompleteness(sightings)
+  return goal === "complete" ? incomplete : (incomplete ?? unrest(sightings))
 }

@@ -121,10 +121,7 @@ async function wholeRun(run: Run): Promise<StressResult> {
   watcher.line(
     `${options.nodes} nodes report the same ${options.nodes} members after ${(agreedAfterMs / 1_000).toFixed(1)} s`,
   )
-  await fleet.complete(settleWithinMs, obstacle => {
-    live.fault = obstacle
-  })
-  live.fault = undefined
+  await atRest(run)
 
   live.phase = "load"
   const chooser = new OperationChooser({ prng: prng.fork(), keyCount: options.keys })
@@ -133,7 +130,7 @@ async function wholeRun(run: Run): Promise<StressResult> {
   const loadMs = (nowNs() - loadFromNs) / 1e6
 
   live.phase = "reading back"
-  const sightings = await settled(run)
+  const sightings = await atRest(run)
   const readBackFromNs = nowNs()
   // Apart: these reads are no part of the load, and would hide what it felt.
   const readings = new Recorder()
@@ -203,6 +200,7 @@ async function makeFaults(run: Run): Promise<FaultOutcome[]> {
     outcomes.push(outcome)
     watcher.line(faultLine(outcome))
     if (outcome.problem) problems.push(outcome.problem)
+    else await atRest(run)
   }
 }
 
@@ -221,10 +219,10 @@ async function openWays(
   )
 }
 
-/** What every node says once nothing happens any more. */
-async function settled({ fleet, live, problems, signal }: Run): Promise<Sighting[]> {
+/** Waits until nothing moves any more. What every node says then; a problem of the run if that takes too long. */
+async function atRest({ fleet, live, problems, signal }: Run): Promise<Sighting[]> {
   try {
-    return await fleet.complete(settleWithinMs, obstacle => {
+    return await fleet.atRest(settleWithinMs, obstacle => {
       live.fault = obstacle
     })
   } catch (error) {
