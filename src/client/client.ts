@@ -5,10 +5,10 @@
  *     await cache.set("user:42", { name: "Ada" }, { ttlMs: 60_000 })
  *     const user = await cache.get<User>("user:42")
  *
- * Any node will do to begin with; the client learns of the others from it. Every call has a deadline and ends by it, with
- * an answer or a `CacheError` that says whether the operation may have taken effect. A missing key is `undefined` and
- * an unmet condition is an answer; neither is an error. What is decided is decided in `session.ts`; here are promises,
- * values, sockets and the one timer.
+ * Any node will do to begin with; the client learns of the others from it. Every call has a deadline and ends by it,
+ * with an answer or a `CacheError` that says whether the operation may have taken effect. A missing key is `undefined`
+ * and an unmet condition is an answer; neither is an error. What is decided is decided in `session.ts`; here are
+ * promises, values, sockets and the one timer.
  */
 import { defaultPort, formatAddress, parseAddress } from "../base/address.ts"
 import { Prng } from "../base/prng.ts"
@@ -215,9 +215,9 @@ export class CacheClient implements AsyncDisposable {
   }
 
   /**
-   * One operation as it travels, with any outcome as a value: for tools that tell outcomes apart by themselves. The bytes
-   * handed in must not change before the answer; those of an answer are a window onto a larger buffer. Throws for an
-   * operation that no message can carry.
+   * One operation as it travels, with any outcome as a value: for tools that tell outcomes apart by themselves. The
+   * bytes handed in must not change before the answer; those of an answer are a window onto a larger buffer. Rejects
+   * for an operation that no message can carry.
    */
   async ask(key: Uint8Array, operation: Operation, options?: CallOptions): Promise<CallOutcome> {
     const request = { clientId: "0".repeat(16), n: 1, ackedBelow: 1, firstEpoch: 1, deadlineMs: 1, key, operation }

@@ -167,7 +167,7 @@ export class Contacts {
   }
 }
 
-/** Negative: `a` is the better one to dial. Seeds are never equal to learned addresses, so that ties are among one sort. */
+/** Negative: `a` is the better one to dial. Seeds are never equal to learned addresses: ties are among one sort. */
 function preference(a: Contact, b: Contact): number {
   if (a.failures !== b.failures) return a.failures - b.failures
   if (a.isSeed !== b.isSeed) return a.isSeed ? -1 : 1

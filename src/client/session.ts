@@ -184,7 +184,7 @@ export class Session {
     return this.#active.size + this.#queue.count + this.#statusWaits.size
   }
 
-  /** Where this member is best asked: over the connection that stands, if one does, whatever address that was dialed at. */
+  /** Where this member is best asked: over the connection that stands, if one does, wherever that was dialed. */
   addressOf(member: ClientMember): Address {
     return this.#contacts.readyTo(member.id)?.address ?? member.clientAddr
   }
@@ -562,7 +562,7 @@ export class Session {
   #adopt(routes: Routes): void {
     this.#routes = routes
     if (routes.epoch >= (this.#heardOf?.epoch ?? 0)) this.#pullAtMs = Number.POSITIVE_INFINITY
-    // Nodes are also dialed at the address for other nodes: inside a private network it may be the only one that leads there.
+    // The address for other nodes as well: inside a private network it may be the only one that leads there.
     this.#contacts.learn([...routes.members.map(one => one.clientAddr), ...routes.members.map(one => one.addr)])
     for (const call of this.#active.values()) {
       if (call.state.kind !== "sent" && call.state.kind !== "backing-off") continue

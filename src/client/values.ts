@@ -14,7 +14,7 @@ const encoder = new TextEncoder()
 /** A byte order mark is part of the text; bytes that are no UTF-8 are an error, not question marks. */
 const decoder = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true })
 
-/** Throws a `TypeError` for what cannot be stored. The bytes are the store's own: the caller may go on writing into its. */
+/** Throws a `TypeError` for what cannot be stored. The bytes are a copy: the caller may go on writing into its own. */
 export function toStored(value: unknown): StoredValue {
   if (value instanceof Uint8Array) return { bytes: Uint8Array.from(value), flags: bytesFlags }
   if (typeof value === "string") return { bytes: encoder.encode(value), flags: textFlags }
