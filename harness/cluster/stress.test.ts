@@ -1,5 +1,5 @@
 /** Real processes: `stress`, its nodes, and how both end. */
-import { deepEqual, equal, ok } from "node:assert/strict"
+import { deepEqual, equal, ok, rejects } from "node:assert/strict"
 import { type ChildProcess, spawn } from "node:child_process"
 import { once } from "node:events"
 import { mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs"
@@ -108,11 +108,24 @@ for (const { signal, code } of endings)
     await until(() => children.every(pid => !isAlive(pid)), { withinMs: 10_000, what: "the nodes' end" })
   })
 
-test("a start that fails ends what was started, and says why", { timeout: 60_000 }, async () => {
+test("a report that cannot be written is told before any node is started", { timeout: 60_000 }, async () => {
   const stress = startStress("--nodes", "3", "--report", "/nowhere/report.json")
   const [code] = await once(stress.child, "exit")
   equal(code, 3)
   ok(stress.output().includes("cannot write /nowhere/report.json"), stress.output())
+})
+
+test("a node that ends by itself ends the start, in its own last words", { timeout: 60_000 }, async () => {
+  const prng = new Prng(4)
+  const failing = { file: process.execPath, args: ["-e", "console.error('no luck'); process.exit(3)", "--"] }
+  const fleet = new Fleet({ command: failing, nodeArgs: [], prng, signal: new AbortController().signal })
+  try {
+    await fleet.reservePorts(2)
+    const started = startCluster(fleet, { nodeCount: 2, prng, nowMs: () => performance.now() })
+    await rejects(started, { name: "CouldNotRun", message: /^n1 ended by itself \(exit status 3\):\nno luck$/ })
+  } finally {
+    await fleet.endAll()
+  }
 })
 
 function startStress(...args: string[]): { child: ChildProcess; output: () => string } {

@@ -66,7 +66,10 @@ at a rate that keeps it busy, times say more about the machine than about the cl
   }
 }
 
-type Form = Pick<StressCommand, "nodes" | "copies" | "clients" | "keys" | "duration" | "rate" | "seed" | "faults">
+export type StressForm = Pick<
+  StressCommand,
+  "nodes" | "copies" | "clients" | "keys" | "duration" | "rate" | "seed" | "faults"
+>
 
 export type StressSettings = Omit<StressOptions, "command" | "nodeArgs" | "logDirectory">
 
@@ -75,7 +78,7 @@ const maxNodes = 200
 const nodeMemory = "256MiB"
 
 /** Reads the form; throws `UsageError`. */
-export function stressSettings(form: Form): StressSettings {
+export function stressSettings(form: StressForm): StressSettings {
   const number = (flag: string, text: string | undefined, otherwise: number, bounds: { min: number; max: number }) =>
     text === undefined ? otherwise : wholeNumber({ flag, text }, bounds)
   const nodes = number("--nodes", form.nodes, 20, { min: 1, max: maxNodes })

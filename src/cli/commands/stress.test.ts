@@ -1,0 +1,56 @@
+import { deepEqual, equal, ok, throws } from "node:assert/strict"
+import { test } from "node:test"
+import { faultKinds } from "../../../harness/cluster/fault-plan.ts"
+import { UsageError } from "../failure.ts"
+import { type StressForm, stressSettings } from "./stress.ts"
+
+const unset: StressForm = {
+  nodes: undefined,
+  copies: undefined,
+  clients: undefined,
+  keys: undefined,
+  duration: undefined,
+  rate: undefined,
+  seed: undefined,
+  faults: undefined,
+}
+
+test("without options: twenty nodes, every kind of fault, less than two minutes", () => {
+  const { nodes, faults, durationMs, seed } = stressSettings(unset)
+  equal(nodes, 20)
+  deepEqual(faults, faultKinds)
+  ok(durationMs <= 60_000)
+  ok(Number.isInteger(seed))
+})
+
+const meant: { form: Partial<StressForm>; settings: Partial<ReturnType<typeof stressSettings>> }[] = [
+  { form: { faults: ["none"] }, settings: { faults: [] } },
+  { form: { faults: ["join,crash", "join"] }, settings: { faults: ["join", "crash"] } },
+  { form: { rate: "max" }, settings: { rate: undefined } },
+  { form: { rate: "50" }, settings: { rate: 50 } },
+  { form: { duration: "1m30s" }, settings: { durationMs: 90_000 } },
+  { form: { nodes: "1", faults: ["none"] }, settings: { nodes: 1 } },
+]
+
+for (const { form, settings } of meant)
+  test(`${JSON.stringify(form)} means ${JSON.stringify(settings)}`, () => {
+    const read = stressSettings({ ...unset, ...form })
+    deepEqual({ ...read, ...settings }, read)
+  })
+
+const refused: { form: Partial<StressForm>; flag: string; because: RegExp }[] = [
+  { form: { nodes: "2" }, flag: "--nodes", because: /faults need 3 nodes or more/ },
+  { form: { nodes: "1000" }, flag: "--nodes", because: /from 1 to 200/ },
+  { form: { faults: ["none,crash"] }, flag: "--faults", because: /none goes with no other kind/ },
+  { form: { faults: ["quake"] }, flag: "--faults", because: /must be one of crash, pause, leave, join, restart/ },
+  { form: { rate: "0" }, flag: "--rate", because: /from 1 to/ },
+  { form: { duration: "30" }, flag: "--duration", because: /30s or 30ms/ },
+]
+
+for (const { form, flag, because } of refused)
+  test(`${JSON.stringify(form)} is refused: ${because.source}`, () => {
+    throws(
+      () => stressSettings({ ...unset, ...form }),
+      (error: unknown) => error instanceof UsageError && error.option?.flag === flag && because.test(error.message),
+    )
+  })
