@@ -1,6 +1,5 @@
 import { deepEqual, equal, ok, throws } from "node:assert/strict"
 import { test } from "node:test"
-import { faultKinds } from "../../../harness/cluster/fault-plan.ts"
 import { UsageError } from "../failure.ts"
 import { type StressForm, stressSettings } from "./stress.ts"
 
@@ -18,7 +17,7 @@ const unset: StressForm = {
 test("without options: twenty nodes, every kind of fault, less than two minutes", () => {
   const { nodes, faults, durationMs, seed } = stressSettings(unset)
   equal(nodes, 20)
-  deepEqual(faults, faultKinds)
+  deepEqual(faults, ["crash", "pause", "leave", "join", "restart"])
   ok(durationMs <= 60_000)
   ok(Number.isInteger(seed))
 })
