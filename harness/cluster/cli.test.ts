@@ -19,6 +19,8 @@ import { until } from "./until.ts"
 
 const command = commandUnderTest()
 const prng = new Prng(process.pid)
+/** A test leaves nothing behind, and finds nothing of an earlier one. */
+const noHints = ["--hint-file", "none"]
 
 type Answer = { code: number | null; signal: NodeJS.Signals | null; out: Buffer; err: string }
 type Given = { stdin?: Uint8Array; env?: Record<string, string> }
@@ -66,7 +68,7 @@ function title({ args, env, code, because }: Row): string {
 const usage: Row[] = [
   { args: ["--version"], code: 0, out: /^\d+\.\d+\.\d+\n$/, because: "the version alone" },
   { args: ["--help"], code: 0, out: /Exit status/, because: "commands and exit status" },
-  { args: ["help", "node"], code: 0, out: /--advertise-client HOST:PORT/, because: "options of one command" },
+  { args: ["help", "node"], code: 0, out: /--advertise-client HOST/, because: "options of one command" },
   { args: ["set", "--help"], code: 0, out: /--if-absent/, because: "help is where people look for it" },
   {
     args: ["frob"],
@@ -115,7 +117,7 @@ const usage: Row[] = [
   {
     args: ["get", "a", "--node", "http://h"],
     code: 2,
-    err: /--node http:\/\/h: not an address/,
+    err: /--node http:\/\/h: the port must be a number/,
     because: "a URL is no address",
   },
   { args: ["get", "a", "--node", ""], code: 2, err: /--node "": is empty/, because: "an unset variable in a script" },
@@ -265,36 +267,52 @@ describe("a node that cannot start", () => {
   test("its port is taken -> 3, and what to do", async () => {
     const server = await listening(createServer())
     try {
-      const args = ["node", "--listen", addressOf(server)]
-      await check({ args, code: 3, err: /port \d+ .*in use.*--listen/, because: "" })
+      const args = ["node", "--listen", addressOf(server), ...noHints]
+      await check({ args, code: 3, err: /127\.0\.0\.1:\d+ is in use.*--listen/, because: "" })
     } finally {
       server.close()
     }
   })
 
   test("its address is of another machine -> 3", () =>
-    // 192.0.2.0/24 is for documentation: no machine has it.
-    check({ args: ["node", "--listen", "192.0.2.1:5555"], code: 3, err: /192\.0\.2\.1/, because: "" }))
+    // 198.51.100.0/24 is for documentation: no machine has it.
+    check({
+      args: ["node", "--listen", "198.51.100.1:5555", ...noHints],
+      code: 3,
+      err: /198\.51\.100\.1:5555 is not an address of this machine; .*--listen/,
+      because: "",
+    }))
 })
+
+/** Starts n1, n2, ... each joined to the first, until all are members. Those in `nodes` are the caller's to end, whatever happens. */
+async function startCluster(nodes: NodeProcess[], count: number, directory: string): Promise<void> {
+  for (const port of await freePorts(count, prng)) {
+    const seeds = nodes.slice(0, 1).map(first => first.address)
+    const listen = `127.0.0.1:${port}`
+    const node = new NodeProcess({
+      command,
+      name: `n${nodes.length + 1}`,
+      listen,
+      join: seeds,
+      extraArgs: noHints,
+      directory,
+    })
+    nodes.push(node)
+    const args = ["status", "--node", listen, "--json", "--timeout", "5s"]
+    const isMember = async () => {
+      if (node.end) throw new Error(`${node.name} ended; it said: ${node.tail}`)
+      return JSON.parse((await dcache(args)).out.toString() || "{}").members?.length === nodes.length
+    }
+    const what = () => `${node.name} to be a member; it said: ${node.tail}`
+    await until(isMember, { withinMs: 60_000, everyMs: 200, what })
+  }
+}
 
 describe("a cluster of two", () => {
   const directory = mkdtempSync(join(tmpdir(), "dcache-cli-"))
   const nodes: NodeProcess[] = []
 
-  before(async () => {
-    const ports = await freePorts(3, prng)
-    const addresses = ports.map(port => `127.0.0.1:${port}`)
-    for (const [index, listen] of addresses.slice(0, 2).entries()) {
-      const seeds = index === 0 ? [] : addresses.slice(0, 1)
-      nodes.push(new NodeProcess({ command, name: `n${index + 1}`, listen, join: seeds, extraArgs: [], directory }))
-      const args = ["status", "--node", listen, "--json", "--timeout", "1s"]
-      await until(async () => JSON.parse((await dcache(args)).out.toString() || "{}").members?.length === index + 1, {
-        withinMs: 20_000,
-        everyMs: 200,
-        what: () => `n${index + 1} to be a member; it said: ${nodes.at(-1)?.tail}`,
-      })
-    }
-  })
+  before(() => startCluster(nodes, 2, directory))
 
   after(async () => {
     for (const node of nodes) node.kill()
@@ -302,6 +320,8 @@ describe("a cluster of two", () => {
     rmSync(directory, { recursive: true, force: true })
   })
 
+  // A busy machine is slow, not wrong.
+  const patient = { DCACHE_TIMEOUT: "30s" }
   const bytes = new Uint8Array(256).map((_, index) => index)
   const story: Row[] = [
     { args: ["get", "k"], code: 1, err: /there is no key "k"/, because: "nothing is there yet" },
@@ -351,17 +371,19 @@ describe("a cluster of two", () => {
   ]
   for (const [index, row] of story.entries()) {
     // Both nodes are asked in turn: any one answers for all.
-    test(title(row), () => check({ ...row, args: [...row.args, "--node", nodes[index % 2]?.address ?? ""] }))
+    test(title(row), () =>
+      check({ ...row, env: patient, args: [...row.args, "--node", nodes[index % 2]?.address ?? ""] }),
+    )
   }
 
   test("status shows both members, and agreement", async () => {
     const node = nodes[0]?.address ?? ""
-    const { code, out } = await dcache(["status", "--node", node])
+    const { code, out } = await dcache(["status", "--node", node], { env: patient })
     equal(code, 0)
     match(out.toString(), /2 members, epoch \d+/)
     match(out.toString(), /n1 .*\n *n2 /)
     match(out.toString(), /all members list the same members/)
-    const status = JSON.parse((await dcache(["status", "--node", node, "--json"])).out.toString())
+    const status = JSON.parse((await dcache(["status", "--node", node, "--json"], { env: patient })).out.toString())
     ok(status.epoch >= status.membersEpoch && status.membersEpoch > 0)
     for (const [index, member] of status.members.entries()) {
       match(member.id, /^[0-9a-f]{16}$/)
@@ -372,7 +394,16 @@ describe("a cluster of two", () => {
 
   test("a joiner that asks for another number of copies -> 5, and how many there are", async () => {
     const [port] = await freePorts(1, prng)
-    const args = ["node", "--listen", `127.0.0.1:${port}`, "--join", nodes[0]?.address ?? "", "--copies", "3"]
+    const args = [
+      "node",
+      "--listen",
+      `127.0.0.1:${port}`,
+      "--join",
+      nodes[0]?.address ?? "",
+      "--copies",
+      "3",
+      ...noHints,
+    ]
     const { child, answer } = start(args)
     const { code, err } = await answer
     child.kill("SIGKILL")
@@ -399,13 +430,35 @@ describe("a node whose seed does not answer", () => {
       `127.0.0.1:${port}`,
       "--join",
       `127.0.0.1:${seed}`,
+      ...noHints,
     ])
-    await until(() => `${outSoFar()}${errSoFar()}`.includes(`127.0.0.1:${seed}`), {
+    await until(() => outSoFar().includes(`still trying to join through 127.0.0.1:${seed}\n`), {
       withinMs: 10_000,
       what: "the seed's name",
     })
     child.kill("SIGINT")
     const { code } = await answer
     ok(code === 0 || code === 130, `ended with ${code}: ${errSoFar()}`)
+  })
+})
+
+describe("a node that cannot hand over", () => {
+  const directory = mkdtempSync(join(tmpdir(), "dcache-cli-"))
+  const nodes: NodeProcess[] = []
+
+  after(async () => {
+    for (const node of nodes) node.kill()
+    await Promise.all(nodes.map(node => node.ended))
+    rmSync(directory, { recursive: true, force: true })
+  })
+
+  test("says what is left to do, and a second signal ends it at once with 130", async () => {
+    await startCluster(nodes, 2, directory)
+    const [leaving, deaf] = nodes
+    deaf?.pause()
+    leaving?.terminate()
+    await until(() => /leaving: \d+ shards left/.test(leaving?.tail ?? ""), { withinMs: 30_000, what: "its progress" })
+    leaving?.terminate()
+    equal((await leaving?.ended)?.code, 130, leaving?.tail)
   })
 })

@@ -39,10 +39,10 @@ export abstract class ClientCommand extends AskingCommand {
     const nodes = this.nodes()
     const timeoutMs = this.timeoutMs()
     exitOnInterrupt()
-    const { connectAsking } = await import("./connect.ts")
+    const { asker } = await import("./connect.ts")
     const { stdin, stdout, stderr } = this.context
-    await using connection = await connectAsking({ nodes, timeoutMs })
-    return await work({ ask: connection.ask, nodes, format: this.json ? "json" : "text", stdin, stdout, stderr })
+    await using cluster = asker({ nodes, timeoutMs })
+    return await work({ ask: cluster.ask, nodes, format: this.json ? "json" : "text", stdin, stdout, stderr })
   }
 }
 

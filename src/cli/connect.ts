@@ -8,15 +8,27 @@ import { commandFailure } from "./outcomes.ts"
 
 export type Wanted = { readonly nodes: readonly Address[]; readonly timeoutMs: number }
 
-/** The time limit covers connecting and asking together: a command is one question. */
-export async function connectAsking(wanted: Wanted): Promise<AsyncDisposable & { readonly ask: Ask }> {
-  const startedAtMs = performance.now()
-  const client = await connected(wanted)
-  // What is left may be nothing; a client takes only deadlines ahead.
-  const timeLeftMs = () => Math.max(1, wanted.timeoutMs - (performance.now() - startedAtMs))
+/**
+ * Connects when something is asked, so that what can be refused without a node is. The time limit covers connecting
+ * and asking together: a command is one question.
+ */
+export function asker(wanted: Wanted): AsyncDisposable & { readonly ask: Ask } {
+  let client: Promise<CacheClient> | undefined
+  let giveUpAtMs = 0
   return {
-    ask: (key, operation) => client.ask(key, operation, { timeoutMs: timeLeftMs() }),
-    [Symbol.asyncDispose]: () => client.close(),
+    ask: async (key, operation) => {
+      client ??= connected(wanted)
+      giveUpAtMs ||= performance.now() + wanted.timeoutMs
+      // What is left may be nothing; a client takes only deadlines ahead.
+      return (await client).ask(key, operation, { timeoutMs: Math.max(1, giveUpAtMs - performance.now()) })
+    },
+    [Symbol.asyncDispose]: async () => {
+      // Why connecting failed was told to whoever asked.
+      await client?.then(
+        connected => connected.close(),
+        () => {},
+      )
+    },
   }
 }
 

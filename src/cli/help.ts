@@ -40,7 +40,7 @@ export function commandHelp(definition: Definition, colours: Colours): string {
     const rows = options.map(({ flag, text }) => `  ${flag.padEnd(flagWidth)}  ${text}`)
     sections.push([heading("Options", colours), ...rows].join("\n"))
   }
-  if (definition.details) sections.push(definition.details.trimEnd())
+  if (definition.details) sections.push(definition.details.replace(/ +$/gm, "").trimEnd())
   if (definition.examples && definition.examples.length > 0) {
     const examples = definition.examples.map(
       ([label, command]) => `  ${colours.dim(`# ${oneLine(label)}`)}\n  ${command}`,

@@ -43,13 +43,21 @@ export async function runNode(settings: NodeSettings, out: { stdout: Writable; s
     }
     teller.event(event)
   }
-  const daemon = await started(settings, { log, onEvent, onFatal: error => ending.resolve({ kind: "failed", error }) })
+  // A node can fail while it leaves as well: then the ending is settled already, and this tells.
+  let failure: { readonly error: unknown } | undefined
+  const onFatal = (error: unknown) => {
+    failure = { error }
+    ending.resolve({ kind: "failed", error })
+  }
+  const daemon = await started(settings, { log, onEvent, onFatal })
   teller.greet(daemon)
   const trying = setInterval(() => {
     if (daemon.status().phase === "joining") teller.stillTrying(daemon, lastRefusal)
   }, tryingEveryMs)
   try {
-    return await ended(await ending.promise, daemon, teller)
+    const exitCode = await ended(await ending.promise, daemon, teller)
+    if (failure) throw failure.error
+    return exitCode
   } finally {
     clearInterval(trying)
     await daemon.stop()

@@ -53,7 +53,8 @@ export function noticeOf(event: NodeEvent): string | undefined {
     case "joining":
       return `joining: asking ${event.asking.join(", ")}`
     case "joined":
-      return `joined: ${counted(event.members, "member")}`
+      // Who formed the cluster has said so.
+      return event.members === 1 ? undefined : `joined: ${counted(event.members, "member")}`
     case "view-installed":
       return membersNotice(event)
     case "removed":
@@ -68,6 +69,8 @@ export function noticeOf(event: NodeEvent): string | undefined {
 }
 
 function membersNotice(event: Extract<NodeEvent, { kind: "view-installed" }>): string | undefined {
+  // The first view names everybody; "joined" tells of it.
+  if (event.joined.length === event.members) return undefined
   const changes = [
     ...(event.joined.length > 0 ? [`${event.joined.length} joined`] : []),
     ...(event.gone.length > 0 ? [`${event.gone.length} gone`] : []),

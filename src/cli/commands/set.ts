@@ -1,7 +1,7 @@
 /** `dcache set`: stores a value, always or on a condition. */
 import type { Readable } from "node:stream"
 import { Command, Option } from "clipanion"
-import { maxValueBytes } from "../../protocol/limits.ts"
+import { maxValueBytes, textFlags } from "../../protocol/limits.ts"
 import type { Condition } from "../../protocol/message.ts"
 import { type Asking, answerNo, keyBytes, printJson, resultOf, unexpected } from "../asking.ts"
 import { ClientCommand, type Work } from "../client-command.ts"
@@ -63,9 +63,12 @@ export async function setValue(
 ): Promise<number> {
   const { key, ttlMs, condition } = wanted
   keyBytes(key) // refuses a key that is too long before standard input is read
-  const value = wanted.value === "-" ? await readValue(asking.stdin) : new TextEncoder().encode(wanted.value)
+  const isTyped = wanted.value !== "-"
+  const value = isTyped ? new TextEncoder().encode(wanted.value) : await readValue(asking.stdin)
+  // What is typed is text; a program that reads standard input back should get the bytes that went in.
+  const flags = isTyped ? textFlags : 0
   if (value.length > maxValueBytes) throw new CommandFailure(exitCodes.refused, valueTooLarge)
-  const result = await resultOf(asking, key, { op: "set", value, flags: 0, ttlMs, condition })
+  const result = await resultOf(asking, key, { op: "set", value, flags, ttlMs, condition })
   switch (result.kind) {
     case "stored":
       if (asking.format === "json") printJson(asking, { key, stored: true, version: result.version })
