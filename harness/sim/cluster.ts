@@ -106,11 +106,11 @@ export class SimulatedCluster {
     const shared = {
       simulator: this.simulator,
       weather: this.weather,
-      settings: { frames: settings.frames ?? "joined", giveUpMs: [1_000, 5_000] },
       dialTimeoutMs: 1_000,
-    } as const
-    this.#peers = new Network({ ...shared, prng: this.prng.fork() })
-    this.#clientNetwork = new Network({ ...shared, prng: this.prng.fork() })
+    }
+    const streams = { frames: settings.frames ?? "joined", giveUpMs: [1_000, 5_000] } as const
+    this.#peers = new Network({ ...shared, prng: this.prng.fork(), settings: { ...streams, keepsOrder: false } })
+    this.#clientNetwork = new Network({ ...shared, prng: this.prng.fork(), settings: { ...streams, keepsOrder: true } })
     this.#clusterId = this.prng.hex64()
     this.#hashKey = [this.prng.uint32(), this.prng.uint32()]
     this.#wire = wireOf(settings.wire ?? "shared")
@@ -322,15 +322,22 @@ export class SimulatedCluster {
   }
 
   /**
-   * Whether more than half of the voters live when this process is dead; of all members where all will vote, since the
-   * view that makes them voters may be on its way.
+   * Whether more than half of the voters live and are heard when this process is dead: one that is cut off is about to be
+   * removed, and then the view has room for one death less. Where all members will vote, all are counted: the view that
+   * makes them voters may be on its way.
    */
   keepsMajorityWithout(process: SimulatedProcess): boolean {
     const { members } = this.newestView
     const isSmall = members.length <= this.config.maxVoters
     const voters = members.filter(({ voter }) => voter || isSmall)
-    const left = voters.filter(({ id }) => id !== process.id && this.livingProcess(id))
-    return left.length > voters.length / 2
+    const living = voters.flatMap(({ id }) => this.livingProcess(id) ?? []).filter(voter => voter !== process)
+    const heard = living.filter(voter => {
+      const apart = living.filter(
+        other => this.weather.isCut(voter.host, other.host) || this.weather.isCut(other.host, voter.host),
+      )
+      return voter.state === "running" && apart.length < living.length / 2
+    })
+    return heard.length > voters.length / 2
   }
 
   /** Half of the voters are dead: nothing but an operator's word can go on from here. */

@@ -30,6 +30,7 @@ export const faultKinds = [
   "client-cut",
   "break-links",
   "loss",
+  "disorder",
   "spikes",
   "slow-link",
   "slow-node",
@@ -168,6 +169,10 @@ export class Faults {
       case "loss":
         cluster.weather.change({ lossChance: prng.pick([0.01, 0.05, 0.2]) })
         cluster.simulator.after(lastingMs, () => cluster.weather.change({ lossChance: 0 }))
+        return
+      case "disorder":
+        cluster.weather.change({ disorderChance: prng.pick([0.02, 0.2]), spikeChance: 0.02, spikeMs: 50 })
+        cluster.simulator.after(lastingMs, () => cluster.weather.change({ disorderChance: 0, spikeChance: 0 }))
         return
       case "spikes":
         cluster.weather.change({ spikeChance: 0.05, spikeMs: prng.pick([20, 100, 400]) })

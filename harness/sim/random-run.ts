@@ -82,6 +82,7 @@ export function randomRun(options: RunOptions): RunReport {
       if (prng.chance(0.3)) client.duplicates = { chance: 0.05, withinMs: 4_500 }
       workload.begin(client)
     }
+    workload.fill(cluster.client())
     cluster.run(prng.between(100, 400))
     faults.begin()
     for (let left = actMs; left > 0; left -= 1_000) {
@@ -93,10 +94,10 @@ export function randomRun(options: RunOptions): RunReport {
     cluster.giveUpOnStranded()
     const healedAtMs = cluster.nowMs
     workload.pace(3)
-    cluster.run(aftermathMs)
+    agreedAfterMs = agreementWithin(cluster, aftermathMs)
     if (cluster.hasStopped()) throw new Stopped()
     cluster.runUntil(() => cluster.hasAgreed(), { ...rest, orElse: "all nodes agree on who is a member" })
-    agreedAfterMs = cluster.nowMs - healedAtMs
+    if (agreedAfterMs >= aftermathMs) agreedAfterMs = cluster.nowMs - healedAtMs
     restAfterMs = settle(cluster) - healedAtMs
 
     workload.stop()
@@ -126,6 +127,16 @@ export function randomRun(options: RunOptions): RunReport {
     agreedAfterMs,
     restAfterMs,
   }
+}
+
+/** Lets so much time pass; says when the last disagreement was seen. */
+function agreementWithin(cluster: SimulatedCluster, forMs: Millis): Millis {
+  let disagreedAtMs = 0
+  for (let passedMs = 0; passedMs < forMs; passedMs += 20) {
+    cluster.run(20)
+    if (!cluster.hasAgreed()) disagreedAtMs = passedMs + 20
+  }
+  return disagreedAtMs
 }
 
 /** Waits until the cluster is at rest and stays there; says since when. */
@@ -162,12 +173,15 @@ function chooseRun(options: RunOptions, prng: Prng) {
   const copies = prng.pick([2, 2, 2, 3])
   // With leases that end before anybody is suspected, mistakes in who waits for them stay hidden.
   const isLeaseLong = prng.chance(0.35)
-  const kindCount = prng.pick([0, 1, 2, 4, 8, 28])
+  const kindCount = prng.pick([0, 1, 2, 4, 8, faultKinds.length])
   const config: Partial<Config> = {
     copies,
     shardCount: prng.pick([8, 16, 16, 64]),
     maxVoters: prng.pick([3, 5, 7]),
     leaseMs: isLeaseLong ? 1_500 : 500,
+    // Pieces so small that a transfer takes several, and begins again while its first pieces are still on their way.
+    chunkBytes: prng.pick([64 * 1024, 64]),
+    transferTimeoutMs: prng.pick([1_000, 1_000, 60]),
     orphanResetMs: mayLoseData ? prng.pick([3_000, 4_500]) : Number.POSITIVE_INFINITY,
     ...options.config,
   }
@@ -201,6 +215,7 @@ function chooseShape(prng: Prng) {
     keys: 1 + prng.below(4),
     counters: prng.below(3),
     fleeting: prng.chance(0.4) ? 1 + prng.below(2) : 0,
+    cold: prng.pick([0, 10, 60]),
     thinkMs: prng.pick([5, 10, 30]),
     reads: prng.pick([0.2, 0.5, 0.8]),
     lanes: prng.pick([1, 1, 3]),

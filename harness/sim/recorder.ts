@@ -22,6 +22,7 @@ export class Recorder {
   readonly #simulator: Simulator
   readonly #operations: Operation[] = []
   readonly #open = new Set<OpenRecord>()
+  readonly #touched = new Map<string, number[]>()
   #lastNs = 0
 
   constructor(simulator: Simulator) {
@@ -62,6 +63,17 @@ export class Recorder {
       returnNs: Number.POSITIVE_INFINITY,
       status: "info",
     })
+  }
+
+  /** The time that the key's value has left is changed from now on. */
+  touched(key: string): void {
+    const times = this.#touched.get(key)
+    if (times === undefined) this.#touched.set(key, [this.nowNs()])
+    else times.push(this.nowNs())
+  }
+
+  wasTouched(key: string, sinceNs: number): boolean {
+    return this.#touched.get(key)?.some(atNs => atNs >= sinceNs) ?? false
   }
 
   /** Everything, with what is still open as of unknown outcome. In the order of the calls. */

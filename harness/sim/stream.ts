@@ -32,6 +32,8 @@ type Direction<T> = {
 export type StreamSettings = {
   /** Whether what one instant sends arrives at one instant, like one frame, or each message by itself. */
   readonly frames: "joined" | "single"
+  /** What is said between nodes survives disorder; a client's connection is only ever a TCP connection. */
+  readonly keepsOrder: boolean
   /** A connection through which nothing passes is given up after a time between these two. */
   readonly giveUpMs: readonly [Millis, Millis]
 }
@@ -178,7 +180,8 @@ export class Stream<T> {
       direction.stalled += 1
       return
     }
-    const frame = direction.frames.shift()
+    const next = this.#settings.keepsOrder ? 0 : this.#weather.nextOf(direction.frames.length)
+    const [frame] = direction.frames.splice(next, 1)
     assert(frame !== undefined, "each frame has one arrival")
     const to: Side = side === 0 ? 1 : 0
     for (const message of frame.messages) {

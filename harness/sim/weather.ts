@@ -18,9 +18,18 @@ export type Climate = {
   spikeMs: number
   /** How often a message vanishes while its connection stays: TCP never does this, the protocol survives it. */
   lossChance: number
+  /** How often a message overtakes others of its connection. TCP never does this either. */
+  disorderChance: number
 }
 
-export const calmClimate: Climate = { baseMs: 0.2, jitterMs: 0.3, spikeChance: 0, spikeMs: 0, lossChance: 0 }
+export const calmClimate: Climate = {
+  baseMs: 0.2,
+  jitterMs: 0.3,
+  spikeChance: 0,
+  spikeMs: 0,
+  lossChance: 0,
+  disorderChance: 0,
+}
 
 /** What is sent into a cut: kept and delivered after it, as TCP does, or its connections broken at once. */
 export type CutManner = "stalls" | "resets"
@@ -135,6 +144,13 @@ export class Weather {
 
   isLost(): boolean {
     return this.#climate.lossChance > 0 && this.#prng.chance(this.#climate.lossChance)
+  }
+
+  /** Which of the frames under way in one direction arrives next. */
+  nextOf(frames: number): number {
+    const { disorderChance } = this.#climate
+    if (disorderChance === 0 || frames < 2 || !this.#prng.chance(disorderChance)) return 0
+    return this.#prng.below(frames)
   }
 
   #recount(): void {

@@ -14,6 +14,8 @@ export type WorkloadShape = {
   readonly counters: number
   /** Keys whose entries expire. */
   readonly fleeting: number
+  /** Keys written once at the beginning and hardly touched again: data that is there to be lost. */
+  readonly cold: number
   /** Mean time between an answer and the next question of one client. */
   readonly thinkMs: Millis
   /** Share of questions that only read. */
@@ -30,6 +32,8 @@ export class Workload {
   readonly #keys: readonly string[]
   readonly #counters: readonly string[]
   readonly #fleeting: readonly string[]
+  readonly #cold: readonly string[]
+  readonly #hot: readonly string[]
   /** What clients last saw of a key: the stuff of conditions. */
   readonly #seen = new Map<string, string | null>()
   #written = 0
@@ -46,10 +50,18 @@ export class Workload {
     this.#keys = named("k", options.shape.keys)
     this.#counters = named("n", options.shape.counters)
     this.#fleeting = named("t", options.shape.fleeting)
+    this.#cold = named("c", options.shape.cold)
+    this.#hot = [...this.#keys, ...this.#counters, ...this.#fleeting]
   }
 
   get allKeys(): string[] {
-    return [...this.#keys, ...this.#counters, ...this.#fleeting]
+    return [...this.#keys, ...this.#counters, ...this.#fleeting, ...this.#cold]
+  }
+
+  /** Writes the keys that the rest of the run leaves alone. */
+  fill(client: SimulatedClient): void {
+    for (const [lane, key] of this.#cold.entries())
+      client.ask(questions.set(key, `${this.#cluster.seed}.${key}`), { timeoutMs: 5_000, lane }, () => {})
   }
 
   /** Sets a client to work until `stop`. */
@@ -82,7 +94,7 @@ export class Workload {
 
   #choose(): Question {
     const prng = this.#prng
-    const key = prng.pick(this.allKeys)
+    const key = this.#cold.length > 0 && prng.chance(0.02) ? prng.pick(this.#cold) : prng.pick(this.#hot)
     if (prng.chance(this.#shape.reads)) return prng.chance(0.9) ? questions.get(key) : questions.ttl(key)
     if (key.startsWith("n")) return prng.chance(0.9) ? questions.incr(key, 1 + prng.below(3)) : questions.delete(key)
     if (key.startsWith("t")) return this.#chooseFleeting(key)
@@ -102,19 +114,19 @@ export class Workload {
     }
   }
 
-  /** The checker knows no time to live: that an entry may vanish from a moment on is said beside it. */
   #chooseFleeting(key: string): Question {
     const ttlMs = 50 + this.#prng.below(1_500)
-    const earliestNs =
-      this.#cluster.recorder.nowNs() + Math.floor(ttlMs * (1 - this.#cluster.config.clockRateError) * 1e6)
     switch (this.#prng.below(4)) {
       case 0:
         return questions.delete(key)
-      case 1:
-        this.#cluster.recorder.mayVanish(key, earliestNs)
+      case 1: {
+        const { recorder, config } = this.#cluster
+        // The checker has no word for this: what it finds there may vanish earlier, or later, than it was written to.
+        recorder.mayVanish(key, recorder.nowNs() + Math.floor(ttlMs * (1 - config.clockRateError) * 1e6))
+        recorder.touched(key)
         return questions.touch(key, ttlMs)
+      }
       default:
-        this.#cluster.recorder.mayVanish(key, earliestNs)
         return questions.set(key, `${this.#cluster.seed}.${++this.#written}`, { ttlMs })
     }
   }

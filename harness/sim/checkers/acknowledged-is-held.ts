@@ -2,6 +2,8 @@
  * What is acknowledged is held by every in-sync replica of the newest decided view, at the instant of the answer: so
  * whichever of them leads next has it.
  */
+import type { ShardInspection } from "../../../src/core/shard/shards.ts"
+import type { Seq } from "../../../src/protocol/message.ts"
 import type { MakeChecker } from "../checker.ts"
 
 export const acknowledgedIsHeld: MakeChecker = cluster => ({
@@ -11,15 +13,29 @@ export const acknowledgedIsHeld: MakeChecker = cluster => ({
     const config = cluster.newestView.shards[shard]
     // After a reset the versions of the former life mean nothing here.
     if (config === undefined || config.orphan || result.version <= config.seqBase) return
+    const key = latin1(request.key)
     for (const id of config.inSync) {
       const replica = cluster.livingProcess(id)
-      const held = replica?.node.inspectShard(shard)
-      if (replica === undefined || (held !== undefined && held.seq >= result.version)) continue
+      if (replica === undefined) continue
+      const problem = problemOf(replica.node.inspectShard(shard), key, result.version)
+      if (problem === undefined) continue
       cluster.violate(
         "what is acknowledged is held by every in-sync replica",
-        `${cluster.nameOf(process.id)} acknowledges version ${result.version} of shard ${shard}, ` +
-          `in-sync ${cluster.nameOf(id)} is at ${held === undefined ? "nothing" : held.seq}`,
+        `${cluster.nameOf(process.id)} acknowledges version ${result.version} of ${key} in shard ${shard}; ` +
+          `in-sync ${cluster.nameOf(id)} ${problem}`,
       )
     }
   },
 })
+
+function problemOf(held: ShardInspection | undefined, key: string, version: Seq): string | undefined {
+  if (held === undefined) return "holds nothing"
+  if (held.seq < version) return `has come to ${held.seq}`
+  const entry = held.entries.get(key)
+  // A missing entry may have been deleted by a later operation; one that is older than the answer is wrong.
+  return entry !== undefined && entry.version < version ? `has version ${entry.version} of it` : undefined
+}
+
+function latin1(bytes: Uint8Array): string {
+  return String.fromCharCode(...bytes)
+}

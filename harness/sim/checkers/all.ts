@@ -2,6 +2,7 @@
 import type { MakeChecker } from "../checker.ts"
 import { acknowledgedIsHeld } from "./acknowledged-is-held.ts"
 import { comesToRest } from "./comes-to-rest.ts"
+import { expiredIsGone } from "./expired-is-gone.ts"
 import { historyIsExplicable } from "./history-is-explicable.ts"
 import { oneServerPerShard } from "./one-server-per-shard.ts"
 import { oneViewPerEpoch } from "./one-view-per-epoch.ts"
@@ -17,5 +18,6 @@ export const allCheckers: readonly MakeChecker[] = [
   comesToRest,
   replicasAgree,
   staysBounded,
+  expiredIsGone,
   historyIsExplicable,
 ]
