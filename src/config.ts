@@ -75,6 +75,8 @@ export type Config = {
   transferTimeoutMs: number
   /** A shard holds at most so many uncommitted operations; beyond: `busy`. */
   maxUncommitted: number
+  /** And so many bytes of them, before the last: all of them must fit one frame, when a new primary makes replicas equal. */
+  maxUncommittedBytes: number
   /** Of one key. */
   maxPendingPerKey: number
   /** Operations that wait at this node for something to clear; beyond: `busy`. */
@@ -83,6 +85,8 @@ export type Config = {
   parkWithoutLeaseMs: number
   /** A client's dedup records are forgotten so long after its last operation. Longer than any deadline. */
   dedupIdleMs: number
+  /** Clients remembered by one shard; beyond, a new one is `busy` until others are forgotten. */
+  maxDedupClients: number
   /** Memory for entries on this node, in bytes; at the limit writes are refused, `full`. */
   maxBytes: number
   /** Expired entries deleted in one go by the sweep of one tick. */
@@ -128,10 +132,12 @@ export const defaultConfig: Config = {
   transferBytesPerPeer: 1024 * 1024,
   transferTimeoutMs: 1_000,
   maxUncommitted: 4_096,
+  maxUncommittedBytes: 8 * 1024 * 1024,
   maxPendingPerKey: 1_024,
   maxParked: 10_000,
   parkWithoutLeaseMs: 200,
   dedupIdleMs: 120_000,
+  maxDedupClients: 16_384,
   maxBytes: 1024 * 1024 * 1024,
   sweepBatch: 64,
   tickMs: 20,

@@ -480,3 +480,12 @@ test("underReplicated counts shards short of a copy, and orphans", () => {
   for (const [held, count] of Object.entries(cases))
     equal(underReplicated(oneShardView(parseConfig(held), letters.slice(0, 3)), placement), count, held)
 })
+
+test("completions of one shard give one view, in whatever order they are listed", () => {
+  const placement = new Placement()
+  const joins = [1, 2, 3].map(place => ({ kind: "join", member: processAt(place, 0) }) as const)
+  const view = apply(firstView({ copies: 3, maxVoters: 7 }), joins, placement)
+  const ready = dueReadys(view)
+  ok(ready.length > view.shards.length, "some shard has two learners")
+  equal(apply(view, ready, placement).hash, apply(view, [...ready].reverse(), placement).hash)
+})

@@ -247,8 +247,9 @@ type ShardStep = {
 function nextConfig(before: ShardConfig, step: ShardStep): ShardConfig {
   const { epoch, target, isMember, commands, rules } = step
   const inSync = [...before.inSync]
-  for (const command of commands)
-    if (command.kind === "ready" && !inSync.includes(command.node)) inSync.push(command.node)
+  // In the order of the learners, whatever that of the commands: the list must give one view however it travelled.
+  for (const { id } of before.learners)
+    if (commands.some(command => command.kind === "ready" && command.node === id)) inSync.push(id)
 
   let holders = inSync.filter(isMember)
   let { resetAt, seqBase } = before

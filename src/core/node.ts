@@ -79,6 +79,7 @@ export class CacheNode {
       unfence: shard => this.#membership.unfence(shard),
       pull: (from, nowMs) => this.#membership.pull(from, nowMs),
       propose: (commands, nowMs) => this.#membership.propose(commands, nowMs),
+      linkDown: (peer, nowMs) => this.#membership.reportLink(peer, nowMs),
       answer: (pending, reply) => this.#requests.answer(pending, reply),
       rerun: (pending, nowMs) => this.#requests.run(pending, nowMs),
     })

@@ -43,6 +43,8 @@ export type NodeEvent =
   | { kind: "data-loss"; shards: ShardId[]; epoch: Epoch }
   | { kind: "forked"; epoch: Epoch; peer: NodeId }
   | { kind: "self-distrust"; lateByMs: number }
+  /** A peer sent a view that cannot be. */
+  | { kind: "snapshot-refused"; from: NodeId; problem: string }
   | { kind: "leave-progress"; shardsLeft: number }
   /** The node is no longer a member and may exit; `last`: nobody is left to hand data to. */
   | { kind: "left"; last: boolean }

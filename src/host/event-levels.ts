@@ -12,6 +12,7 @@ export const eventLevels: { readonly [K in (NodeEvent | HostEvent)["kind"]]: Log
   removed: "warn",
   suspected: "info",
   proposed: "debug",
+  "snapshot-refused": "warn",
   "lease-lost": "warn",
   "lease-gained": "info",
   "shard-orphaned": "error",

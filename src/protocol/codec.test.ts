@@ -90,7 +90,14 @@ const command = anyOf<ViewCommand, "kind">({
   "set-proto": fc.record({ kind: just("set-proto"), proto: small }),
   "set-layout": fc.record({ kind: just("set-layout"), version: small }),
 })
-const commands = listOf(command)
+/** Completions of one learner travel together, before all else: their order in the list means nothing. */
+const commands = listOf(command).map(list => {
+  const runs = Map.groupBy(list, each => (each.kind === "ready" ? `${each.node} ${each.since}` : ""))
+  return [...runs]
+    .filter(([run]) => run !== "")
+    .concat([...runs].filter(([run]) => run === ""))
+    .flatMap(([, run]) => run)
+})
 
 const condition = fc.option(
   anyOf<Condition, "if">({
@@ -214,6 +221,7 @@ const linkMessage = anyOf<LinkMessage, "kind">({
     member: memberInfo,
     copies: fc.option(small),
     clusterId: fc.oneof(just(""), id),
+    have: count,
   }),
   "try-also": fc.record({ kind: just("try-also"), addresses: listOf(word) }),
   "join-refused": fc.record({
@@ -459,18 +467,21 @@ const refused: { what: string; frame: Uint8Array; reason: RegExp }[] = [
         [
           44,
           [
-            [4, from, 1],
-            [4, from, -1],
+            [
+              [4, from, 1],
+              [4, from, -1],
+            ],
+            [],
           ],
         ],
       ],
     ]),
-    reason: /^propose\.commands\.1\.remove\.since must be an integer from 0/,
+    reason: /^propose\.commands\.others\.1\.remove\.since must be an integer from 0/,
   },
   {
     what: "an unknown command",
-    frame: foreign([wireHead, [[44, [[99]]]]]),
-    reason: /^propose\.commands\.0 has an unknown kind/,
+    frame: foreign([wireHead, [[44, [[[99]], []]]]]),
+    reason: /^propose\.commands\.others\.0 has an unknown kind/,
   },
   {
     what: "a key that is too long",

@@ -235,6 +235,8 @@ export type ControlMessage =
       readonly member: MemberInfo
       readonly copies: number | null
       readonly clusterId: string
+      /** Epoch of the view that it has; 0: none. */
+      readonly have: Epoch
     }
   /** The one asked is no member yet, or says whom else to ask. */
   | { readonly kind: "try-also"; readonly addresses: readonly Address[] }

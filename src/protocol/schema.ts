@@ -156,6 +156,24 @@ export function uint16s(maxItems: number): Field<readonly number[]> {
 
 // ------------------------------------------------------------------------------------------------ composed fields
 
+/** The same value is packed once, however many messages carry it: for long lists that go to everyone. */
+export function packedOnce<T extends object>(field: Field<T>): Field<T> {
+  const known = new WeakMap<T, { readonly wire: unknown; readonly bytes: number }>()
+  return {
+    pack: (value, tally) => {
+      let packed = known.get(value)
+      if (packed === undefined) {
+        const own = { bytes: 0 }
+        packed = { wire: field.pack(value, own), bytes: own.bytes }
+        known.set(value, packed)
+      }
+      tally.bytes += packed.bytes
+      return packed.wire
+    },
+    unpack: field.unpack,
+  }
+}
+
 export function nullable<T>(field: Field<T>): Field<T | null> {
   return {
     pack: (value, tally) => {

@@ -64,6 +64,8 @@ import {
   type Variants,
   variant,
   word,
+  Malformed,
+  packedOnce,
 } from "./schema.ts"
 
 // ------------------------------------------------------------------------------------------------ single values
@@ -124,6 +126,13 @@ const packedView = struct<PackedView>({
   cells: list(counter, maxViewCells),
 })
 
+/** Shards and config epochs of one learner's completions, in turn. */
+type Completions = { readonly node: string; readonly since: number; readonly places: readonly number[] }
+const completions = list(
+  struct<Completions>({ node: id, since: counter, places: list(counter, 2 * maxListItems) }),
+  maxListItems,
+)
+
 const viewCommand = union<ViewCommand, "kind">("kind", {
   ready: variant(1, { shard, q: counter, node: id, since: counter }),
   join: variant(2, { member: memberInfo }),
@@ -134,7 +143,51 @@ const viewCommand = union<ViewCommand, "kind">("kind", {
   "set-proto": variant(7, { proto }),
   "set-layout": variant(8, { version: proto }),
 })
-const commands = list(viewCommand, maxListItems)
+/**
+ * A view after a join completes a thousand transfers, and goes to everyone: those of one learner share its name. Many
+ * messages carry the same list, which is packed once.
+ */
+const commands = packedOnce(viewCommands())
+function viewCommands(): Field<readonly ViewCommand[]> {
+  const others = list(viewCommand, maxListItems)
+  const packed = struct<{ others: readonly ViewCommand[]; completions: readonly Completions[] }>({
+    others,
+    completions,
+  })
+  return {
+    pack: (values, tally) => {
+      const runs = new Map<string, { node: string; since: number; places: number[] }>()
+      const rest: ViewCommand[] = []
+      for (const command of values) {
+        if (command.kind !== "ready") {
+          rest.push(command)
+          continue
+        }
+        const { node, since } = command
+        const run = runs.get(`${node} ${since}`) ?? { node, since, places: [] }
+        run.places.push(command.shard, command.q)
+        runs.set(`${node} ${since}`, run)
+      }
+      return packed.pack({ others: rest, completions: [...runs.values()] }, tally)
+    },
+    unpack: wire => {
+      const { others: rest, completions: runs } = packed.unpack(wire)
+      const values: ViewCommand[] = []
+      for (const { node, since, places } of runs) {
+        if (places.length % 2 !== 0) throw new Malformed("must have a config epoch for each shard")
+        for (let i = 0; i < places.length; i += 2) {
+          const [shard, q] = [places[i] as number, places[i + 1] as number] // both indexes are within bounds
+          if (shard >= maxShards) throw new Malformed(`must name shards below ${maxShards}`)
+          values.push({ kind: "ready", shard, q, node, since })
+        }
+        if (values.length + rest.length > maxListItems) throw new Malformed(`must be at most ${maxListItems} commands`)
+      }
+      values.push(...rest)
+      return values
+    },
+  }
+}
+
 const viewStep = struct<ViewStep>({ epoch: counter, commands, hash: viewHash })
 /** What is left of a fence may be below 0: it has ended. */
 const fenceTimes: Field<FenceTimes> = list(pair(id, finite), maxListItems)
@@ -274,7 +327,7 @@ export const linkMessage = union<LinkMessage, "kind">("kind", {
   suspect: variant(36, { subject: id, since: counter, epoch: counter }),
   unsuspect: variant(37, { subject: id, since: counter }),
   "link-down": variant(38, { peer: id, since: counter }),
-  "join-request": variant(39, { member: memberInfo, copies: nullable(proto), clusterId }),
+  "join-request": variant(39, { member: memberInfo, copies: nullable(proto), clusterId, have: counter }),
   "try-also": variant(40, { addresses }),
   "join-refused": variant(41, { reason: joinRefusal, detail }),
   "dial-back": variant(42, { nonce: viewHash, id }),

@@ -66,7 +66,6 @@ type Proposal = {
   readonly promises: Map<NodeId, Message<"promise">["accepted"]>
   phase: "prepare" | "accept"
   readonly retryAtMs: number
-  readonly attempt: number
 }
 
 export class Consensus {
@@ -78,6 +77,8 @@ export class Consensus {
   #accepted: Accepted | null = null
   #proposal: Proposal | null = null
   #highestRound = 0
+  /** Own proposals of this instance that found no majority in time. */
+  #failures = 0
   /** By ballot: the value, where this node has it, and who accepted it when, with which ages. */
   readonly #values = new Map<string, Value>()
   readonly #acceptances = new Map<string, Map<NodeId, { atMs: number; ages: FenceTimes }>>()
@@ -94,6 +95,7 @@ export class Consensus {
     this.#accepted = null
     this.#proposal = null
     this.#highestRound = 0
+    this.#failures = 0
     this.#values.clear()
     this.#acceptances.clear()
   }
@@ -109,24 +111,26 @@ export class Consensus {
 
   /** Proposes `commands` for the next epoch. Does nothing while an own proposal is open. */
   propose(commands: readonly ViewCommand[], nowMs: number): void {
-    if (this.#proposal === null && this.#votes) this.#prepare(commands, nowMs, 0)
+    if (this.#proposal === null && this.#votes) this.#prepare(commands, nowMs)
   }
 
   /**
-   * Retries an own proposal that found no majority, and finishes an instance that was left open: a voter with an open
+   * Gives up an own proposal that found no majority in time, so that the next is computed from what is true then (a
+   * retried removal would hit members that are long back), and finishes an instance that was left open: a voter with an open
    * acceptance grants nothing, so somebody must end it. The rank spreads the voters' attempts over time.
    */
   tick(nowMs: number, rank: number, finish: "finish" | "wait"): void {
     if (this.#proposal !== null) {
-      if (nowMs >= this.#proposal.retryAtMs) this.#prepare(this.#proposal.commands, nowMs, this.#proposal.attempt + 1)
-      return
+      if (nowMs < this.#proposal.retryAtMs) return
+      this.#proposal = null
+      this.#failures += 1
     }
     if (finish === "wait" || !this.#votes) return
     const { finishAcceptedMs, finishPromisedMs } = this.#options.times
     const turnMs = rank * 100
     const acceptanceLeft = this.#accepted !== null && nowMs - this.#accepted.atMs > finishAcceptedMs + turnMs
     const promiseLeft = this.#promised !== null && nowMs - this.#promisedAtMs > finishPromisedMs + turnMs
-    if (acceptanceLeft || promiseLeft) this.#prepare([], nowMs, 0)
+    if (acceptanceLeft || promiseLeft) this.#prepare([], nowMs)
   }
 
   prepare(from: NodeId, message: Message<"prepare">, nowMs: number): void {
@@ -226,11 +230,11 @@ export class Consensus {
     return epoch === this.#epoch + 1 && this.#votes
   }
 
-  #prepare(commands: readonly ViewCommand[], nowMs: number, attempt: number): void {
+  #prepare(commands: readonly ViewCommand[], nowMs: number): void {
     const { self, prng, times } = this.#options
     const ballot: Ballot = { round: this.#highestRound + 1, proposer: self }
     this.#highestRound = ballot.round
-    const spreadMs = Math.min(times.paxosRetryMaxMs, times.paxosRetryMs * 2 ** attempt)
+    const spreadMs = Math.min(times.paxosRetryMaxMs, times.paxosRetryMs * 2 ** Math.min(this.#failures, 8))
     this.#proposal = {
       ballot,
       commands,
@@ -238,7 +242,6 @@ export class Consensus {
       phase: "prepare",
       // Random, so that two proposers that stopped each other do not do so again.
       retryAtMs: nowMs + spreadMs + prng.between(0, 2 * times.paxosRetryMs),
-      attempt: Math.min(attempt, 8),
     }
     const prepare: Message<"prepare"> = { kind: "prepare", epoch: this.#epoch + 1, ballot }
     for (const voter of this.#voters) this.#send(voter, prepare, nowMs)

@@ -12,6 +12,8 @@ type Heard = {
   /** Gaps between beats, smoothed: mean and mean deviation squared. */
   meanGapMs: number
   gapVariance: number
+  /** Nobody listened where it was dialed, and it has not beaten since. */
+  isRefused: boolean
   /** The first grant that no beat has confirmed. */
   unconfirmed: { n: number; atMs: number } | null
 }
@@ -61,6 +63,7 @@ export class Detector {
           meanGapMs: this.#beatMs,
           gapVariance: 0,
           unconfirmed: null,
+          isRefused: false,
         })
     }
   }
@@ -76,6 +79,7 @@ export class Detector {
       heard.gapVariance += (off * off - heard.gapVariance) / smoothing
     }
     heard.atMs = nowMs
+    heard.isRefused = false
     heard.epoch = Math.max(heard.epoch, epoch)
     if (heard.unconfirmed !== null && acked >= heard.unconfirmed.n) heard.unconfirmed = null
   }
@@ -88,14 +92,17 @@ export class Detector {
   /** Nobody listens where the member was: it counts as silent until it beats again. */
   refused(id: NodeId): void {
     const heard = this.#heard.get(id)
-    if (heard !== undefined) heard.atMs = Number.NEGATIVE_INFINITY
+    if (heard !== undefined) heard.isRefused = true
   }
 
   /** This node itself was late: what it did not hear meanwhile is no fault of others. */
   ownLateness(lateMs: number, nowMs: number, distrustMs: number): void {
     for (const heard of this.#heard.values()) {
-      heard.atMs += lateMs
-      if (heard.unconfirmed !== null) heard.unconfirmed.atMs += lateMs
+      heard.atMs = later(heard.atMs, lateMs, nowMs)
+      if (heard.unconfirmed !== null) heard.unconfirmed.atMs = later(heard.unconfirmed.atMs, lateMs, nowMs)
+      // The gap that this made says nothing of the member.
+      heard.meanGapMs = this.#beatMs
+      heard.gapVariance = 0
     }
     this.#distrustUntilMs = nowMs + distrustMs
   }
@@ -103,7 +110,7 @@ export class Detector {
   /** How long `id` has been silent beyond what it is allowed; 0 or less: it is heard. Infinity: unknown here. */
   overdueMs(id: NodeId, nowMs: number): number {
     const heard = this.#heard.get(id)
-    if (heard === undefined) return Number.POSITIVE_INFINITY
+    if (heard === undefined || heard.isRefused) return Number.POSITIVE_INFINITY
     const allowedMs = this.#allowedMs(heard)
     const silentMs = nowMs - heard.atMs
     const unconfirmedMs = heard.unconfirmed === null ? 0 : nowMs - heard.unconfirmed.atMs
@@ -174,4 +181,9 @@ export class Detector {
     const adaptedMs = heard.meanGapMs + 4 * Math.sqrt(heard.gapVariance)
     return Math.min(Math.max(this.#suspectMs, adaptedMs), this.#options.suspectCap * this.#suspectMs)
   }
+}
+
+/** Moved by so much, but not into the future: what was read after the pause, before it was noticed, stays. */
+function later(atMs: number, byMs: number, nowMs: number): number {
+  return Math.max(atMs, Math.min(atMs + byMs, nowMs))
 }

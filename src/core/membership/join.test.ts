@@ -56,7 +56,14 @@ const requests: {
 ]
 for (const { name, change, reason } of requests)
   test(`${name}: ${reason ?? "may go on"}`, () => {
-    const request = { kind: "join-request", member: member("b"), copies: null, clusterId: "", ...change } as const
+    const request = {
+      kind: "join-request",
+      member: member("b"),
+      copies: null,
+      clusterId: "",
+      have: 0,
+      ...change,
+    } as const
     equal(new Doorkeeper(new Prng(1)).refusal(request, view)?.reason, reason)
   })
 

@@ -23,11 +23,14 @@ export class Joiner {
   readonly #known: Address[]
   readonly #own: ReadonlySet<Address>
   #next = 0
+  readonly #seedCount: number
   #askAtMs = Number.NEGATIVE_INFINITY
 
+  /** `seeds` are kept for good, what is learned only until there is something newer. */
   constructor(options: { seeds: readonly Address[]; own: readonly Address[] }) {
     this.#own = new Set(options.own)
-    this.#known = options.seeds.filter(address => !this.#own.has(address))
+    this.#known = options.seeds.filter(address => !this.#own.has(address)).slice(0, maxAddresses / 2)
+    this.#seedCount = this.#known.length
   }
 
   get addresses(): readonly Address[] {
@@ -35,9 +38,11 @@ export class Joiner {
   }
 
   learn(addresses: readonly Address[]): void {
-    for (const address of addresses)
-      if (this.#known.length < maxAddresses && !this.#own.has(address) && !this.#known.includes(address))
-        this.#known.push(address)
+    for (const address of addresses) {
+      if (this.#own.has(address) || this.#known.includes(address)) continue
+      if (this.#known.length >= maxAddresses) this.#known.splice(this.#seedCount, 1)
+      this.#known.push(address)
+    }
   }
 
   /** Addresses to ask now, a few of those known, in turn. */
@@ -81,10 +86,7 @@ export class Doorkeeper {
   /** Returns the nonce to send to the joiner's address. */
   dialBack(member: MemberInfo, nowMs: number): number {
     const nonce = this.#prng.uint32()
-    if (this.#dialBacks.size >= maxDialBacks) {
-      const [oldest] = this.#dialBacks.keys()
-      if (oldest !== undefined) this.#dialBacks.delete(oldest)
-    }
+    if (this.#dialBacks.size >= maxDialBacks) forgetOldest(this.#dialBacks)
     this.#dialBacks.set(nonce, { member, atMs: nowMs })
     return nonce
   }
@@ -108,9 +110,17 @@ export class Doorkeeper {
       if (nowMs - atMs < dialBackMs) break // in order of age
       this.#dialBacks.delete(nonce)
       const failures = (this.#unanswered.get(member.id) ?? 0) + 1
-      if (this.#unanswered.size < maxDialBacks) this.#unanswered.set(member.id, failures)
+      if (this.#unanswered.size >= maxDialBacks) forgetOldest(this.#unanswered)
+      this.#unanswered.set(member.id, failures)
       if (failures % 4 === 0) unreachable.push(member)
     }
     return unreachable
+  }
+}
+
+function forgetOldest<K>(map: Map<K, unknown>): void {
+  for (const key of map.keys()) {
+    map.delete(key)
+    return
   }
 }

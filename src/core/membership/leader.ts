@@ -10,6 +10,8 @@ import { effectiveCommands, isEffective } from "../layout.ts"
 
 /** Commands that wait at most; beyond, new ones are dropped: their originators repeat them. */
 const maxWaiting = 100_000
+/** Reports of broken links that are kept. */
+const maxBrokenLinks = 1_024
 /** A command that nobody has repeated for so long is dropped. */
 const forgetAfterMs = 1_000
 
@@ -39,6 +41,7 @@ export class Leader {
   #lastReadyAtMs = Number.NEGATIVE_INFINITY
   /** When this node first saw each shard without holders. */
   readonly #orphanedAtMs = new Map<ShardId, number>()
+  readonly #brokenLinks = new Map<string, { readonly from: NodeId; readonly to: NodeId; readonly atMs: number }>()
 
   constructor(options: LeaderOptions) {
     this.#options = options
@@ -50,6 +53,11 @@ export class Leader {
       const key = keyOf(command)
       if (this.#waiting.size < maxWaiting || this.#waiting.has(key)) this.#waiting.set(key, { command, atMs: nowMs })
     }
+  }
+
+  /** A primary, `from`, cannot reach a replica that it needs, `to`. */
+  linkDown({ from, to, nowMs }: { from: NodeId; to: NodeId; nowMs: number }): void {
+    if (this.#brokenLinks.size < maxBrokenLinks) this.#brokenLinks.set(`${from} ${to}`, { from, to, atMs: nowMs })
   }
 
   viewInstalled(view: View, changed: Iterable<ShardId>, nowMs: number): void {
@@ -80,7 +88,13 @@ export class Leader {
       const waitMs = doubted.length > 0 ? this.#options.batchMaxMs : this.#options.batchMs
       if (nowMs - this.#firstAtMs < waitMs) return undefined
     }
-    const batch = keepsMajority(situation, urgent) ? urgent : urgent.filter(command => !removesVoter(view, command))
+    // What remains without a removal may have depended on it: the join at the same address, the voter in the same place.
+    const batch = keepsMajority(situation, urgent)
+      ? urgent
+      : effectiveCommands(
+          view,
+          urgent.filter(command => !removesVoter(view, command)),
+        )
     if (batch.length === 0 && completions.length === 0) return undefined
     this.#firstAtMs = null
     if (completions.length > 0) this.#lastReadyAtMs = nowMs
@@ -88,9 +102,15 @@ export class Leader {
   }
 
   /** What the leader wants by itself. */
-  #urgent({ view, nowMs, failed, isReadyToVote }: Situation): ViewCommand[] {
+  #urgent(situation: Situation): ViewCommand[] {
+    const { view, nowMs, failed, isReadyToVote } = situation
     const commands: ViewCommand[] = failed.map(({ id, since }) => ({ kind: "remove", id, since }))
     const gone = new Set(failed.map(({ id }) => id))
+    const cutOff = this.#cutOff(situation, gone)
+    if (cutOff !== undefined) {
+      commands.push({ kind: "remove", id: cutOff.id, since: cutOff.since })
+      gone.add(cutOff.id)
+    }
     if (view.members.some(member => member.leaving)) {
       const holding = holders(view)
       for (const { id, since, leaving } of view.members)
@@ -107,6 +127,25 @@ export class Leader {
     }
     // As a batch: the voter that replaces a failed one is due only together with the removal.
     return effectiveCommands(view, commands)
+  }
+
+  /**
+   * Of two members that the voters hear, and that do not reach each other, the younger goes; but not if that would leave
+   * a shard without a holder. Both would wait for each other for as long as the link is down. One at a time: what the
+   * next view is like decides who else must go.
+   */
+  #cutOff({ view, nowMs, hears }: Situation, gone: ReadonlySet<NodeId>): Member | undefined {
+    for (const [key, { atMs }] of this.#brokenLinks) if (nowMs - atMs > forgetAfterMs) this.#brokenLinks.delete(key)
+    for (const { from, to } of this.#brokenLinks.values()) {
+      if (!hears(from) || !hears(to)) continue
+      const pair = view.members.filter(({ id }) => id === from || id === to) // in order of age
+      if (pair.length < 2 || gone.has(from) || gone.has(to)) continue
+      const isLastHolder = (id: NodeId) =>
+        view.shards.some(({ inSync }) => inSync.includes(id) && inSync.every(other => other === id || gone.has(other)))
+      const younger = pair.reverse().find(({ id }) => !isLastHolder(id))
+      if (younger !== undefined) return younger
+    }
+    return undefined
   }
 }
 

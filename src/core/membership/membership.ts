@@ -64,6 +64,8 @@ const leadersTold = 3
 const pullEveryMs = 30
 /** A new member is given so many suspicion times until its first beat: it may still be starting. */
 const graceFactor = 3
+/** A member without a lease for so many suspicion times asks around like a joiner. */
+const lostFactor = 5
 /** A node whose leave was decided waits at most so long for those who remain to know it. */
 const farewellMs = 2_000
 /** How many addresses a joiner is told besides. */
@@ -85,6 +87,13 @@ export class Membership {
   #voterFenceUntilMs = Number.NEGATIVE_INFINITY
   #forked = false
   #hadLease = false
+  #leasedAtMs = 0
+  /** The last time that the voters that this node hears were no majority. */
+  #canDecideSinceMs = Number.NEGATIVE_INFINITY
+  /** A leave was asked for, and is to go on once this node, removed meanwhile with the last copies, is a member again. */
+  #leavesAgain = false
+  /** Members that show an older view: since when, and which epoch they were last sent. */
+  readonly #lagging = new Map<NodeId, { readonly sinceMs: number; sentEpoch: Epoch; sentAtMs: number }>()
 
   readonly #lease: Lease
   readonly #detector: Detector
@@ -209,6 +218,15 @@ export class Membership {
     this.#send(from, { kind: "view-pull", have: this.#view?.epoch ?? 0 })
   }
 
+  /** A primary here cannot reach a replica that it needs; if the voters hear both, one of the two must go. */
+  reportLink(peer: NodeId, nowMs: number): void {
+    const member = this.#view && memberOf(this.#view, peer)
+    if (member === undefined) return
+    for (const voter of this.#leadersTold(nowMs))
+      if (voter === this.#self) this.#leader.linkDown({ from: this.#self, to: peer, nowMs })
+      else this.#send(voter, { kind: "link-down", peer, since: member.since })
+  }
+
   clockJumped(): void {
     this.#lease.clockJumped()
   }
@@ -241,12 +259,11 @@ export class Membership {
       case "unsuspect":
         return this.#detector.withdraw(message.subject, message.since, from)
       case "link-down":
-        return
+        return this.#leader.linkDown({ from, to: message.peer, nowMs })
       case "join-request":
         return this.#joinRequest(from, message, nowMs)
       case "try-also":
-        if (this.#phase === "joining") this.#joiner.learn(message.addresses)
-        return
+        return this.#joiner.learn(message.addresses)
       case "join-refused":
         if (this.#phase === "joining")
           this.#options.ports.event({ kind: "join-refused", reason: message.reason, detail: message.detail, from })
@@ -266,7 +283,8 @@ export class Membership {
       case "promise":
         return this.#consensus.promise(from, message, nowMs)
       case "accepted":
-        if (this.#bringUpToDate(from, message.epoch, nowMs)) return
+        // One for the view that has just been decided comes from a voter that counts, too.
+        if (message.epoch === this.#view?.epoch || this.#bringUpToDate(from, message.epoch, nowMs)) return
         return this.#consensus.accepted(from, message, nowMs)
       case "nack":
         return this.#consensus.nack(from, message)
@@ -276,8 +294,8 @@ export class Membership {
         return this.#delta(from, message.steps, message.fence, nowMs)
       case "view-snapshot": {
         const view = unpackView(message.view)
-        if (typeof view !== "string") this.#snapshot(view, nowMs)
-        return
+        if (typeof view !== "string") return this.#snapshot(view, nowMs)
+        return this.#options.ports.event({ kind: "snapshot-refused", from, problem: view })
       }
     }
   }
@@ -297,7 +315,7 @@ export class Membership {
       if (this.#isVoter) this.#voterTick(nowMs)
       this.#askForRelease(nowMs)
     }
-    if (this.#phase === "joining") this.#ask(nowMs)
+    if (this.#phase === "joining" || this.#isLost(nowMs)) this.#ask(nowMs)
     if (this.#farewell !== null) this.#farewellTick(nowMs)
     else if (this.#phase === "leaving") this.#leaveTick(nowMs)
     this.#leaseChanged(nowMs)
@@ -361,13 +379,35 @@ export class Membership {
     this.#fences.released(from, beat.epoch)
     if (beat.epoch > view.epoch) this.pull(from, nowMs)
     if (beat.epoch === view.epoch && beat.viewHash !== view.hash) return this.#diverged(from)
-    if (memberOf(view, from) === undefined) return this.#sendView(from, beat.epoch, nowMs)
+    if (beat.epoch < view.epoch) this.#helpLagging(from, beat.epoch, nowMs)
+    else this.#lagging.delete(from)
+    if (memberOf(view, from) === undefined) return
     if (this.#isVoter && this.#mayGrant(beat.epoch)) {
       this.#lease.give(from, nowMs) // before the grant is sent, so that it is never younger than its holder believes
       this.#detector.granted(from, beat.n, nowMs)
       this.#send(from, { kind: "beat-ack", n: beat.n, epoch: view.epoch })
     }
-    if (beat.epoch < view.epoch) this.#sendView(from, beat.epoch, nowMs)
+  }
+
+  /**
+   * Whoever decided a view has told everyone, so a member that shows an older one is mostly about to learn it. The
+   * first voter helps after half a beat, the next ones each a beat later, and nobody sends the same view at every beat.
+   */
+  #helpLagging(id: NodeId, have: Epoch, nowMs: number): void {
+    const view = this.#view
+    if (view === undefined) return
+    const { beatMs, suspectMs } = this.#times
+    const known = this.#lagging.get(id)
+    if (known === undefined) {
+      this.#lagging.set(id, { sinceMs: nowMs, sentEpoch: 0, sentAtMs: nowMs })
+      return
+    }
+    const rank = Math.max(0, this.#voters.indexOf(this.#self))
+    if (nowMs - known.sinceMs < beatMs * (rank + 0.5)) return
+    if (known.sentEpoch === view.epoch && nowMs - known.sentAtMs < suspectMs) return
+    known.sentEpoch = view.epoch
+    known.sentAtMs = nowMs
+    this.#sendView(id, have, nowMs)
   }
 
   /** A voter that has accepted the next view grants nothing to the current one, else a replaced primary lives on. */
@@ -414,12 +454,16 @@ export class Membership {
     this.#report(view, nowMs)
     const rank = this.#voters.indexOf(this.#self)
     const leads = this.#voters.slice(0, rank).every(voter => !this.#detector.hears(voter, nowMs))
-    if (leads && !this.#consensus.isProposing && !this.#consensus.hasOpenAcceptance) {
+    const heard = this.#voters.filter(voter => voter === this.#self || this.#detector.hears(voter, nowMs))
+    const canDecide = heard.length > this.#voters.length / 2
+    if (!canDecide) this.#canDecideSinceMs = nowMs
+    if (leads && canDecide && !this.#consensus.isProposing && !this.#consensus.hasOpenAcceptance) {
       const { failed, doubted } = this.#detector.verdicts({ voters: this.#voters, self: this.#self, nowMs })
       const commands = this.#leader.due({
         view,
         nowMs,
-        failed,
+        // Just back from where nobody could decide, it may hear some only with their next beat.
+        failed: nowMs - this.#canDecideSinceMs < 2 * this.#times.beatMs ? [] : failed,
         doubted,
         hears: id => id === this.#self || this.#detector.hears(id, nowMs),
         isReadyToVote: member =>
@@ -512,7 +556,7 @@ export class Membership {
       const isLast = index === steps.length - 1
       this.#fenceUntilMs =
         isLast && fence !== null ? new Map(fence.map(([who, leftMs]) => [who, nowMs + leftMs])) : null
-      this.#advance(step, next, nowMs)
+      this.#advance(step, next, nowMs, isLast ? "beat" : "quiet")
     }
   }
 
@@ -533,12 +577,12 @@ export class Membership {
     this.#installed(before, view, before === undefined ? allShards(view) : changedShards(before, view), nowMs, "gap")
   }
 
-  #advance(step: ViewStep, next: View, nowMs: number): void {
+  #advance(step: ViewStep, next: View, nowMs: number, beats: "beat" | "quiet" = "beat"): void {
     const before = this.#view
     assert(before !== undefined && next.epoch === before.epoch + 1, "views are installed one after another")
     this.#steps.push(step)
     if (this.#steps.length > this.#options.config.viewsKept) this.#steps.shift()
-    this.#installed(before, next, changedShards(before, next), nowMs, "contiguous")
+    this.#installed(before, next, changedShards(before, next), nowMs, "contiguous", beats)
   }
 
   #installed(
@@ -547,6 +591,7 @@ export class Membership {
     changed: readonly ShardId[],
     nowMs: number,
     how: "contiguous" | "gap",
+    beats: "beat" | "quiet" = "beat",
   ): void {
     const { config, ports } = this.#options
     const votersBefore = this.#voters
@@ -554,6 +599,8 @@ export class Membership {
     const isMember = memberOf(after, this.#self) !== undefined
     this.#view = after
     this.#voters = votersOf(after)
+    // What was granted until this moment was granted for the lease time of the view before.
+    if (before !== undefined) this.#leaseTimes.push({ leaseMs: this.#times.leaseMs, atMs: nowMs })
     this.#times = timesFor(config, after.members.length)
     this.#leaseTimes = this.#leaseTimes.filter(({ leaseMs, atMs }) => nowMs - atMs < 2 * leaseMs * 1.1)
     this.#leaseTimes.push({ leaseMs: this.#times.leaseMs, atMs: nowMs })
@@ -586,12 +633,16 @@ export class Membership {
     })
     if (isMember && this.#phase === "joining") {
       this.#phase = "member"
+      this.#leasedAtMs = nowMs
       ports.event({ kind: "joined", epoch: after.epoch, members: after.members.length })
+      if (this.#leavesAgain) this.#phase = "leaving"
+      this.#leavesAgain = false
     }
     this.#options.viewInstalled({ before, after, gap: how === "gap", changed }, nowMs)
     if (before !== undefined) this.#release(before, after)
     if (wasMember && !isMember) this.#removed(after, nowMs)
-    if (isMember) this.#sendBeats(nowMs)
+    // One of several steps to the newest view is no news to anybody.
+    if (isMember && beats === "beat") this.#sendBeats(nowMs)
     this.#leaseChanged(nowMs)
   }
 
@@ -640,13 +691,15 @@ export class Membership {
   }
 
   #removed(view: View, nowMs: number): void {
-    if (this.#phase === "leaving") return this.#bidFarewell(nowMs)
-    if (this.#phase !== "member") return
-    this.#phase = "joining"
     const orphansHeld = view.shards.filter(({ orphan, inSync }) => orphan && inSync.includes(this.#self)).length
+    if (this.#phase === "leaving") {
+      if (orphansHeld === 0) return this.#bidFarewell(nowMs)
+      this.#leavesAgain = true // it was removed by mistake, and holds what nobody else has
+    } else if (this.#phase !== "member") return
+    this.#phase = "joining"
     this.#options.ports.event({ kind: "removed", epoch: view.epoch, orphansHeld })
     const { self } = this.#options
-    this.#joiner = new Joiner({ seeds: [...this.#joiner.addresses], own: [self.addr, self.clientAddr] })
+    this.#joiner = new Joiner({ seeds: this.#options.seeds, own: [self.addr, self.clientAddr] })
     this.#joiner.learn(view.members.map(({ addr }) => addr))
     this.#ask(nowMs)
   }
@@ -694,7 +747,20 @@ export class Membership {
         member: self,
         copies: wantedCopies,
         clusterId: this.#view?.clusterId ?? "",
+        have: this.#view?.epoch ?? 0,
       })
+  }
+
+  /**
+   * A member without a lease for long may have been forgotten: all voters that it knows may be gone. It asks like a
+   * joiner, and is told the view, or admitted again.
+   */
+  #isLost(nowMs: number): boolean {
+    if (this.#phase !== "member") return false
+    if (this.#lease.isValid(nowMs)) this.#leasedAtMs = nowMs
+    if (nowMs - this.#leasedAtMs < lostFactor * this.#times.suspectMs) return false
+    this.#joiner.learn(this.#view?.members.map(({ addr }) => addr) ?? [])
+    return true
   }
 
   #joinRequest(from: NodeId, request: Extract<ControlMessage, { kind: "join-request" }>, nowMs: number): void {
@@ -704,8 +770,7 @@ export class Membership {
       return this.#send(from, { kind: "try-also", addresses: this.#joiner.addresses.slice(0, addressesTold) })
     const refusal = this.#doorkeeper.refusal(request, view)
     if (refusal !== undefined) return this.#send(from, { kind: "join-refused", ...refusal })
-    if (memberOf(view, request.member.id) !== undefined)
-      return this.#send(from, { kind: "view-snapshot", view: packView(view) })
+    if (memberOf(view, request.member.id) !== undefined) return this.#sendView(from, request.have, nowMs)
     const told = view.members.filter(({ id }) => id !== this.#self).sort((a, b) => Number(b.voter) - Number(a.voter))
     this.#send(from, { kind: "try-also", addresses: told.slice(0, addressesTold).map(({ addr }) => addr) })
     const nonce = this.#doorkeeper.dialBack(request.member, nowMs)
@@ -778,6 +843,7 @@ export class Membership {
     this.#tidyAtMs = nowMs + keepMs
     this.#lease.forgetOld(nowMs, keepMs)
     for (const [peer, atMs] of this.#pulledAtMs) if (nowMs - atMs > keepMs) this.#pulledAtMs.delete(peer)
+    for (const [peer, { sentAtMs }] of this.#lagging) if (nowMs - sentAtMs > 2 * keepMs) this.#lagging.delete(peer)
     for (const member of this.#doorkeeper.expire(nowMs))
       this.#send(member.id, {
         kind: "join-refused",

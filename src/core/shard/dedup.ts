@@ -24,6 +24,10 @@ export class Dedup {
     return n < known.low ? "below" : undefined
   }
 
+  knows(client: ClientId): boolean {
+    return this.#clients.has(client)
+  }
+
   record(client: ClientId, n: number, result: Result, seq: Seq, nowMs: number): void {
     const known = this.#clients.get(client) ?? { low: 0, results: new Map(), usedAtMs: nowMs }
     known.results.set(n, { result, seq })
@@ -59,9 +63,13 @@ export class Dedup {
     this.#clients.set(client, forgotten)
   }
 
-  /** The client that was used longest ago, if that is before `beforeMs`. */
-  idleSince(beforeMs: number): ClientId | undefined {
-    for (const [client, { usedAtMs }] of this.#clients) return usedAtMs < beforeMs ? client : undefined
+  /** The client that was used longest ago, if that is before `beforeMs` and nothing of it is above `commit`. */
+  idleSince(beforeMs: number, commit: Seq): ClientId | undefined {
+    for (const [client, { usedAtMs, results }] of this.#clients) {
+      if (usedAtMs >= beforeMs) return undefined
+      for (const { seq } of results.values()) if (seq > commit) return undefined
+      return client
+    }
     return undefined
   }
 

@@ -4,8 +4,8 @@
  * stream to each is in order and acknowledged cumulatively; a gap shows by number and is sent again ("Data path").
  */
 import { assert } from "../../base/assert.ts"
-import type { DataMessage, Epoch, NodeId, ReplicatedOp, Seq, ShardConfig } from "../../protocol/message.ts"
-import type { LogRecord, Shard } from "./shard.ts"
+import type { DataMessage, NodeId, ReplicatedOp, Seq, ShardConfig } from "../../protocol/message.ts"
+import { bytesOf, type LogRecord, type Shard } from "./shard.ts"
 import type { Outgoing } from "./transfers.ts"
 
 export type Follower = {
@@ -22,6 +22,8 @@ export type Follower = {
   probeAtMs: number
   probeDelayMs: number
   resentAtMs: number
+  /** Since when an acknowledgement that is needed has been missing; null: nothing is missing. */
+  missingSinceMs: number | null
 }
 
 export type LeadOptions = {
@@ -29,17 +31,14 @@ export type LeadOptions = {
   readonly send: (to: NodeId, message: DataMessage) => void
   readonly replProbeMs: number
   readonly replProbeMaxMs: number
+  readonly linkDownMs: number
+  readonly linkDown: (peer: NodeId, nowMs: number) => void
   readonly rules: { readonly sync: boolean }
 }
 
 /** Operations of one message take about so many bytes at most; more go in further ones. */
 const messageBytes = 128 * 1024
-/** What an operation adds to its key and value on the wire. */
-const operationOverhead = 100
-
 export class Lead {
-  /** The shard's `primarySince` that began this lead. */
-  readonly since: Epoch
   /** What was open when the lead began: nothing is served before it has committed. */
   readonly inheritedUpTo: Seq
   readonly followers = new Map<NodeId, Follower>()
@@ -50,7 +49,6 @@ export class Lead {
   constructor(shard: Shard, options: LeadOptions, nowMs: number) {
     this.#shard = shard
     this.#options = options
-    this.since = shard.config.primarySince
     this.inheritedUpTo = shard.seq
     for (const id of shard.config.inSync) if (id !== options.self) this.#follow(id, nowMs)
     for (const follower of this.followers.values()) this.#sync(follower, nowMs)
@@ -118,7 +116,7 @@ export class Lead {
     for (let i = from; i < log.length; i++) {
       const op = this.#shard.outgoing(log[i] as LogRecord, nowMs) // the index is within bounds
       ops.push(op)
-      bytes += operationOverhead + op.key.length + (op.effect.kind === "put" ? op.effect.value.length : 0)
+      bytes += bytesOf(op)
       if (bytes < messageBytes && i < log.length - 1) continue
       follower.sent = op.seq
       this.#send(follower, ops)
@@ -130,6 +128,7 @@ export class Lead {
   synced(from: NodeId, seq: Seq, nowMs: number): void {
     const follower = this.followers.get(from)
     if (follower === undefined || follower.transfer !== null || follower.isEqual) return
+    assert(seq <= this.#shard.seq, "a replica that was made equal has nothing that its primary lacks")
     follower.isEqual = true
     follower.acked = seq
     follower.sent = seq
@@ -144,10 +143,11 @@ export class Lead {
     follower.headroomBytes = ack.headroom
     if (ack.seq > follower.acked) {
       follower.acked = Math.min(ack.seq, this.#shard.seq)
+      follower.missingSinceMs = null // slow, not gone
       follower.probeDelayMs = this.#options.replProbeMs
       follower.probeAtMs = nowMs + follower.probeDelayMs
     }
-    if (!ack.gap) return
+    if (!ack.gap || ack.seq < follower.acked) return
     const first = this.#shard.log[0]?.op.seq ?? this.#shard.seq + 1
     if (follower.transfer !== null && ack.seq + 1 < first) {
       // It missed an operation that is no longer kept: only a new transfer can bring it.
@@ -156,7 +156,6 @@ export class Lead {
       follower.transfer.progressAtMs = Number.NEGATIVE_INFINITY
       return
     }
-    if (ack.seq < follower.acked) return
     // One message lost makes each later one report the gap: answer the first report.
     if (nowMs - follower.resentAtMs < this.#options.replProbeMs / 2) return
     follower.resentAtMs = nowMs
@@ -181,7 +180,8 @@ export class Lead {
   /** Least room among those that must hold every write. */
   headroomBytes(): number {
     let least = Number.POSITIVE_INFINITY
-    for (const { headroomBytes } of this.followers.values()) least = Math.min(least, headroomBytes)
+    for (const { headroomBytes, transfer } of this.followers.values())
+      if (transfer === null || transfer.isIncluded) least = Math.min(least, headroomBytes)
     return least
   }
 
@@ -199,6 +199,7 @@ export class Lead {
     let state: "busy" | "idle" = "idle"
     for (const follower of this.followers.values()) {
       const { transfer, isEqual } = follower
+      this.#watch(follower, nowMs)
       if (transfer === null && !isEqual) {
         state = "busy"
         if (nowMs >= follower.probeAtMs) this.#sync(follower, nowMs)
@@ -220,6 +221,17 @@ export class Lead {
     return state
   }
 
+  /** A follower that others hear but that this primary cannot reach stops every write: somebody must decide. */
+  #watch(follower: Follower, nowMs: number): void {
+    const { transfer, isEqual, acked, sent } = follower
+    const isMissing = transfer === null ? !isEqual || acked < sent : transfer.isIncluded && acked < sent
+    if (!isMissing) follower.missingSinceMs = null
+    else follower.missingSinceMs ??= nowMs
+    if (follower.missingSinceMs === null || nowMs - follower.missingSinceMs < this.#options.linkDownMs) return
+    follower.missingSinceMs = nowMs - this.#options.linkDownMs / 2 // said again in a while
+    this.#options.linkDown(follower.id, nowMs)
+  }
+
   #follow(id: NodeId, nowMs: number): Follower {
     const follower: Follower = {
       id,
@@ -232,6 +244,7 @@ export class Lead {
       probeAtMs: nowMs,
       probeDelayMs: this.#options.replProbeMs,
       resentAtMs: Number.NEGATIVE_INFINITY,
+      missingSinceMs: null,
     }
     this.followers.set(id, follower)
     return follower
@@ -251,6 +264,8 @@ export class Lead {
     const inherited = shard.log.filter(({ op }) => op.seq <= this.inheritedUpTo)
     // Not the commit watermark: an empty log may follow operations whose commit this node never heard of.
     const base = inherited[0] === undefined ? this.inheritedUpTo : inherited[0].op.seq - 1
+    // All in one message, which a shard's bound of uncommitted bytes makes fit a frame: a replica that undid its own and
+    // had taken only a part would for that moment lack what it had acknowledged.
     const ops = inherited.map(record => shard.outgoing(record, nowMs))
     this.#options.send(follower.id, { kind: "sync", shard: shard.index, q: shard.config.q, base, ops })
   }

@@ -50,6 +50,8 @@ export class Shard {
   commit: Seq = 0
   /** Operations above `commit`, without a gap. */
   readonly log: LogRecord[] = []
+  /** What the operations of `log` take on the wire. */
+  logBytes = 0
   readonly dedup = new Dedup()
   readonly #overlay = new Map<string, Overlay>()
   readonly #store: Store
@@ -111,6 +113,7 @@ export class Shard {
       this.dedup.record(op.origin.client, op.origin.n, op.result, op.seq, nowMs)
     const record: LogRecord = { op, key, keyText, before, after, forgotten, waiters: [] }
     this.log.push(record)
+    this.logBytes += bytesOf(op)
     return record
   }
 
@@ -119,6 +122,7 @@ export class Shard {
     assert(seq >= this.commit, "what is committed is never undone")
     for (let last = this.log.at(-1); last !== undefined && last.op.seq > seq; last = this.log.at(-1)) {
       this.log.pop()
+      this.logBytes -= bytesOf(last.op)
       const { op, key, keyText, before, forgotten } = last
       assert(last.waiters.length === 0, "an operation that is undone has been given up by whoever waited for it")
       if (op.effect.kind === "put" || op.effect.kind === "delete") {
@@ -144,6 +148,7 @@ export class Shard {
     while (count < this.log.length && (this.log[count] as LogRecord).op.seq <= seq) count += 1
     const done = this.log.splice(0, count)
     for (const { op, keyText, after } of done) {
+      this.logBytes -= bytesOf(op)
       if (op.effect.kind === "put" || op.effect.kind === "delete") {
         const overlay = this.#overlay.get(keyText)
         assert(overlay !== undefined, "an uncommitted key is overlaid")
@@ -173,6 +178,7 @@ export class Shard {
     this.dedup.clear()
     this.#overlay.clear()
     this.log.length = 0
+    this.logBytes = 0
     this.seq = seq
     this.commit = seq
     this.equalSince = 0
@@ -190,6 +196,14 @@ export class Shard {
     return this.config.inSync.filter(id => id !== this.config.primary)
   }
 }
+
+/** About what an operation takes on the wire. */
+export function bytesOf(op: ReplicatedOp): number {
+  return operationOverhead + op.key.length + (op.effect.kind === "put" ? op.effect.value.length : 0)
+}
+
+/** What an operation adds to its key and value. */
+const operationOverhead = 100
 
 /** Bytes as a string of as many characters, for use as a key of a `Map`. */
 export function textOf(bytes: Uint8Array): string {

@@ -6,6 +6,7 @@ import { assert } from "../../base/assert.ts"
 import type { Config } from "../../config.ts"
 import { maxOperationsAhead } from "../../protocol/limits.ts"
 import type {
+  ClientId,
   DataMessage,
   Epoch,
   NodeId,
@@ -43,17 +44,24 @@ export type ShardsOptions = {
   readonly unfence: (shard: ShardId) => void
   readonly pull: (from: NodeId, nowMs: number) => void
   readonly propose: (commands: readonly ViewCommand[], nowMs: number) => void
+  /** A replica whose acknowledgements are needed has given none for too long. */
+  readonly linkDown: (peer: NodeId, nowMs: number) => void
   readonly answer: (pending: Pending, reply: Reply) => void
   /** Takes an operation up again from its beginning. */
   readonly rerun: (pending: Pending, nowMs: number) => void
 }
 
-/** Messages of views that this node has not learned yet, kept until it has; beyond, senders repeat. */
-const maxEarly = 8_192
+/**
+ * Messages of views that this node has not learned yet, kept until it has; beyond, senders repeat. Few enough that the
+ * largest of them (a value each) stay bearable; after a view change most are a few words long.
+ */
+const maxEarly = 1_024
 /** What the store adds to a key and a value at most, for the check before a write. */
 const entryOverhead = 200
 /** Shards looked at in one tick for clients to forget. */
 const forgettingStride = 16
+/** Clients that one look at a shard forgets at most: with the stride, far more than can come in the time between. */
+const forgottenAtOnce = 64
 /** How long a client is asked to wait when something is full for a moment. */
 const busyRetryMs = 20
 
@@ -105,10 +113,6 @@ export class Shards {
 
   get transfersOpen(): number {
     return this.#transfers.openCount
-  }
-
-  get parkedCount(): number {
-    return this.#parkedCount
   }
 
   serves(index: ShardId, nowMs: number): boolean {
@@ -168,7 +172,8 @@ export class Shards {
         if (shard.role !== "none") shard.clear(0)
         break
       case "orphan":
-        assert(shard.role !== "none" && shard.role !== "learner", "the last holders of a shard hold it")
+        // Also a learner whose completion was decided together with the removal of all holders, itself included.
+        this.#finishFilling(shard)
         break
       case "learner":
         this.#becomeLearner(shard, config, isSameLead)
@@ -189,6 +194,8 @@ export class Shards {
               send: this.#options.send,
               replProbeMs: this.#options.config.replProbeMs,
               replProbeMaxMs: this.#options.config.replProbeMaxMs,
+              linkDownMs: this.#options.config.linkDownMs,
+              linkDown: this.#options.linkDown,
               rules,
             },
             nowMs,
@@ -252,7 +259,7 @@ export class Shards {
     const { pull, send } = this.#options
     if (view === undefined || message.q > view.epoch) {
       pull(from, nowMs)
-      if (this.#early.length < maxEarly) this.#early.push({ from, message })
+      if (message.kind !== "transfer-chunk" && this.#early.length < maxEarly) this.#early.push({ from, message })
       return
     }
     if (message.kind === "stale") {
@@ -369,7 +376,6 @@ export class Shards {
         const own = ownedCopy(op)
         shard.apply(own, this.#hashed(own.key), nowMs)
       }
-      assert(shard.commit <= message.base + message.ops.length, "a new primary has everything that has committed")
       shard.equalSince = shard.config.primarySince
     }
     this.#options.send(from, { kind: "sync-ack", shard: shard.index, q: shard.config.q, seq: shard.seq })
@@ -417,8 +423,9 @@ export class Shards {
       open.waiters.push(pending)
       return
     }
-    if (n - ackedBelow > maxOperationsAhead || n < ackedBelow)
-      return answer(pending, { kind: "rejected", reason: "bad-request" })
+    if (n < ackedBelow) return answer(pending, { kind: "rejected", reason: "bad-request" })
+    if (n - ackedBelow > maxOperationsAhead || this.#isCrowded(shard, clientId))
+      return answer(pending, { kind: "busy", retryAfterMs: busyRetryMs })
     if (shard.log.length >= config.maxUncommitted || shard.pendingOf(keyText) >= config.maxPendingPerKey)
       return answer(pending, { kind: "busy", retryAfterMs: busyRetryMs })
     const added = bytesAdded(operation, request.key)
@@ -433,7 +440,14 @@ export class Shards {
     const { effect, result } = evaluate({ entry, operation, seq, nowMs })
     if (effect.kind === "none" && !rules.recordUnmet) return answer(pending, result)
     const origin = { client: clientId, n, ackedBelow }
-    this.#append(shard, { seq, key: key.bytes, effect, origin, result }, key, pending, nowMs)
+    // The key came in a frame that must not be kept alive by it.
+    this.#append(shard, { seq, key: Uint8Array.from(key.bytes), effect, origin, result }, key, pending, nowMs)
+  }
+
+  #isCrowded(shard: Shard, client: ClientId): boolean {
+    const { maxDedupClients, maxUncommittedBytes } = this.#options.config
+    if (shard.logBytes >= maxUncommittedBytes) return true
+    return shard.dedup.size >= maxDedupClients && !shard.dedup.knows(client)
   }
 
   #append(shard: Shard, op: ReplicatedOp, key: HashedKey, waiter: Pending | undefined, nowMs: number): void {
@@ -526,8 +540,15 @@ export class Shards {
 
   #expireParked(nowMs: number): void {
     const { answer, config } = this.#options
+    const freed: Pending[] = []
     for (const shard of this.#withParked) {
-      const lacksLease = this.#state(shard, nowMs) === "no-lease"
+      const state = this.#state(shard, nowMs)
+      // What it waited for may have come and gone between two looks: a lease lost and regained tells nobody.
+      if (state === "serving") {
+        this.#unpark(shard, freed)
+        continue
+      }
+      const lacksLease = state === "no-lease"
       const kept: Pending[] = []
       for (const pending of shard.parked) {
         if (lacksLease && nowMs - (pending.parkedAtMs ?? nowMs) > config.parkWithoutLeaseMs)
@@ -539,6 +560,7 @@ export class Shards {
       shard.parked = kept
       if (kept.length === 0) this.#withParked.delete(shard)
     }
+    for (const pending of freed) this.#options.rerun(pending, nowMs)
   }
 
   /** Deletes what has expired, where this node leads and nothing else is under way for the key. */
@@ -561,8 +583,14 @@ export class Shards {
       this.#forgettingAt = (this.#forgettingAt + 1) % this.#table.length
       const shard = this.#table[this.#forgettingAt]
       if (shard === undefined || shard.role !== "primary" || shard.dedup.size === 0) continue
-      const client = shard.dedup.idleSince(beforeMs)
-      if (client === undefined || shard.log.length > 0 || this.#state(shard, nowMs) !== "serving") continue
+      if (this.#state(shard, nowMs) === "serving") this.#forgetClientsOf(shard, beforeMs, nowMs)
+    }
+  }
+
+  #forgetClientsOf(shard: Shard, beforeMs: number, nowMs: number): void {
+    for (let i = 0; i < forgottenAtOnce; i++) {
+      const client = shard.dedup.idleSince(beforeMs, shard.commit)
+      if (client === undefined) return
       const key: HashedKey = { bytes: new Uint8Array(0), position: shard.arc.from }
       const effect = { kind: "forget-client", client } as const
       this.#append(

@@ -43,13 +43,14 @@ export type TransfersOptions = {
     readonly chunkWindow: number
     readonly transferBytesPerPeer: number
     readonly transferTimeoutMs: number
-    readonly proposeRetryMs: number
   }
   readonly rules: { readonly readyNeedsInclude: boolean }
 }
 
 /** What a message of a transfer takes besides its entries, for the budget. */
 const messageOverhead = 200
+/** A completion is proposed again after this: a view of completions is made every 200 ms, when all goes well. */
+const readyRetryMs = 600
 /** A transfer that fails again and again is begun again at growing distances, up to so many times the time-out. */
 const maxBackoff = 32
 
@@ -57,6 +58,8 @@ export class Transfers {
   readonly #options: TransfersOptions
   /** Shards led here that have learners. */
   readonly #open = new Set<Shard>()
+  /** The same in the order of urgency; null: to be made. */
+  #order: Shard[] | null = null
   readonly #underWayBytes = new Map<NodeId, number>()
   /** How often each learner's transfer was begun, by shard and assignment. */
   readonly #attempts = new Map<string, number>()
@@ -72,8 +75,11 @@ export class Transfers {
 
   /** The shard's config or role changed. */
   reconfigured(shard: Shard): void {
-    if (shard.lead !== null && shard.config.learners.length > 0) this.#open.add(shard)
+    const isOpen = shard.lead !== null && shard.config.learners.length > 0
+    if (!isOpen && !this.#open.has(shard)) return
+    if (isOpen) this.#open.add(shard)
     else this.#open.delete(shard)
+    this.#order = null
   }
 
   /** Begins, continues, repeats and completes transfers. */
@@ -83,12 +89,14 @@ export class Transfers {
       this.#underWayBytes.clear()
       return
     }
-    this.#recount()
+    if (this.#order === null) {
+      this.#recount()
+      // A shard with one copy left comes first: a second crash would lose it.
+      const rank = ({ config, index }: Shard) => config.inSync.length * 2 ** 20 + index
+      this.#order = [...this.#open].sort((a, b) => rank(a) - rank(b))
+    }
     const ready: ViewCommand[] = []
-    const open = [...this.#open]
-    // A shard with one copy left comes first: a second crash would lose it.
-    open.sort((a, b) => a.config.inSync.length - b.config.inSync.length || a.index - b.index)
-    for (const shard of open) {
+    for (const shard of this.#order) {
       if (!this.#options.serves(shard, nowMs)) continue
       for (const { id, since } of shard.config.learners) {
         const follower = this.#advance(shard, id, since, nowMs)
@@ -105,7 +113,10 @@ export class Transfers {
     const firstUnderWay = transfer.nextIndex - transfer.underWayBytes.length
     const taken = transfer.underWayBytes.splice(0, Math.max(0, ack.index + 1 - firstUnderWay))
     this.#underWayBytes.set(from, (this.#underWayBytes.get(from) ?? 0) - taken.reduce((sum, bytes) => sum + bytes, 0))
-    if (taken.length > 0) transfer.progressAtMs = nowMs
+    if (taken.length > 0) {
+      transfer.progressAtMs = nowMs
+      this.#attempts.delete(`${shard.index} ${from} ${transfer.since}`)
+    }
     if (ack.index === transfer.lastIndex && !transfer.isIncluded) {
       transfer.isIncluded = true
       this.#options.requirementsChanged(shard, nowMs)
@@ -118,6 +129,7 @@ export class Transfers {
       const transfer = shard.lead?.followers.get(peer)?.transfer
       if (transfer != null && !transfer.isIncluded) transfer.progressAtMs = Number.NEGATIVE_INFINITY
     }
+    this.#order = null
   }
 
   #advance(shard: Shard, id: NodeId, since: Epoch, nowMs: number): Follower | undefined {
@@ -157,6 +169,7 @@ export class Transfers {
       wasReady: false,
       readyAtMs: Number.NEGATIVE_INFINITY,
     }
+    if (lead.followers.get(id)?.transfer != null) this.#order = null // what that had under way counts no more
     const follower = lead.fill(id, transfer, nowMs)
     this.#options.send(id, {
       kind: "transfer-begin",
@@ -220,7 +233,7 @@ export class Transfers {
 
   #ready(shard: Shard, follower: Follower, nowMs: number, commands: ViewCommand[]): void {
     const { transfer } = follower
-    if (transfer === null || nowMs - transfer.readyAtMs < this.#options.config.proposeRetryMs * 2) return
+    if (transfer === null || nowMs - transfer.readyAtMs < readyRetryMs) return
     transfer.readyAtMs = nowMs
     transfer.wasReady = true
     commands.push({ kind: "ready", shard: shard.index, q: shard.config.q, node: follower.id, since: transfer.since })
