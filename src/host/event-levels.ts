@@ -18,7 +18,7 @@ export const eventLevels: { readonly [K in (NodeEvent | HostEvent)["kind"]]: Log
   "shard-orphaned": "error",
   "data-loss": "error",
   forked: "error",
-  "self-distrust": "warn",
+  "self-distrust": "info",
   "leave-progress": "info",
   left: "info",
   "copies-complete": "info",

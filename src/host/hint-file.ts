@@ -3,6 +3,7 @@
  * restarted without seeds from forming a second cluster beside the one that is still there.
  */
 import { mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs"
+import { mkdir, rename, rm, writeFile } from "node:fs/promises"
 import { homedir } from "node:os"
 import { dirname, isAbsolute, join } from "node:path"
 import { formatAddress, type HostPort } from "../base/address.ts"
@@ -27,6 +28,7 @@ export class HintFile {
   #timer: NodeJS.Timeout | undefined
   #writtenText = ""
   #hasFailed = false
+  #isWriting = false
   #isClosed = false
 
   /** `hints` is asked when it is time to write; `failed` is told once, of the first failure. */
@@ -53,14 +55,14 @@ export class HintFile {
     if (this.#isClosed) return
     this.#timer ??= setTimeout(() => {
       this.#timer = undefined
-      this.#write()
+      void this.#writeAside()
     }, writeEveryMs).unref()
   }
 
   /** Writes what is still to be written, and nothing afterwards. */
   close(): void {
     if (this.#isClosed) return
-    const isDue = this.#timer !== undefined
+    const isDue = this.#timer !== undefined || this.#isWriting
     this.#end()
     if (isDue) this.#write()
   }
@@ -89,12 +91,35 @@ export class HintFile {
     try {
       mkdirSync(dirname(this.path), { recursive: true })
       // Renamed into place, so that a crash leaves the old file or the new one, never half of one.
-      const temporary = `${this.path}.${process.pid}.tmp`
+      const temporary = `${this.path}.${process.pid}.last.tmp`
       writeFileSync(temporary, text)
       renameSync(temporary, this.path)
-      this.#writtenText = text
     } catch (error) {
       this.#failure(error)
+    }
+  }
+
+  /** The same beside other work: a slow disk must not hold up beats. */
+  async #writeAside(): Promise<void> {
+    const hints = this.#hints()
+    if (hints === undefined) return
+    const text = `${JSON.stringify(hints)}\n`
+    if (text === this.#writtenText || this.#isWriting) return
+    this.#isWriting = true
+    try {
+      await mkdir(dirname(this.path), { recursive: true })
+      const temporary = `${this.path}.${process.pid}.tmp`
+      await writeFile(temporary, text)
+      if (this.#isClosed)
+        await rm(temporary, { force: true }) // what was written last, or removed, stays so
+      else {
+        await rename(temporary, this.path)
+        this.#writtenText = text
+      }
+    } catch (error) {
+      this.#failure(error)
+    } finally {
+      this.#isWriting = false
     }
   }
 

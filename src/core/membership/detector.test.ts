@@ -4,7 +4,7 @@ import { Detector } from "./detector.ts"
 
 function detectorOf(members: string[], nowMs = 0): Detector {
   const detector = new Detector({ suspectMs: 400, beatMs: 150, suspectCap: 5, suspectExpiryMs: 1_000 })
-  detector.viewChanged({ members, nowMs, graceMs: 0, suspectMs: 400, beatMs: 150, known: "kept" })
+  detector.viewChanged({ members, nowMs, graceMs: 0, suspectMs: 400, beatMs: 150, known: "restarted" })
   return detector
 }
 
@@ -73,6 +73,23 @@ test("one deaf voter that reports everyone removes nobody", () => {
   for (const id of ["a", "deaf"]) beats(detector, id, { fromMs: 0, untilMs: 900, everyMs: 150 })
   for (const subject of ["a", "me"]) detector.report(subject, 1, "deaf", 1_000)
   deepEqual(detector.verdicts({ voters, self: "me", nowMs: 1_001 }).failed, [])
+})
+
+test("a member that has just joined is allowed more for a while", () => {
+  const detector = detectorOf([])
+  detector.viewChanged({ members: ["new"], nowMs: 0, graceMs: 0, suspectMs: 400, beatMs: 150, known: "kept" })
+  beats(detector, "new", { fromMs: 0, untilMs: 1_500, everyMs: 150 })
+  equal(detector.hears("new", 2_490), true)
+  equal(detector.hears("new", 2_510), false)
+  beats(detector, "new", { fromMs: 4_950, untilMs: 5_100, everyMs: 150 })
+  equal(detector.hears("new", 5_510), false, "it is warm now")
+})
+
+test("a beat that came while this voter was late says nothing of its member", () => {
+  const detector = detectorOf(["a"])
+  beats(detector, "a", { fromMs: 0, untilMs: 300, everyMs: 150 })
+  detector.beat("a", 1, 3, 5_300, "late")
+  equal(detector.hears("a", 5_710), false)
 })
 
 test("a new member is given its grace, and a new voter starts everyone's clock afresh", () => {

@@ -12,12 +12,18 @@ type Heard = {
   /** Gaps between beats, smoothed: mean and mean deviation squared. */
   meanGapMs: number
   gapVariance: number
+  /** From here on it counts as warmed up. */
+  readonly warmAtMs: number
   /** Nobody listened where it was dialed, and it has not beaten since. */
   isRefused: boolean
   /** The first grant that no beat has confirmed. */
   unconfirmed: { n: number; atMs: number } | null
 }
 
+/** A member that has just joined is slow for so long (its code is cold, its copies are on the way) ... */
+const warmUpMs = 5_000
+/** ... and is allowed so many suspicion times meanwhile. */
+const coldFactor = 2.5
 /** Weight of a new gap, as 1 / smoothing: slow enough that one quiet second does not erase a busy minute. */
 const smoothing = 16
 
@@ -62,18 +68,20 @@ export class Detector {
           epoch: heard?.epoch ?? 0,
           meanGapMs: this.#beatMs,
           gapVariance: 0,
+          warmAtMs: heard === undefined && options.known === "kept" ? nowMs + warmUpMs : nowMs,
           unconfirmed: null,
           isRefused: false,
         })
     }
   }
 
-  beat(from: NodeId, epoch: Epoch, acked: number, nowMs: number): void {
+  /** `voter` "late": this node itself has just been late, so that the gap says nothing of the member. */
+  beat(from: NodeId, epoch: Epoch, acked: number, nowMs: number, voter: "late" | "punctual" = "punctual"): void {
     const heard = this.#heard.get(from)
     if (heard === undefined) return
     const gapMs = nowMs - heard.atMs
     // Only whole intervals tell of lateness; a beat sent early, after a view, would make the member look prompt.
-    if (gapMs > this.#beatMs / 2) {
+    if (gapMs > this.#beatMs / 2 && voter === "punctual") {
       const off = Math.min(gapMs, this.#options.suspectCap * this.#suspectMs) - heard.meanGapMs
       heard.meanGapMs += off / smoothing
       heard.gapVariance += (off * off - heard.gapVariance) / smoothing
@@ -100,9 +108,6 @@ export class Detector {
     for (const heard of this.#heard.values()) {
       heard.atMs = later(heard.atMs, lateMs, nowMs)
       if (heard.unconfirmed !== null) heard.unconfirmed.atMs = later(heard.unconfirmed.atMs, lateMs, nowMs)
-      // The gap that this made says nothing of the member.
-      heard.meanGapMs = this.#beatMs
-      heard.gapVariance = 0
     }
     this.#distrustUntilMs = nowMs + distrustMs
   }
@@ -111,7 +116,7 @@ export class Detector {
   overdueMs(id: NodeId, nowMs: number): number {
     const heard = this.#heard.get(id)
     if (heard === undefined || heard.isRefused) return Number.POSITIVE_INFINITY
-    const allowedMs = this.#allowedMs(heard)
+    const allowedMs = this.#allowedMs(heard, nowMs)
     const silentMs = nowMs - heard.atMs
     const unconfirmedMs = heard.unconfirmed === null ? 0 : nowMs - heard.unconfirmed.atMs
     return Math.max(silentMs, unconfirmedMs) - allowedMs
@@ -177,9 +182,10 @@ export class Detector {
     return { failed, doubted }
   }
 
-  #allowedMs(heard: Heard): number {
+  #allowedMs(heard: Heard, nowMs: number): number {
     const adaptedMs = heard.meanGapMs + 4 * Math.sqrt(heard.gapVariance)
-    return Math.min(Math.max(this.#suspectMs, adaptedMs), this.#options.suspectCap * this.#suspectMs)
+    const leastMs = nowMs < heard.warmAtMs ? coldFactor * this.#suspectMs : this.#suspectMs
+    return Math.min(Math.max(leastMs, adaptedMs), this.#options.suspectCap * this.#suspectMs)
   }
 }
 

@@ -375,7 +375,9 @@ export class Membership {
   #beat(from: NodeId, beat: Extract<ControlMessage, { kind: "beat" }>, nowMs: number): void {
     const view = this.#view
     if (view === undefined) return
-    this.#detector.beat(from, beat.epoch, beat.acked, nowMs)
+    const { tickMs, lateTickMs } = this.#options.config
+    const isLate = nowMs - (this.#tickedAtMs ?? nowMs) > tickMs + lateTickMs
+    this.#detector.beat(from, beat.epoch, beat.acked, nowMs, isLate ? "late" : "punctual")
     this.#fences.released(from, beat.epoch)
     if (beat.epoch > view.epoch) this.pull(from, nowMs)
     if (beat.epoch === view.epoch && beat.viewHash !== view.hash) return this.#diverged(from)
