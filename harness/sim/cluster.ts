@@ -8,7 +8,16 @@ import { type Config, configProblem, simulatedConfig } from "../../src/config.ts
 import { CacheNode } from "../../src/core/node.ts"
 import { hashKeyPosition, shardOf } from "../../src/core/ring.ts"
 import { allRules, type Rules } from "../../src/core/rules.ts"
-import type { Address, NodeId, Reply, Result, ShardId, View } from "../../src/protocol/message.ts"
+import type {
+  Address,
+  NodeId,
+  PeerMessage,
+  Reply,
+  Result,
+  ShardConfig,
+  ShardId,
+  View,
+} from "../../src/protocol/message.ts"
 import type { Checker, MakeChecker } from "./checker.ts"
 import { allCheckers } from "./checkers/all.ts"
 import { bytesOf, SimulatedClient } from "./client.ts"
@@ -37,6 +46,8 @@ export type ClusterSettings = {
   readonly makeNode?: MakeNode
   readonly checkers?: readonly MakeChecker[]
 }
+
+export type IsLost = (from: SimulatedProcess, to: SimulatedProcess | undefined, message: PeerMessage) => boolean
 
 /** A promise that was broken. */
 export type Violation = { readonly promise: string; readonly what: string; readonly atMs: Millis }
@@ -82,6 +93,7 @@ export class SimulatedCluster {
   readonly #byId = new Map<NodeId, SimulatedProcess>()
   readonly #names = new Map<SimulatedProcess, string>()
   readonly #wire
+  readonly #losses: IsLost[] = []
   /** Told when a shard begins anew without its data. */
   onReset: (shard: ShardId) => void = () => {}
   readonly #resets = new Map<ShardId, number>()
@@ -179,6 +191,7 @@ export class SimulatedCluster {
       clients: this.#clientNetwork,
       observer: this.#observer,
       wire: this.#wire,
+      passes: (from, to, message) => this.#losses.every(isLost => !isLost(from, this.#byId.get(to), message)),
     })
     this.processes.push(process)
     this.#byId.set(process.id, process)
@@ -262,6 +275,12 @@ export class SimulatedCluster {
   heal(cuts: Iterable<Cut> = this.weather.cuts): void {
     this.trace.note("network", "heals")
     for (const cut of [...cuts]) this.weather.heal(cut)
+  }
+
+  /** Loses every message that this says, until the returned function is called. `to` undefined: an address was dialed. */
+  lose(isLost: IsLost): () => void {
+    this.#losses.push(isLost)
+    return () => this.#losses.splice(this.#losses.indexOf(isLost), 1)
   }
 
   // --------------------------------------------------------------------------------------------------- what it is
@@ -350,6 +369,15 @@ export class SimulatedCluster {
   backupsOf(key: string): SimulatedProcess[] {
     const config = this.newestView.shards[this.shardOf(key)]
     return (config?.inSync ?? []).filter(id => id !== config?.primary).flatMap(id => this.#byId.get(id) ?? [])
+  }
+
+  /** A key of a shard that is led and held as this says, by the newest view. */
+  keyWhere(isRight: (config: ShardConfig) => boolean): string {
+    for (let i = 0; i < 10_000; i++) {
+      const config = this.newestView.shards[this.shardOf(`key${i}`)]
+      if (config !== undefined && isRight(config)) return `key${i}`
+    }
+    throw new Error("no shard is as the story needs it: take another seed")
   }
 
   voters(): SimulatedProcess[] {

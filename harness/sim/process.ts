@@ -76,6 +76,8 @@ export type ProcessOptions = {
   clients: ClientNetwork
   observer: ProcessObserver
   wire: Wire
+  /** Whether this message gets onto the wire at all: scenarios stage moments with it. */
+  passes: (from: SimulatedProcess, to: NodeId | Address, message: PeerMessage) => boolean
 }
 
 type State = "running" | "paused" | "dead"
@@ -122,7 +124,8 @@ export class SimulatedProcess implements LinkedProcess {
       ports: {
         send: (to, message) => this.#send(to, message),
         sendToAddress: (address, message) => {
-          if (this.#maySend()) this.#links.sendToAddress(address, options.wire.toPeer(message, this.id))
+          if (this.#maySend() && options.passes(this, address, message))
+            this.#links.sendToAddress(address, options.wire.toPeer(message, this.id))
         },
         sendToClient: (connection, message) => this.#answer(connection, message),
         event: event => {
@@ -276,6 +279,7 @@ export class SimulatedProcess implements LinkedProcess {
 
   #send(to: NodeId, message: PeerMessage): void {
     if (!this.#maySend()) return
+    if (!this.#options.passes(this, to, message)) return
     if (message.kind === "forward-reply") this.#answers(`${to} ${message.n}`, message.reply)
     this.#links.send(to, this.#options.wire.toPeer(message, this.id))
   }

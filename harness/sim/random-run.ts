@@ -95,6 +95,7 @@ export function randomRun(options: RunOptions): RunReport {
     const healedAtMs = cluster.nowMs
     workload.pace(3)
     agreedAfterMs = agreementWithin(cluster, aftermathMs)
+    cluster.giveUpOnStranded()
     if (cluster.hasStopped()) throw new Stopped()
     cluster.runUntil(() => cluster.hasAgreed(), { ...rest, orElse: "all nodes agree on who is a member" })
     if (agreedAfterMs >= aftermathMs) agreedAfterMs = cluster.nowMs - healedAtMs
