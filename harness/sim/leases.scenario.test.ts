@@ -176,3 +176,34 @@ staged(
     untilServed(cluster, primary, [shard])
   },
 )
+
+test("an accepted view whose proposer falls silent stops no lease: another voter finishes it", () => {
+  // Suspicion is made slow here, so that nobody else has a reason to propose anything.
+  const slow = { nodes: 5, config: { suspectMs: 4_000 } }
+  const withRule = withoutLeaseAfterAccept(simulatedCluster({ ...slow, seed: 4 }))
+  ok(withRule < 400, `${withRule} ms without leases`)
+  const withoutRule = withoutLeaseAfterAccept(simulatedCluster({ ...slow, seed: 4, rules: { finishInstances: false } }))
+  ok(withoutRule > 1_500, `${withoutRule} ms without leases: the rule is not needed?`)
+})
+
+/** The leader asks for a view to be accepted and falls silent; for how long is there no majority of leases? */
+function withoutLeaseAfterAccept(cluster: SimulatedCluster): number {
+  const leader = cluster.leader()
+  let hasAccepted = false
+  cluster.lose((_from, to, message) => {
+    if (message.kind !== "accepted" || message.ballot.proposer !== leader.id) return false
+    hasAccepted = true
+    // Each acceptance reaches its proposer alone, who is stopped before it reads one.
+    return to !== leader
+  })
+  cluster.leave(found(cluster.alive().find(process => process !== leader)))
+  cluster.runUntil(() => hasAccepted, { withinMs: 1_000, orElse: "somebody accepts" })
+  cluster.pause(leader)
+  const others = cluster.alive().filter(process => process !== leader)
+  let withoutMs = 0
+  for (let passedMs = 0; passedMs < 3_000; passedMs += 10) {
+    cluster.run(10)
+    if (others.filter(process => process.node.status().hasLease).length < 3) withoutMs += 10
+  }
+  return withoutMs
+}
