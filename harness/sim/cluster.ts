@@ -63,13 +63,15 @@ export class BrokenPromise extends Error {
   }
 }
 
-/** A cluster whose first nodes have found each other. */
+/** A cluster whose first nodes have found each other and are at rest. */
 export function simulatedCluster(settings: ClusterSettings): SimulatedCluster {
   const cluster = new SimulatedCluster(settings)
   const first = cluster.start({ seeds: [] })
   cluster.run(50)
   for (let i = 1; i < settings.nodes; i++) cluster.start({ seeds: [first.address] })
   cluster.runUntil(() => cluster.hasConverged(), { withinMs: 20_000, orElse: "the first nodes find each other" })
+  // What is still under way has time to arrive, so that a story begins in a quiet cluster.
+  cluster.run(300)
   return cluster
 }
 
@@ -343,26 +345,32 @@ export class SimulatedCluster {
   /**
    * Whether more than half of the voters live and are heard when this process is dead: one that is cut off is about to be
    * removed, and then the view has room for one death less. Where all members will vote, all are counted: the view that
-   * makes them voters may be on its way.
+   * makes them voters may be on its way. And a view counts from when the others know it too.
    */
   keepsMajorityWithout(process: SimulatedProcess): boolean {
-    const { members } = this.newestView
-    const isSmall = members.length <= this.config.maxVoters
-    const voters = members.filter(({ voter }) => voter || isSmall)
-    const living = voters.flatMap(({ id }) => this.livingProcess(id) ?? []).filter(voter => voter !== process)
-    const heard = living.filter(voter => {
-      const apart = living.filter(
-        other => this.weather.isCut(voter.host, other.host) || this.weather.isCut(other.host, voter.host),
-      )
-      return voter.state === "running" && apart.length < living.length / 2
+    const views = new Set(this.alive().flatMap(({ node }) => node.view ?? []))
+    return [this.newestView, ...views].every(view => {
+      const voters = view.members.filter(({ voter }) => voter || view.members.length <= this.config.maxVoters)
+      const living = voters.flatMap(({ id }) => this.livingProcess(id) ?? []).filter(voter => voter !== process)
+      const heard = living.filter(voter => voter.state === "running" && !this.#isApart(voter, living))
+      // Somebody who lags that far behind is not needed to decide anything.
+      return heard.length > voters.length / 2 || view.epoch < this.newestView.epoch - 1
     })
-    return heard.length > voters.length / 2
   }
 
-  /** Half of the voters are dead: nothing but an operator's word can go on from here. */
+  /** Half of the voters are dead, by the newest view that somebody alive knows: only an operator's word helps now. */
   hasStopped(): boolean {
-    const voters = this.voters()
-    return voters.filter(({ isAlive }) => isAlive).length <= voters.length / 2
+    const views = this.alive().flatMap(({ node }) => node.view ?? [])
+    const newest = views.reduce((a, b) => (a.epoch >= b.epoch ? a : b), views[0] ?? this.newestView)
+    const voters = newest.members.filter(({ voter }) => voter)
+    return voters.filter(({ id }) => this.livingProcess(id)).length <= voters.length / 2
+  }
+
+  /** Half of the others do not hear it, or it does not hear them. */
+  #isApart(process: SimulatedProcess, others: readonly SimulatedProcess[]): boolean {
+    const isCut = (other: SimulatedProcess) =>
+      this.weather.isCut(process.host, other.host) || this.weather.isCut(other.host, process.host)
+    return others.filter(isCut).length >= others.length / 2
   }
 
   /** The other in-sync holders of the key by the newest view. */

@@ -39,6 +39,7 @@ const moves: readonly FaultKind[] = [
   "spikes",
   "slow-link",
 ]
+const tails: readonly FaultKind[] = ["primary-crash", "crash", "spikes", "slow-link", "one-way-link"]
 const retries: readonly FaultKind[] = ["client-cut", "break-links", "primary-crash", "restart", "spikes"]
 const losses: readonly FaultKind[] = ["loss", "primary-crash", "crash", "restart"]
 const disorders: readonly FaultKind[] = ["disorder", "loss", "spikes", "join", "restart", "primary-crash", "slow-link"]
@@ -60,7 +61,12 @@ const mutants: readonly Mutant[] = [
   { rule: "readyNeedsInclude", kinds: moves, because: "a replica is in sync that nobody waits for" },
   { rule: "primarySince", kinds: moves, because: "a replica keeps what another primary had said" },
   { rule: "transferIds", kinds: disorders, config: hastyTransfers, because: "an old beginning wipes a full learner" },
-  { rule: "sync", kinds: moves, because: "replicas keep tails that their new primary never had" },
+  {
+    rule: "sync",
+    kinds: tails,
+    config: { copies: 3 },
+    because: "replicas differ, and their new primary does not know",
+  },
 ]
 
 const mostRuns = 60
