@@ -83,8 +83,10 @@ export function apply(
   const changed: ShardId[] = []
   for (const shard of touched) {
     const before = shardAt(view, shard)
+    const target = targets[shard] ?? []
     const commands = named.get(shard) ?? none
-    const after = nextConfig(before, { epoch, target: targets[shard] ?? [], isMember, commands, rules })
+    if (commands === none && isSettled(before, target)) continue // most shards, when one of many members comes or goes
+    const after = nextConfig(before, { epoch, target, isMember, commands, rules })
     if (after === before) continue
     shards[shard] = after
     changed.push(shard)
@@ -296,6 +298,14 @@ function orphaned(before: ShardConfig, inSync: readonly NodeId[], epoch: Epoch, 
   const { resetAt, seqBase } = before
   const primarySince = rules.primarySince ? epoch : before.primarySince
   return { q: epoch, primary: null, primarySince, inSync, learners: [], orphan: true, resetAt, seqBase }
+}
+
+/** Exactly the target holds the shard, so that nothing remains to be done. */
+function isSettled({ orphan, primary, inSync, learners }: ShardConfig, target: readonly NodeId[]): boolean {
+  if (orphan || learners.length > 0 || target.length === 0 || inSync.length !== target.length) return false
+  if (primary !== target[0]) return false
+  for (let i = 0; i < target.length; i++) if (inSync[i] !== target[i]) return false
+  return true
 }
 
 function nextPrimary(before: NodeId | null, holders: readonly NodeId[], target: readonly NodeId[]): NodeId {
