@@ -91,7 +91,10 @@ export function apply(
     shards[shard] = after
     changed.push(shard)
   }
-  if (changed.length > 0) hashChangedShards(view.shards, shards, changed)
+  if (changed.length > 0) {
+    hashChangedShards(view.shards, shards, changed)
+    changesTo.set(shards, { from: view.shards, changed: changed.sort((a, b) => a - b) })
+  }
 
   const next = {
     ...view,
@@ -130,21 +133,38 @@ export function primariesLost(before: View, after: View): Map<NodeId, ShardId[]>
   return lost
 }
 
+// Asked for several times in each view change, and known to `apply` already: shards are immutable, so it stays right.
+const changesTo = new WeakMap<
+  readonly ShardConfig[],
+  { readonly from: readonly ShardConfig[]; readonly changed: readonly ShardId[] }
+>()
+
 /** By identity: `apply` keeps the configs that it does not change. After a snapshot every shard counts as changed. */
-export function changedShards(before: View, after: View): ShardId[] {
+export function changedShards(before: View, after: View): readonly ShardId[] {
+  if (before.shards === after.shards) return []
+  const known = changesTo.get(after.shards)
+  if (known?.from === before.shards) return known.changed
   const changed: ShardId[] = []
   for (const [shard, config] of after.shards.entries()) if (config !== before.shards[shard]) changed.push(shard)
+  changesTo.set(after.shards, { from: before.shards, changed })
   return changed
 }
 
 /** Shards that have fewer in-sync replicas than their target has members. */
 export function underReplicated(view: View, placement: Pick<Placement, "targets">): number {
+  const known = missingIn.get(view)
+  if (known !== undefined) return known
   const targets = placement.targets(view)
   let count = 0
-  for (const [shard, config] of view.shards.entries())
+  for (let shard = 0; shard < view.shards.length; shard++) {
+    const config = shardAt(view, shard)
     if (config.orphan || config.inSync.length < (targets[shard]?.length ?? 0)) count++
+  }
+  missingIn.set(view, count)
   return count
 }
+
+const missingIn = new WeakMap<View, number>()
 
 // ---------------------------------------------------------------------------------------------------- commands
 

@@ -8,8 +8,8 @@ import type { Member, ShardConfig, View } from "../protocol/message.ts"
 /** Two lanes, each 32 bits. */
 type Lanes = { readonly low: number; readonly high: number }
 
-// Views share what did not change between them, and all of it is immutable: what was hashed once stays right.
-const hashOfConfig = new WeakMap<ShardConfig, Lanes>()
+// Views share what did not change between them, and all of it is immutable: what was hashed once stays right. A single
+// config is hashed anew each time: that costs less than to remember thousands of them.
 const hashOfShards = new WeakMap<readonly ShardConfig[], Lanes>()
 const hashOfMembers = new WeakMap<readonly Member[], Lanes>()
 
@@ -66,7 +66,7 @@ function sumOfShards(shards: readonly ShardConfig[]): Lanes {
 /** Of a config at its place: the same config elsewhere counts differently. */
 function lanesOf(config: ShardConfig | undefined, shard: number): Lanes {
   if (config === undefined) throw new RangeError("no such shard")
-  const own = remembered(hashOfConfig, config, hashConfig)
+  const own = hashConfig(config)
   return { low: mix32(own.low ^ mix32(shard)), high: mix32(own.high + mix32(~shard)) }
 }
 

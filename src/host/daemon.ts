@@ -228,6 +228,9 @@ type Parts = {
   readonly hintFile: HintFile | undefined
 }
 
+/** Connections are looked at every so many ticks: their deadlines are seconds, and there are scores of them. */
+const ticksPerLook = 3
+
 class RunningDaemon implements Daemon {
   readonly id = randomBytes(8).toString("hex")
   readonly name: string
@@ -244,6 +247,7 @@ class RunningDaemon implements Daemon {
   readonly #config: Config
   readonly #bounds: HostBounds
   readonly #listener: Listener
+  #ticks = 0
   readonly #hintFile: HintFile | undefined
   readonly #node: CacheNode
   readonly #turnEnd = new TurnEnd(step => this.guarded(step))
@@ -414,6 +418,8 @@ class RunningDaemon implements Daemon {
     this.#lookAtClocks()
     this.guarded(() => {
       this.#node.tick()
+      this.#ticks += 1
+      if (this.#ticks % ticksPerLook !== 0) return
       this.links.tick()
       this.clients.tick()
     })
