@@ -56,6 +56,8 @@ export type Config = {
   proposeRetryMs: number
   /** A shard without holders is reset when none of them was heard of for so long. Infinity: never. */
   orphanResetMs: number
+  /** When nothing happens, a node computes every so often what the loss of one member would mean. Infinity: never. */
+  rehearseEveryMs: number
   /** A leaving node stops anyway after this: from then on it is a crash. */
   leaveTimeoutMs: number
 
@@ -123,6 +125,7 @@ export const defaultConfig: Config = {
   joinRetryMs: 300,
   proposeRetryMs: 100,
   orphanResetMs: 60_000,
+  rehearseEveryMs: 500,
   leaveTimeoutMs: 60_000,
   replProbeMs: 60,
   replProbeMaxMs: 1_000,
@@ -144,7 +147,12 @@ export const defaultConfig: Config = {
 }
 
 /** The simulator's clusters: few shards, so that thousands of runs fit a test. */
-export const simulatedConfig: Config = { ...defaultConfig, shardCount: 16, maxBytes: 64 * 1024 * 1024 }
+export const simulatedConfig: Config = {
+  ...defaultConfig,
+  rehearseEveryMs: Number.POSITIVE_INFINITY,
+  shardCount: 16,
+  maxBytes: 64 * 1024 * 1024,
+}
 
 /** The first thing wrong with a configuration, in words for the person who wrote it. */
 export function configProblem(config: Config): string | undefined {

@@ -23,7 +23,10 @@ type Connection =
 /** One question: what goes to the cluster, and how the checker understands it. Null: not for the checker. */
 export type Question = { readonly key: string; readonly operation: Operation; readonly meaning: Meaning | null }
 
-/** How often a request is delivered once more, and at most how much later: a connection is closed after five seconds. */
+/**
+ * How often a request is delivered once more, and at most how much later: as an attempt that was slow on its way through
+ * another node is, when the client has long had its answer. A connection is closed after five seconds.
+ */
 export type Duplicates = { readonly chance: number; readonly withinMs: Millis }
 
 export class SimulatedClient {
@@ -41,6 +44,8 @@ export class SimulatedClient {
   readonly #trace: Trace
   readonly #throwIfBroken: () => void
   readonly #connections = new Map<Address, Connection>()
+  /** What the client was told will never happen: each attempt was answered so, and a connection repeats nothing. */
+  readonly #refused = new WeakSet<Operation>()
   #wakeAtMs = Number.POSITIVE_INFINITY
   #open = 0
 
@@ -97,6 +102,7 @@ export class SimulatedClient {
         this.#open -= 1
         this.#trace.note(this.name, "is told", () => `${key} ${operation.op}: ${brief(outcome)}`)
         if (record !== undefined) this.#recorder.end(record, outcome)
+        if (outcome.kind === "failed" && outcome.mayHaveHappened === "no") this.#refused.add(operation)
         done(outcome)
       },
     })
@@ -157,6 +163,7 @@ export class SimulatedClient {
     const { chance, withinMs } = this.duplicates
     if (chance === 0 || message.kind !== "request" || !this.#prng.chance(chance)) return
     this.#simulator.after(this.#prng.between(0, withinMs), () => {
+      if (this.#refused.has(message.request.operation)) return
       this.#trace.note(this.name, "repeats an old request", () => brief(message))
       this.#anyOpen()?.send(dialer, onTheWire)
     })

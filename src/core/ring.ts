@@ -49,8 +49,8 @@ export function isActive(member: Member): boolean {
 type Shape = { readonly shardCount: number; readonly copies: number }
 type Remembered = { readonly active: readonly Member[]; readonly shape: Shape; readonly targets: Targets }
 
-/** Sets of members remembered: the present one, the next, and what a few late or abandoned proposals ask for. */
-const rememberedTargets = 8
+/** Sets of members remembered: the present one, the next, those of late proposals, and those rehearsed: one per member. */
+const rememberedTargets = 32
 /** Addresses whose tokens are remembered: those of the largest cluster and as many former ones. */
 const rememberedAddresses = 2_048
 

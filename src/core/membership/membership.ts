@@ -66,6 +66,8 @@ const pullEveryMs = 30
 const graceFactor = 3
 /** A member without a lease for so many suspicion times asks around like a joiner. */
 const lostFactor = 5
+/** With so many members at most, a node rehearses the loss of each of the others. */
+const rehearsedMembers = 24
 /** A node whose leave was decided waits at most so long for those who remain to know it. */
 const farewellMs = 2_000
 /** How many addresses a joiner is told besides. */
@@ -111,6 +113,9 @@ export class Membership {
   #tidyAtMs = Number.NEGATIVE_INFINITY
   /** This node's leave was decided: who has shown that it knows, and until when it waits for that. */
   #farewell: { readonly untilMs: number; nextAtMs: number; readonly heard: Set<NodeId> } | null = null
+  /** How many removals have been rehearsed since the members last changed, and when the next one is due. */
+  #rehearsed = 0
+  #rehearseAtMs = Number.POSITIVE_INFINITY
   readonly #suspected = new Set<NodeId>()
   readonly #pulledAtMs = new Map<NodeId, number>()
 
@@ -314,6 +319,7 @@ export class Membership {
       if (nowMs >= this.#beatAtMs) this.#sendBeats(nowMs)
       if (this.#isVoter) this.#voterTick(nowMs)
       this.#askForRelease(nowMs)
+      if (nowMs >= this.#rehearseAtMs) this.#rehearse(nowMs)
     }
     if (this.#phase === "joining" || this.#isLost(nowMs)) this.#ask(nowMs)
     if (this.#farewell !== null) this.#farewellTick(nowMs)
@@ -621,6 +627,10 @@ export class Membership {
       })
     for (const subject of this.#suspected) if (memberOf(after, subject) === undefined) this.#suspected.delete(subject)
 
+    if (before?.members !== after.members) {
+      this.#rehearsed = 0
+      this.#rehearseAtMs = nowMs + 4 * this.#options.config.rehearseEveryMs * this.#options.prng.between(0.5, 1.5)
+    }
     const joined = after.members.filter(({ id }) => before === undefined || memberOf(before, id) === undefined)
     const gone = (before?.members ?? []).filter(({ id }) => memberOf(after, id) === undefined)
     ports.event({
@@ -737,6 +747,21 @@ export class Membership {
     if (this.#forked) return
     this.#forked = true
     this.#options.ports.event({ kind: "forked", epoch: this.#view?.epoch ?? 0, peer: from })
+  }
+
+  /**
+   * Computes what the view would be without some other member, for nothing but the computing: when that member fails, all
+   * nodes do this at the same moment, while its shards wait. Code that has run is fast, and its result is remembered.
+   */
+  #rehearse(nowMs: number): void {
+    const view = this.#view
+    if (view === undefined) return
+    const others = view.members.filter(({ id }) => id !== this.#self)
+    const member = others[this.#rehearsed]
+    this.#rehearsed += 1
+    const isDone = member === undefined || others.length >= rehearsedMembers
+    this.#rehearseAtMs = isDone ? Number.POSITIVE_INFINITY : nowMs + this.#options.config.rehearseEveryMs
+    if (member !== undefined && !isDone) this.#apply([{ kind: "remove", id: member.id, since: member.since }])
   }
 
   // ------------------------------------------------------------------------------------------------ joining and leaving
