@@ -14,8 +14,8 @@ import { freePorts } from "../cluster/free-ports.ts"
 import { startCluster } from "../cluster/start.ts"
 
 const nodeCount = 20
-/** After the last copy is there: what started late, a compiler included, is done. */
-const restMs = 5_000
+/** After the last copy is there: what started late, a compiler included, is done, and so are the rehearsals of losses. */
+const restMs = 25_000
 
 const seconds = Number(process.argv[2] ?? 20)
 const program = process.argv[3] ?? fileURLToPath(new URL("../../dcache", import.meta.url))
