@@ -101,3 +101,24 @@ test("a new member is given its grace, and a new voter starts everyone's clock a
   deepEqual(detector.silent(6_500), [])
   deepEqual(detector.silent(6_601), ["a", "b"])
 })
+
+test("a beat that was read after a pause, before the pause was noticed, is not taken for one from the future", () => {
+  const detector = detectorOf(["a"])
+  beats(detector, "a", { fromMs: 0, untilMs: 5_000, everyMs: 150 })
+  // Stopped from 5 s to 10 s. What lay in the socket is read first, then comes the tick; then the member dies.
+  detector.beat("a", 1, 34, 10_000, "late")
+  detector.ownLateness(5_000, 10_000, 150)
+  deepEqual(detector.silent(10_400), [])
+  deepEqual(detector.silent(10_410), ["a"])
+})
+
+test("a member whose port refused a connection is silent until it beats, and is judged as ever afterwards", () => {
+  const detector = detectorOf(["a"])
+  beats(detector, "a", { fromMs: 0, untilMs: 1_500, everyMs: 150 })
+  detector.refused("a")
+  deepEqual(detector.silent(1_510), ["a"])
+  detector.beat("a", 1, 11, 1_650)
+  deepEqual(detector.silent(1_660), [])
+  deepEqual(detector.silent(2_040), [])
+  deepEqual(detector.silent(2_060), ["a"], "the refusal taught it no patience")
+})

@@ -85,3 +85,39 @@ test("a joiner that nobody can dial is told so after several tries, not after on
     ["b"],
   )
 })
+
+test("a joiner learns new addresses also when it knows many, forgets the oldest it learned, and no seed", () => {
+  const joiner = new Joiner({ seeds: ["seed"], own: ["me"] })
+  for (let i = 0; i < 1_000; i++) joiner.learn([`old${i}`])
+  joiner.learn(["living"])
+  equal(joiner.addresses.length, 64)
+  deepEqual([joiner.addresses[0], joiner.addresses.at(-1)], ["seed", "living"])
+  equal(joiner.addresses.includes("old0"), false)
+})
+
+test("a joiner that was given more seeds than it remembers still learns", () => {
+  const joiner = new Joiner({ seeds: Array.from({ length: 100 }, (_, i) => `seed${i}`), own: [] })
+  for (let i = 0; i < 100; i++) joiner.learn([`old${i}`])
+  joiner.learn(["living"])
+  equal(joiner.addresses.includes("living"), true)
+  equal(joiner.addresses.length, 64)
+})
+
+test("every joiner that nobody can dial is told so, however many came before and went away", () => {
+  const door = new Doorkeeper(new Prng(1))
+  const told = new Set<string>()
+  const came = 1_100
+  for (let i = 0; i < 4 * came; i++) {
+    // Each asks four times, and gives up.
+    door.dialBack(member(`b${Math.floor(i / 4)}`), i * 2_000)
+    for (const { id } of door.expire((i + 1) * 2_000)) told.add(id)
+  }
+  equal(told.size, came)
+})
+
+test("of dial-backs that are all under way at once, the newest are remembered", () => {
+  const door = new Doorkeeper(new Prng(1))
+  const nonces = Array.from({ length: 2_000 }, (_, i) => door.dialBack(member(`b${i}`), 0))
+  equal(nonces.filter((nonce, i) => door.answered(nonce, `b${i}`) !== undefined).length, 1_024)
+  equal(door.answered(door.dialBack(member("c"), 0), "c")?.kind, "admit")
+})

@@ -173,3 +173,100 @@ test("no voter is removed while those that are heard would be no majority of the
   const failed = [slow, { id: idOf("d"), since: 2 }, { id: idOf("e"), since: 2 }]
   deepEqual(kinds(leader.due(situation(view, 400, { hears, failed }))), ["remove", "remove", "remove"])
 })
+
+/** `a` to `d`, of which `a` is the oldest; shard 0 is held as said, the others by `a`. */
+function heldBy(...inSync: string[]): View {
+  const view = viewOf(["a", "b", "c", "d"].map(letter => info(letter)))
+  const ids = inSync.map(idOf)
+  const shards = view.shards.map((shard, index) => ({
+    ...shard,
+    primary: index === 0 ? (ids[0] ?? null) : idOf("a"),
+    inSync: index === 0 ? ids : [idOf("a"), idOf("b"), idOf("c"), idOf("d")],
+    learners: [],
+  }))
+  return { ...view, shards }
+}
+
+const cutPairs: {
+  links: [from: string, to: string][]
+  holders: string[]
+  deaf?: string
+  failed?: string
+  removed: string[]
+  because: string
+}[] = [
+  { links: [["b", "c"]], holders: ["b", "c"], removed: ["c"], because: "the younger goes" },
+  { links: [["c", "b"]], holders: ["c", "b"], removed: ["c"], because: "whoever complains" },
+  { links: [["b", "c"]], holders: ["c"], removed: ["b"], because: "the elder, where the younger is a last holder" },
+  { links: [["b", "c"]], holders: ["b", "c"], deaf: "c", removed: [], because: "one that is not heard is judged so" },
+  { links: [["b", "z"]], holders: ["b"], removed: [], because: "one is no member any more" },
+  {
+    links: [
+      ["b", "c"],
+      ["b", "d"],
+    ],
+    holders: ["c", "d"],
+    removed: ["c"],
+    because: "one at a time: both would leave a shard without a holder",
+  },
+  {
+    links: [["b", "c"]],
+    holders: ["c", "d"],
+    failed: "d",
+    removed: ["d", "b"],
+    because: "the younger is the last holder once another has failed",
+  },
+  { links: [["b", "c"]], holders: ["b", "d"], failed: "b", removed: ["b"], because: "one of the two goes anyway" },
+]
+
+for (const { links, holders, deaf, failed, removed, because } of cutPairs)
+  test(`links ${links.map(pair => pair.join("-")).join(", ")} are down, ${holders.join(" and ")} hold: ${because}`, () => {
+    const leader = leaderOf()
+    const view = heldBy(...holders)
+    for (const [from, to] of links) leader.linkDown({ from: idOf(from), to: idOf(to), nowMs: 0 })
+    const rest = {
+      hears: (id: string) => deaf === undefined || id !== idOf(deaf),
+      failed: failed === undefined ? [] : [{ id: idOf(failed), since: 2 }],
+    }
+    leader.due(situation(view, 0, rest))
+    const commands = leader.due(situation(view, 30, rest)) ?? []
+    deepEqual(
+      commands.map(command => (command.kind === "remove" ? command.id : command.kind)),
+      removed.map(idOf),
+    )
+  })
+
+test("of two last holders that do not reach each other, neither goes", () => {
+  const leader = leaderOf()
+  const view = heldBy("c")
+  const both = { ...view, shards: view.shards.map((shard, i) => (i === 1 ? { ...shard, inSync: [idOf("b")] } : shard)) }
+  leader.linkDown({ from: idOf("b"), to: idOf("c"), nowMs: 0 })
+  leader.due(situation(both, 0))
+  equal(leader.due(situation(both, 30)), undefined)
+})
+
+test("a link that nobody has complained of for a second is taken to work again", () => {
+  const leader = leaderOf()
+  const view = heldBy("b", "c")
+  leader.linkDown({ from: idOf("b"), to: idOf("c"), nowMs: 0 })
+  equal(leader.due(situation(view, 1_001)), undefined)
+  equal(leader.due(situation(view, 1_031)), undefined)
+})
+
+test("a removal that must wait takes with it what depends on it, so that no view changes nothing", () => {
+  const leader = leaderOf()
+  let view = viewOf(
+    ["a", "b", "c"].map(letter => info(letter)),
+    3,
+  )
+  view = apply(
+    view,
+    ["b", "c"].map(letter => ({ kind: "voter", id: idOf(letter), since: 2 }) as const),
+    placement,
+  )
+  // Nobody but this node is heard: with `b` removed, the rest would have no majority. Its successor must wait as well.
+  const rest = { hears: (id: string) => id === idOf("a"), failed: [{ id: idOf("b"), since: 2 }] }
+  leader.receive([{ kind: "join", member: info("e", { addr: "b:1" }) }], 0)
+  leader.due(situation(view, 0, rest))
+  equal(leader.due(situation(view, 30, rest)), undefined)
+})

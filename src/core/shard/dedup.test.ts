@@ -46,3 +46,14 @@ test("records arrive elsewhere with their results, their bounds and their age", 
   equal(to.idleSince(89_501, 40), "c")
   equal(to.idleSince(89_500, 40), undefined)
 })
+
+test("a client is not idle while something of it is uncommitted, and nobody after it is looked at", () => {
+  const dedup = new Dedup()
+  dedup.record("open", 1, stored, 1, 0)
+  dedup.record("open", 2, stored, 3, 0)
+  dedup.record("done", 1, stored, 2, 10)
+  equal(dedup.idleSince(1_000, 2), undefined)
+  equal(dedup.idleSince(1_000, 3), "open")
+  dedup.forget("open")
+  equal(dedup.idleSince(1_000, 2), "done")
+})

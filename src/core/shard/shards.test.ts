@@ -1,0 +1,250 @@
+import { deepEqual, equal, ok } from "node:assert/strict"
+import { test } from "node:test"
+import { type Config, simulatedConfig } from "../../config.ts"
+import { maxFrameBytes, maxValueBytes } from "../../protocol/limits.ts"
+import type { DataMessage, NodeId, Operation, ReplicatedOp, Reply, ShardConfig, View } from "../../protocol/message.ts"
+import { initialView } from "../layout.ts"
+import type { Pending } from "../requests.ts"
+import { allRules } from "../rules.ts"
+import { bytesOf } from "./shard.ts"
+import { Shards } from "./shards.ts"
+
+const member = (id: NodeId) => ({
+  id,
+  name: id,
+  addr: `${id}:1`,
+  clientAddr: `${id}:1`,
+  zone: "",
+  witness: false,
+  protoMin: 1,
+  protoMax: 1,
+})
+
+/** A shard that one node holds alone; tests change what they are about. */
+const base: ShardConfig = {
+  q: 1,
+  primary: "p",
+  primarySince: 1,
+  inSync: ["p"],
+  learners: [],
+  orphan: false,
+  resetAt: 0,
+  seqBase: 0,
+}
+
+/** A view in which the last of `shardCount` shards is as `config` says; the others are led by somebody else. */
+function viewOf(epoch: number, members: readonly NodeId[], config: ShardConfig, shardCount = 1): View {
+  const cluster = { clusterId: "c", generation: 1, copies: 2, maxVoters: 7, hashKey: [1, 2], shardCount } as const
+  const founded = initialView({ ...cluster, member: member("z") })
+  return {
+    ...founded,
+    epoch,
+    members: members.map(id => ({ ...member(id), since: 1, voter: false, leaving: false })),
+    shards: [...founded.shards.slice(0, -1), config],
+  }
+}
+
+/** The shards of one node, and all that they send, propose and answer. */
+function nodeOf(self: NodeId, settings: Partial<Config> = {}) {
+  const sent: { to: NodeId; message: DataMessage }[] = []
+  const answers: Reply[] = []
+  const lease = { isHeld: true }
+  let view: View | undefined
+  let operations = 0
+  const shards = new Shards({
+    self,
+    config: { ...simulatedConfig, ...settings },
+    rules: allRules,
+    send: (to, message) => sent.push({ to, message }),
+    hasLease: () => lease.isHeld,
+    isFenced: () => false,
+    unfence: () => {},
+    pull: () => {},
+    propose: () => {},
+    linkDown: () => {},
+    answer: (_pending, reply) => answers.push(reply),
+    rerun: (pending, nowMs) => shards.execute(last(), pending, nowMs),
+  })
+  const last = () => (view?.shards.length ?? 1) - 1
+  return {
+    shards,
+    sent,
+    answers,
+    lease,
+    install(after: View, nowMs: number, how: "contiguous" | "gap" = "contiguous") {
+      const before = view
+      view = after
+      shards.viewInstalled({ before, after, gap: how === "gap", changed: [last()] }, nowMs)
+    },
+    ask(operation: Operation, nowMs: number, clientId = "c") {
+      operations += 1
+      const key = new Uint8Array([1])
+      const request = { clientId, n: operations, ackedBelow: 1, firstEpoch: 1, key, operation, deadlineMs: 5_000 }
+      const pending: Pending = {
+        origin: { kind: "client", connection: 1, attempt: 1 },
+        request,
+        deadlineAtMs: nowMs + 5_000,
+      }
+      shards.execute(last(), pending, nowMs)
+    },
+    inspect: () => shards.inspect(last()),
+    /** What was sent last of this kind. */
+    lastSent<Kind extends DataMessage["kind"]>(kind: Kind): Extract<DataMessage, { kind: Kind }> {
+      const found = sent.findLast(({ message }) => message.kind === kind)?.message
+      ok(found?.kind === kind, `a ${kind} was sent`)
+      return found as Extract<DataMessage, { kind: Kind }> // its kind was compared
+    },
+  }
+}
+
+const write = (bytes: number): Operation => ({
+  op: "set",
+  value: new Uint8Array(bytes),
+  flags: 0,
+  ttlMs: null,
+  condition: null,
+})
+const put = (seq: number, bytes: number): ReplicatedOp => ({
+  seq,
+  key: new Uint8Array([seq]),
+  effect: { kind: "put", value: new Uint8Array(bytes), flags: 0, ttlLeftMs: null },
+  origin: null,
+  result: null,
+})
+
+/** A transfer of nothing, from its beginning to its end. */
+function fill(node: ReturnType<typeof nodeOf>, from: NodeId, q: number): void {
+  const transfer = { shard: 0, q, tid: 1 }
+  node.shards.receive(from, { kind: "transfer-begin", ...transfer, since: q, baseSeq: 0, commit: 0, dedup: [] }, 0)
+  node.shards.receive(from, { kind: "transfer-chunk", ...transfer, index: 0, entries: [], fin: true, endSeq: 0 }, 0)
+}
+
+// ------------------------------------------------------------------------------------------------------ roles
+
+for (const how of ["contiguous", "gap"] as const)
+  test(`a learner whose completion is decided together with the loss of all holders is a last holder (${how})`, () => {
+    const node = nodeOf("l")
+    node.install(viewOf(2, ["p", "l"], { ...base, q: 2, learners: [{ id: "l", since: 2 }] }), 0, "gap")
+    fill(node, "p", 2)
+    node.shards.receive("p", { kind: "repl", shard: 0, q: 2, tid: 1, ops: [put(1, 10)], commit: 1, last: 1 }, 0)
+    // The batch was: ready of the learner, removal of the primary, removal of the learner.
+    const lost = { ...base, q: 3, primary: null, primarySince: 3, inSync: ["p", "l"], orphan: true }
+    node.install(viewOf(how === "gap" ? 9 : 3, ["z"], lost), 0, how)
+    equal(node.inspect()?.role, "orphan")
+    equal(node.inspect()?.entries.size, 1)
+  })
+
+test("a replica that is made equal to a new primary never lacks what it has acknowledged, between any two messages", () => {
+  const three = { ...base, q: 3, inSync: ["p", "n", "b"] }
+  const failedOver = { ...base, q: 4, primary: "n", primarySince: 4, inSync: ["n", "b"] }
+  const replicas = ["n", "b"].map(id => {
+    const node = nodeOf(id)
+    node.install(viewOf(2, ["p", "n", "b"], { ...base, q: 2, learners: [{ id, since: 2 }] }), 0, "gap")
+    fill(node, "p", 2)
+    node.install(viewOf(3, ["p", "n", "b"], three), 0)
+    // More than fits one message of the stream. Once both have acknowledged it, the primary answers, and dies.
+    const ops = [1, 2, 3].map(seq => put(seq, 100_000))
+    node.shards.receive("p", { kind: "repl", shard: 0, q: 3, tid: 0, ops, commit: 0, last: 3 }, 0)
+    equal(node.lastSent("repl-ack").seq, 3)
+    return node
+  })
+  const [next, other] = replicas
+  ok(next && other)
+  for (const node of replicas) node.install(viewOf(4, ["n", "b"], failedOver), 10)
+  for (let i = 0; i < next.sent.length; i++) {
+    const { to, message } = next.sent[i] ?? {}
+    if (to === "b" && (message?.kind === "sync" || message?.kind === "repl")) other.shards.receive("n", message, 10)
+    equal(other.inspect()?.seq, 3)
+  }
+  equal(other.lastSent("sync-ack").seq, 3)
+})
+
+// ---------------------------------------------------------------------------------------------------- bounds
+
+test("what a shard holds uncommitted fits one frame, whatever its clients write; beyond, they are asked to wait", () => {
+  // Just below the bound comes one that is as large as can be.
+  const bound = simulatedConfig.maxUncommittedBytes
+  for (const { sizes, because } of [
+    { sizes: [maxValueBytes, maxValueBytes], because: "one large value is enough" },
+    { sizes: [bound - 200, maxValueBytes, 1], because: "the last may go beyond" },
+    { sizes: new Array<number>(simulatedConfig.maxUncommitted + 1).fill(0), because: "small ones are counted" },
+  ]) {
+    const node = nodeOf("p", { maxBytes: 2 ** 30, maxPendingPerKey: Number.POSITIVE_INFINITY })
+    node.install(viewOf(1, ["p"], base), 0)
+    node.install(viewOf(2, ["p", "b"], { ...base, q: 2, learners: [{ id: "b", since: 2 }] }), 0)
+    node.shards.tick(0)
+    const { tid } = node.lastSent("transfer-chunk")
+    // The learner is complete, so that it must acknowledge every write; and it does no more.
+    node.shards.receive("b", { kind: "transfer-ack", shard: 0, q: 2, tid, index: 0 }, 0)
+    for (const size of sizes) node.ask(write(size), 0)
+    deepEqual(
+      node.answers.map(({ kind }) => kind),
+      ["busy"],
+      because,
+    )
+    const ops = node.sent.flatMap(({ message }) => (message.kind === "repl" ? message.ops : []))
+    ok(ops.reduce((sum, op) => sum + bytesOf(op), 0) < maxFrameBytes, because)
+  }
+})
+
+test("of messages for a view that has not come, the first so many are kept and taken up with it; pieces are not", () => {
+  const node = nodeOf("b")
+  node.install(viewOf(2, ["p", "b"], { ...base, q: 2, learners: [{ id: "b", since: 2 }] }), 0, "gap")
+  fill(node, "p", 2)
+  const after = viewOf(3, ["p", "b"], { ...base, q: 3, inSync: ["p", "b"] })
+  const chunk = { kind: "transfer-chunk", shard: 0, q: 3, tid: 1, index: 0, entries: [], fin: true, endSeq: 0 } as const
+  for (let i = 0; i < 2_000; i++) node.shards.receive("p", chunk, 0)
+  for (let seq = 1; seq <= 2_000; seq++)
+    node.shards.receive("p", { kind: "repl", shard: 0, q: 3, tid: 0, ops: [put(seq, 1)], commit: 0, last: seq }, 0)
+  node.install(after, 0)
+  equal(node.inspect()?.seq, 1_024)
+})
+
+test("clients that fall silent are forgotten as fast as they came, also where writes never pause", () => {
+  // Ten new clients a second, each of which writes once to the same shard: a command-line tool in a loop. With this many
+  // shards each one is looked at every 5 s. There is always a write that its replica has not acknowledged yet.
+  const shardCount = 4_096
+  const node = nodeOf("p", { dedupIdleMs: 10_000 })
+  const alone = { ...base, q: 2 }
+  node.install(viewOf(1, ["p"], base, shardCount), 0)
+  node.install(viewOf(2, ["p", "b"], { ...alone, learners: [{ id: "b", since: 2 }] }, shardCount), 0)
+  node.shards.tick(0)
+  const shard = shardCount - 1
+  const { tid } = node.lastSent("transfer-chunk")
+  node.shards.receive("b", { kind: "transfer-ack", shard, q: 2, tid, index: 0 }, 0)
+  for (let nowMs = 0; nowMs < 40_000; nowMs += 20) {
+    const acknowledged = { kind: "repl-ack", shard, q: 2, tid, gap: false, headroom: 2 ** 30 } as const
+    node.shards.receive("b", { ...acknowledged, seq: node.inspect()?.seq ?? 0 }, nowMs)
+    if (nowMs % 100 === 0) node.ask(write(1), nowMs, `${nowMs}`)
+    node.shards.tick(nowMs)
+  }
+  const { dedupClients = 0 } = node.inspect() ?? {}
+  ok(dedupClients >= 100, "none before its time")
+  ok(dedupClients < 160, `${dedupClients} clients are remembered, of which 100 may ask again`)
+})
+
+// --------------------------------------------------------------------------------------------------- waiting
+
+test("an operation that waits for a lease goes on by itself when the lease was lost and regained unseen", () => {
+  const node = nodeOf("p")
+  node.install(viewOf(1, ["p"], base), 0)
+  node.lease.isHeld = false
+  node.ask({ op: "get" }, 100)
+  deepEqual(node.answers, [])
+  // The grant arrives between two ticks: whoever compares one tick with the next sees no change, and tells nobody.
+  node.lease.isHeld = true
+  node.shards.tick(120)
+  deepEqual(node.answers, [{ kind: "missing" }])
+  equal(node.inspect()?.parked, 0)
+})
+
+test("an operation that waits for a lease is refused after a while, and not before", () => {
+  const node = nodeOf("p", { parkWithoutLeaseMs: 200 })
+  node.install(viewOf(1, ["p"], base), 0)
+  node.lease.isHeld = false
+  node.ask({ op: "get" }, 100)
+  node.shards.tick(300)
+  deepEqual(node.answers, [])
+  node.shards.tick(301)
+  deepEqual(node.answers, [{ kind: "unavailable", reason: "minority" }])
+})
