@@ -199,7 +199,7 @@ export class CacheClient implements AsyncDisposable {
 
   /** Gives the entry a new life; Infinity: it does not expire. False: there is none. */
   async touch(key: Key, ttlMs: number, options?: CallOptions): Promise<boolean> {
-    const result = await this.#do(key, { op: "touch", ttlMs: ttlOf(ttlMs) }, options)
+    const result = await this.#do(key, { op: "touch", ttlMs: ttlOf(ttlMs), condition: null }, options)
     if (result.kind !== "touched" && result.kind !== "missing") throw unexpected(result, key)
     return result.kind === "touched"
   }

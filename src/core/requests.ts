@@ -209,5 +209,5 @@ function hasBadNumber(operation: Operation): boolean {
   if (operation.op === "incr") return !Number.isSafeInteger(operation.by)
   if (operation.op !== "set" && operation.op !== "touch") return false
   const { ttlMs } = operation
-  return ttlMs !== null && !(ttlMs >= 0 && ttlMs <= maxTtlMs)
+  return ttlMs !== null && ttlMs !== "keep" && !(ttlMs >= 0 && ttlMs <= maxTtlMs)
 }

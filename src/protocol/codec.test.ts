@@ -111,9 +111,9 @@ const condition = fc.option(
 const operation = anyOf<Operation, "op">({
   get: fc.record({ op: just("get") }),
   ttl: fc.record({ op: just("ttl") }),
-  set: fc.record({ op: just("set"), value: bytes, flags: small, ttlMs: ttl, condition }),
+  set: fc.record({ op: just("set"), value: bytes, flags: small, ttlMs: fc.oneof(ttl, just("keep")), condition }),
   delete: fc.record({ op: just("delete"), condition }),
-  touch: fc.record({ op: just("touch"), ttlMs: ttl }),
+  touch: fc.record({ op: just("touch"), ttlMs: ttl, condition }),
   incr: fc.record({ op: just("incr"), by: whole }),
 })
 

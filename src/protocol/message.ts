@@ -114,7 +114,7 @@ export type Condition =
   | { readonly if: "version"; readonly version: Seq }
   | { readonly if: "value"; readonly value: Uint8Array }
 
-/** What a client may ask of one key. `ttlMs` null: never expires. */
+/** What a client may ask of one key. `ttlMs` null: never expires; "keep": as long as the entry that is replaced, if there is one. */
 export type Operation =
   | { readonly op: "get" }
   | { readonly op: "ttl" }
@@ -123,11 +123,11 @@ export type Operation =
       readonly value: Uint8Array
       /** Kept with the entry and returned with it; clients note here how they encoded the value. 16 bits. */
       readonly flags: number
-      readonly ttlMs: number | null
+      readonly ttlMs: number | null | "keep"
       readonly condition: Condition | null
     }
   | { readonly op: "delete"; readonly condition: Condition | null }
-  | { readonly op: "touch"; readonly ttlMs: number | null }
+  | { readonly op: "touch"; readonly ttlMs: number | null; readonly condition: Condition | null }
   /** Adds to a decimal integer kept as text; a missing key counts as 0. */
   | { readonly op: "incr"; readonly by: number }
 

@@ -87,6 +87,11 @@ const key = bytes(maxKeyBytes)
 const value = bytes(maxValueBytes)
 /** Null: never expires. What is left of a life may have run out on the way: not below 0, and never longer than a life. */
 const ttlMs = nullable(uintOrFraction(maxTtlMs))
+/** As above, or -1: "keep". */
+const ttlChange: Field<number | null | "keep"> = {
+  pack: (value, tally) => (value === "keep" ? int.pack(-1, tally) : ttlMs.pack(value, tally)),
+  unpack: wire => (wire === -1 ? "keep" : ttlMs.unpack(wire)),
+}
 const word32 = uint(0xffff_ffff)
 const hashKey = pair(word32, word32)
 
@@ -211,9 +216,9 @@ const condition = union<Condition, "if">("if", {
 const operation = union<Operation, "op">("op", {
   get: variant(1, {}),
   ttl: variant(2, {}),
-  set: variant(3, { value: askedBytes, flags, ttlMs, condition: nullable(condition) }),
+  set: variant(3, { value: askedBytes, flags, ttlMs: ttlChange, condition: nullable(condition) }),
   delete: variant(4, { condition: nullable(condition) }),
-  touch: variant(5, { ttlMs }),
+  touch: variant(5, { ttlMs, condition: nullable(condition) }),
   incr: variant(6, { by: int }),
 })
 

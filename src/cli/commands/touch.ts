@@ -28,7 +28,7 @@ export class TouchCommand extends ClientCommand {
 }
 
 export async function touchKey(asking: Asking, { key, ttlMs }: { key: string; ttlMs: number | null }): Promise<number> {
-  const result = await resultOf(asking, key, { op: "touch", ttlMs })
+  const result = await resultOf(asking, key, { op: "touch", ttlMs, condition: null })
   switch (result.kind) {
     case "missing":
       return answerNo(asking, { key, found: false }, `dcache touch: there is no key "${key}"`)

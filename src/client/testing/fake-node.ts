@@ -64,7 +64,7 @@ export class FakeCluster {
 
   #run(operation: Operation, key: string): Reply {
     const entry = this.entries.get(key)
-    if (operation.op === "set" || operation.op === "delete") {
+    if (operation.op === "set" || operation.op === "delete" || operation.op === "touch") {
       const unmet = unmetBy(operation, entry)
       if (unmet !== undefined) return unmet
     }
@@ -79,8 +79,13 @@ export class FakeCluster {
         if (entry === undefined) return { kind: "missing" }
         entry.ttlMs = operation.ttlMs
         return { kind: "touched", version: entry.version }
-      case "set":
-        return { kind: "stored", version: this.#put(key, { ...operation, value: Uint8Array.from(operation.value) }) }
+      case "set": {
+        const ttlMs = operation.ttlMs === "keep" ? (entry?.ttlMs ?? null) : operation.ttlMs
+        return {
+          kind: "stored",
+          version: this.#put(key, { ...operation, ttlMs, value: Uint8Array.from(operation.value) }),
+        }
+      }
       case "incr": {
         const text = Buffer.from(entry?.value ?? Buffer.from("0")).toString()
         if (!/^-?\d+$/.test(text)) return { kind: "not-a-number" }
@@ -103,7 +108,7 @@ export class FakeCluster {
 }
 
 function unmetBy(
-  { condition }: Extract<Operation, { op: "set" | "delete" }>,
+  { condition }: Extract<Operation, { op: "set" | "delete" | "touch" }>,
   entry: Entry | undefined,
 ): Reply | undefined {
   if (condition === null) return undefined

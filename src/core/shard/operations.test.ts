@@ -73,11 +73,23 @@ const writes: { name: string; entry?: Entry; operation: WriteOperation; result: 
   {
     name: "touch",
     entry: entryOf("x"),
-    operation: { op: "touch", ttlMs: 5 },
+    operation: { op: "touch", ttlMs: 5, condition: null },
     result: { kind: "touched", version: 9 },
     effect: "put",
   },
-  { name: "touch a missing key", operation: { op: "touch", ttlMs: 5 }, result: missing, effect: "none" },
+  {
+    name: "touch a missing key",
+    operation: { op: "touch", ttlMs: 5, condition: null },
+    result: missing,
+    effect: "none",
+  },
+  {
+    name: "touch if the version is another",
+    entry: entryOf("x"),
+    operation: { op: "touch", ttlMs: 5, condition: { if: "version", version: 3 } },
+    result: unmet,
+    effect: "none",
+  },
   {
     name: "incr a missing key",
     operation: { op: "incr", by: 3 },
@@ -136,6 +148,18 @@ test("what was written survives a change of the buffer that it came in", () => {
 test("incr keeps what is left of the time to live", () => {
   const { effect } = evaluate({ entry: entryOf("1", 130), operation: { op: "incr", by: 1 }, seq: 9, nowMs: 100 })
   equal(effect.kind === "put" ? effect.ttlLeftMs : undefined, 30)
+})
+
+test("a set that keeps the time to live takes over what is left of it, and a new entry lives for ever", () => {
+  const operation: WriteOperation = { op: "set", value: bytes("y"), flags: 0, ttlMs: "keep", condition: null }
+  for (const [entry, left] of [
+    [entryOf("x", 130), 30],
+    [entryOf("x"), null],
+    [undefined, null],
+  ] as const) {
+    const { effect } = evaluate({ entry, operation, seq: 9, nowMs: 100 })
+    equal(effect.kind === "put" ? effect.ttlLeftMs : undefined, left)
+  }
 })
 
 test("reading tells value, flags, version, and what is left of the time to live", () => {

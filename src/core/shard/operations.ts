@@ -34,8 +34,9 @@ export function evaluate(options: {
       const refusal = unmet(entry, operation.condition)
       if (refusal !== undefined) return { effect: { kind: "none" }, result: refusal }
       const { value, flags, ttlMs } = operation
+      const kept = entry === undefined ? null : ttlLeftMs(entry, nowMs)
       return {
-        effect: { kind: "put", value: Uint8Array.from(value), flags, ttlLeftMs: ttlMs },
+        effect: { kind: "put", value: Uint8Array.from(value), flags, ttlLeftMs: ttlMs === "keep" ? kept : ttlMs },
         result: { kind: "stored", version: seq },
       }
     }
@@ -46,6 +47,8 @@ export function evaluate(options: {
     }
     case "touch": {
       if (entry === undefined) return { effect: { kind: "none" }, result: missing }
+      const refusal = unmet(entry, operation.condition)
+      if (refusal !== undefined) return { effect: { kind: "none" }, result: refusal }
       const { value, flags } = entry
       return {
         effect: { kind: "put", value, flags, ttlLeftMs: operation.ttlMs },
