@@ -80,6 +80,7 @@ export function helloOf(fields: Partial<Hello> = {}): Hello {
     clusterId: "",
     generation: 0,
     auth: null,
+    process: null,
     ...fields,
   }
 }

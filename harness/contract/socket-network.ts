@@ -152,6 +152,7 @@ export class SocketEndpoint implements Endpoint {
     this.#links = new Links({
       identity: () => ({ id: this.id, clusterId: this.clusterId, generation: 0 }),
       address: this.address,
+      process: null,
       addressOf: options.addressOf,
       receive: (from, message) => this.received.push({ from, message }),
       linkLost: peer => this.lost.push(peer),

@@ -15,7 +15,7 @@ import { CacheNode } from "../core/node.ts"
 import type { NodeEvent } from "../core/ports.ts"
 import { allRules } from "../core/rules.ts"
 import { maxNameChars, protoMax, protoMin } from "../protocol/limits.ts"
-import type { Address, MemberInfo, StatusReport } from "../protocol/message.ts"
+import type { Address, MemberInfo, NodeId, StatusReport } from "../protocol/message.ts"
 import { type HostBounds, hostBounds } from "./bounds.ts"
 import { Clients } from "./clients.ts"
 import { bootClock, MachineSleepWatch, monotonicMs, PauseWatch } from "./clock.ts"
@@ -26,6 +26,8 @@ import { Links } from "./links.ts"
 import { Listener, type ListenerOptions } from "./listener.ts"
 import type { Log } from "./log.ts"
 import { advertisedHost, foreignSeeds, type ListenChoice, listenCandidates, parsedAddresses } from "./own-address.ts"
+import { DeathWatch } from "./process-proof.ts"
+import { ProcessTable } from "./process-table.ts"
 import { Repeats } from "./repeats.ts"
 import { TurnEnd } from "./turn-end.ts"
 
@@ -250,6 +252,8 @@ class RunningDaemon implements Daemon {
   #ticks = 0
   readonly #hintFile: HintFile | undefined
   readonly #node: CacheNode
+  readonly #processes = ProcessTable.ofThisSystem()
+  readonly #deaths: DeathWatch
   readonly #turnEnd = new TurnEnd(step => this.guarded(step))
   readonly #sleep = new MachineSleepWatch({ bootMs: bootClock(), wallMs: Date.now, nowMs: monotonicMs })
   readonly #pause: PauseWatch
@@ -279,12 +283,23 @@ class RunningDaemon implements Daemon {
     const event = (event: HostEvent) => this.record(event)
     const beforeFrame = () => this.#lookAtClocks()
     const turnEnd = this.#turnEnd
+    this.#deaths = new DeathWatch({
+      processes: this.#processes,
+      isMember: peer => this.#node.addressOf(peer) !== undefined,
+      died: peer => this.#peerDied(peer),
+      nowMs: monotonicMs,
+    })
     this.links = new Links({
       identity: () => ({ id: this.id, clusterId: this.#node.clusterId, generation: this.#node.generation }),
       address: this.address,
+      process: this.#processes.self,
       addressOf: id => this.#node.addressOf(id),
       receive: (from, message) => this.#node.receive(from, message),
-      linkLost: peer => this.#node.linkLost(peer),
+      greeted: (peer, process) => this.#deaths.greeted(peer, process),
+      linkLost: peer => {
+        this.#node.linkLost(peer)
+        this.#deaths.lost(peer)
+      },
       peerRefused: peer => this.#node.peerRefused(peer),
       event,
       beforeFrame,
@@ -389,6 +404,10 @@ class RunningDaemon implements Daemon {
     })
   }
 
+  #peerDied(peer: NodeId): void {
+    this.record({ kind: "peer-died", peer })
+  }
+
   #nodeEvent(event: NodeEvent): void {
     this.record(event)
     if (event.kind === "view-installed") this.#hintFile?.changed()
@@ -422,6 +441,7 @@ class RunningDaemon implements Daemon {
       if (this.#ticks % ticksPerLook !== 0) return
       this.links.tick()
       this.clients.tick()
+      this.#deaths.tick()
     })
     if (this.#stopped === undefined) this.#tickLater()
   }

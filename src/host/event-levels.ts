@@ -31,6 +31,7 @@ export const eventLevels: { readonly [K in (NodeEvent | HostEvent)["kind"]]: Log
   "message-too-large": "error",
   "client-ended": "info",
   "connection-refused": "warn",
+  "peer-died": "warn",
   paused: "warn",
 }
 

@@ -19,7 +19,7 @@ import {
 } from "../protocol/codec.ts"
 import { maxFrameBytes, protoMax, protoMin } from "../protocol/limits.ts"
 import { linkClassOf } from "../protocol/link-class.ts"
-import type { Address, Goodbye, Hello, LinkClass, NodeId, PeerMessage } from "../protocol/message.ts"
+import type { Address, Goodbye, Hello, LinkClass, NodeId, PeerMessage, ProcessMark } from "../protocol/message.ts"
 import type { HostBounds } from "./bounds.ts"
 import { closeCodes, FrameSocket, type FrameSocketOptions, type SocketEnd } from "./frame-socket.ts"
 import { commonProto, headerProblem, helloProblem, type Identity, isOtherGeneration, type Refused } from "./greeting.ts"
@@ -32,9 +32,13 @@ export type LinksOptions = {
   readonly identity: () => Identity
   /** What this node says that others may dial. */
   readonly address: Address
+  /** What this node says of its process; null: nothing. */
+  readonly process: ProcessMark | null
   /** Undefined: unknown, or no member (any more). */
   readonly addressOf: (id: NodeId) => Address | undefined
   readonly receive: (from: NodeId, message: PeerMessage) => void
+  /** A connection to this peer stands; `process` is what it said of itself. */
+  readonly greeted?: (peer: NodeId, process: ProcessMark | null) => void
   /** What was under way to this peer may be lost. */
   readonly linkLost: (peer: NodeId) => void
   /** Nobody listens at this peer's address. */
@@ -254,6 +258,7 @@ export class Links {
       clusterId,
       generation,
       auth: null,
+      process: this.#options.process,
     }
     connection.socket.send(packLinkMessage(hello))
   }
@@ -406,6 +411,7 @@ export class Links {
     connection.peer = hello.id
     connection.proto = proto
     this.#open(link, connection, "us")
+    if (link.target.kind === "peer") this.#options.greeted?.(hello.id, hello.process)
   }
 
   /** A process dialed this one by its id. */
@@ -428,6 +434,7 @@ export class Links {
     if (wasOpen) this.#options.linkLost(hello.id)
     this.#greet(connection)
     this.#open(link, connection, "them")
+    this.#options.greeted?.(hello.id, hello.process)
   }
 
   /** A process dialed our address. */

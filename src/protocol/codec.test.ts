@@ -203,6 +203,7 @@ const linkMessage = anyOf<LinkMessage, "kind">({
     clusterId: fc.oneof(just(""), id),
     generation: word32,
     auth: fc.option(bytes),
+    process: fc.option(fc.record({ bootId: word, pidNamespace: word, pid: word32, startTicks: count })),
   }),
   goodbye: fc.record({
     kind: just("goodbye"),

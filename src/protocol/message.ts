@@ -427,6 +427,19 @@ export type Hello = {
   readonly generation: number
   /** Place for a proof of a shared secret; null: none. */
   readonly auth: Uint8Array | null
+  /** Which process of which machine this is, so that a peer on the same one can see it die; null: the system does not tell. */
+  readonly process: ProcessMark | null
+}
+
+/** Names one process among all that ever ran: a number alone is used anew, and means nothing in another namespace. */
+export type ProcessMark = {
+  /** Of this run of the machine's kernel. */
+  readonly bootId: string
+  /** In which the number means this process. */
+  readonly pidNamespace: string
+  readonly pid: number
+  /** When it started, in clock ticks since boot. */
+  readonly startTicks: number
 }
 
 /** Sent instead of a greeting, or any time before closing: why this connection ends. */

@@ -185,6 +185,12 @@ export function nullable<T>(field: Field<T>): Field<T | null> {
   }
 }
 
+/** The same for a field that older builds neither send nor read: null where it is missing. */
+export function appended<T>(field: Field<T>): Field<T | null> {
+  const { pack, unpack } = nullable(field)
+  return { pack, unpack: wire => unpack(wire ?? null) }
+}
+
 export function list<T>(field: Field<T>, maxItems: number): Field<readonly T[]> {
   return {
     pack: (values, tally) => {

@@ -34,6 +34,7 @@ import type {
   Operation,
   PackedView,
   PeerMessage,
+  ProcessMark,
   Refusal,
   ReplicatedOp,
   Reply,
@@ -45,6 +46,7 @@ import type {
   ViewStep,
 } from "./message.ts"
 import {
+  appended,
   bytes,
   type Field,
   finite,
@@ -310,6 +312,9 @@ export const linkMessage = union<LinkMessage, "kind">("kind", {
     clusterId,
     generation,
     auth: nullable(bytes(maxKeyBytes)),
+    process: appended(
+      struct<ProcessMark>({ bootId: text(64), pidNamespace: text(64), pid: word32, startTicks: counter }),
+    ),
   }),
   goodbye: variant(2, {
     reason: word<Goodbye["reason"]>({
