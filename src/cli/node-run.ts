@@ -50,7 +50,7 @@ export async function runNode(settings: NodeSettings, out: { stdout: Writable; s
     ending.resolve({ kind: "failed", error })
   }
   const daemon = await started(settings, { log, onEvent, onFatal })
-  teller.greet(daemon)
+  teller.greet(daemon, settings)
   const trying = setInterval(() => {
     if (daemon.status().phase === "joining") teller.stillTrying(daemon, lastRefusal)
   }, tryingEveryMs)
@@ -123,7 +123,7 @@ function logFor(
 // ------------------------------------------------------------------------------------------------------------ telling
 
 interface Teller {
-  greet(daemon: Daemon): void
+  greet(daemon: Daemon, settings: NodeSettings): void
   event(event: NodeEvent): void
   stillTrying(daemon: Daemon, refusal: string | undefined): void
   left(outcome: keyof typeof leftTexts): void
@@ -142,10 +142,14 @@ class LineTeller implements Teller {
     this.#progress = new Progress(stdout)
   }
 
-  greet(daemon: Daemon): void {
+  greet(daemon: Daemon, { role, zone }: NodeSettings): void {
+    const { address, clientAddress, name } = daemon
     const listening = formatAddress(daemon.listen)
     const reach = isLoopback(daemon.listen.host) ? "this machine" : "others"
-    this.#say(...greetingLines({ ...daemon, version, listening, choice: daemon.listenChoice, reach }))
+    const choice = daemon.listenChoice
+    this.#say(
+      ...greetingLines({ version, name, address, clientAddress, listening, choice, reach, role, statedZone: zone }),
+    )
     this.#isGreeted = true
     this.#say(...this.#early)
   }
@@ -189,10 +193,10 @@ class LogTeller implements Teller {
     this.#log = log
   }
 
-  greet(daemon: Daemon): void {
+  greet(daemon: Daemon, { role }: NodeSettings): void {
     const { id, name, address, clientAddress, listen } = daemon
     const listening = formatAddress(listen)
-    this.#log.event("info", "listening", { id, name, address, clientAddress, listening, version })
+    this.#log.event("info", "listening", { id, name, address, clientAddress, listening, role, version })
     if (!isLoopback(listen.host)) this.#log.event("warn", "open-without-secret", { listening })
   }
 

@@ -12,7 +12,9 @@ const empty: NodeForm = {
   memory: undefined,
   name: undefined,
   zone: undefined,
+  witness: false,
   bootstrap: false,
+  orphanReset: undefined,
   hintFile: undefined,
   logLevel: undefined,
   json: false,
@@ -61,6 +63,10 @@ const given: { form: Partial<NodeForm>; settings: Partial<NodeSettings>; because
     because: "its own address is no other seed",
   },
   { form: { copies: "3", zone: "east" }, settings: { copies: 3, zone: "east" }, because: "numbers are read" },
+  { form: {}, settings: { zone: undefined, role: "member", orphanResetMs: undefined }, because: "all has defaults" },
+  { form: { witness: true, join: ["a"] }, settings: { role: "witness" }, because: "a witness joins" },
+  { form: { orphanReset: "5m" }, settings: { orphanResetMs: 300_000 }, because: "durations have units" },
+  { form: { orphanReset: "never" }, settings: { orphanResetMs: Number.POSITIVE_INFINITY }, because: "rather refused" },
   { form: { memory: "64MiB" }, settings: { memoryBytes: 64 * 1024 * 1024 }, because: "sizes have units" },
 ]
 for (const { form, settings, because } of given) {
@@ -81,6 +87,10 @@ const refused: { form: Partial<NodeForm>; flag: string | undefined; because: str
   { form: { name: "a\nb" }, flag: "--name", because: "a name is one line" },
   { form: { zone: "z".repeat(256) }, flag: "--zone", because: "too long" },
   { form: { logLevel: "loud" }, flag: "--log-level", because: "no level" },
+  { form: { orphanReset: "1s" }, flag: "--orphan-reset", because: "nobody comes back so soon" },
+  { form: { orphanReset: "soon" }, flag: "--orphan-reset", because: "no duration" },
+  { form: { witness: true }, flag: undefined, because: "a witness cannot hold the data of a first node" },
+  { form: { witness: true, listen: "a:7", join: ["a:7"] }, flag: undefined, because: "it is its own seed" },
   { form: { bootstrap: true, join: ["a"] }, flag: undefined, because: "form or join, not both" },
 ]
 for (const { form, flag, because } of refused) {

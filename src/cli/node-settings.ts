@@ -4,7 +4,7 @@ import type { Address } from "../protocol/message.ts"
 import { type LogLevel, logLevels } from "../host/log.ts"
 import { maxNameChars } from "../protocol/limits.ts"
 import { UsageError } from "./failure.ts"
-import { address, type Given, listed, listenAddress, oneOf, size, wholeNumber } from "./values.ts"
+import { address, duration, type Given, listed, listenAddress, oneOf, size, wholeNumber } from "./values.ts"
 
 export type NodeForm = {
   readonly listen: string | undefined
@@ -15,7 +15,9 @@ export type NodeForm = {
   readonly memory: string | undefined
   readonly name: string | undefined
   readonly zone: string | undefined
+  readonly witness: boolean
   readonly bootstrap: boolean
+  readonly orphanReset: string | undefined
   readonly hintFile: string | undefined
   readonly logLevel: string | undefined
   readonly json: boolean
@@ -31,7 +33,12 @@ export type NodeSettings = {
   readonly copies: number | undefined
   readonly memoryBytes: number | undefined
   readonly name: string | undefined
-  readonly zone: string
+  /** Undefined: the name of the host. */
+  readonly zone: string | undefined
+  /** A witness votes and holds no data. */
+  readonly role: "member" | "witness"
+  /** Undefined: the default; Infinity: never. */
+  readonly orphanResetMs: number | undefined
   /** "anew": form a cluster although a hint file tells of an earlier one. */
   readonly formation: "careful" | "anew"
   readonly hintFile: string | undefined
@@ -43,6 +50,8 @@ export type NodeSettings = {
 /** Most copies that a cluster may keep; `configProblem` says the same of a configuration. */
 const maxCopies = 7
 const smallestMemoryBytes = 1024 * 1024
+/** Shorter, and a node that is restarted could not come back in time; a cluster that waits longer waits for good. */
+const orphanResetBounds = { minMs: 5_000, maxMs: 7 * 24 * 3_600_000 }
 
 export function nodeSettings(form: NodeForm): NodeSettings {
   const listen =
@@ -62,7 +71,10 @@ export function nodeSettings(form: NodeForm): NodeSettings {
         : wholeNumber({ flag: "--copies", text: form.copies }, { min: 1, max: maxCopies }),
     memoryBytes: form.memory === undefined ? undefined : memory({ flag: "--memory", text: form.memory }),
     name: form.name === undefined ? undefined : label({ flag: "--name", text: form.name }),
-    zone: form.zone === undefined ? "" : label({ flag: "--zone", text: form.zone }),
+    zone: form.zone === undefined ? undefined : label({ flag: "--zone", text: form.zone }),
+    role: form.witness ? "witness" : "member",
+    orphanResetMs:
+      form.orphanReset === undefined ? undefined : orphanReset({ flag: "--orphan-reset", text: form.orphanReset }),
     formation: form.bootstrap ? "anew" : "careful",
     hintFile: form.hintFile,
     logLevel: form.logLevel === undefined ? undefined : oneOf({ flag: "--log-level", text: form.logLevel }, logLevels),
@@ -72,6 +84,8 @@ export function nodeSettings(form: NodeForm): NodeSettings {
   if (form.bootstrap && settings.seeds.some(seed => !own.includes(seed))) {
     throw new UsageError("--bootstrap forms a new cluster and --join enters one: give one of them")
   }
+  if (form.witness && settings.seeds.every(seed => own.includes(seed)))
+    throw new UsageError("--witness needs --join: it holds no data, so it cannot be the first node of a cluster")
   return settings
 }
 
@@ -83,6 +97,11 @@ function memory(given: Given): number {
   const bytes = size(given)
   if (bytes < smallestMemoryBytes) throw new UsageError("must be 1MiB or more", given)
   return bytes
+}
+
+/** Infinity: never. */
+function orphanReset(given: Given): number {
+  return given.text === "never" ? Number.POSITIVE_INFINITY : duration(given, orphanResetBounds)
 }
 
 /** Names and zones appear in tables and logs: short, and without anything that moves a cursor. */

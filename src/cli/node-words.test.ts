@@ -9,6 +9,8 @@ const node: Greeting = {
   clientAddress: "cache.example.org:80",
   listening: "127.0.0.1:5555",
   choice: { kind: "default" },
+  role: "member",
+  statedZone: undefined,
   reach: "this machine",
 }
 
@@ -36,6 +38,8 @@ const fourthLines = [
     line: /from where 10\.0\.0\.1:5555 is reached/,
     because: "nobody asked for that address",
   },
+  { change: { role: "witness" }, line: /^witness: it votes .*no data/, because: "it holds nothing" },
+  { change: { statedZone: "east" }, line: /^zone east: /, because: "somebody stated a zone" },
 ] as const
 for (const { change, line, because } of fourthLines) {
   test(`a fourth line, one alone: ${because}`, () => {

@@ -12,16 +12,23 @@ export type Greeting = {
   readonly clientAddress: Address
   readonly listening: Address
   readonly choice: ListenChoice
+  readonly role: "member" | "witness"
+  /** Undefined: none was asked for. */
+  readonly statedZone: string | undefined
   /** Who can dial it. */
   readonly reach: "this machine" | "others"
 }
 
 export function greetingLines(greeting: Greeting): string[] {
-  const { version, name, address, clientAddress, listening, choice, reach } = greeting
+  const { version, name, address, clientAddress, listening, choice, reach, role, statedZone } = greeting
   return [
     `dcache ${version}: node ${name} at ${address}`,
     `  join it:  dcache node --join ${address}`,
     `  use it:   dcache set greeting hello --node ${clientAddress}`,
+    ...(role === "witness" ? ["witness: it votes on who is a member, and holds no data"] : []),
+    ...(statedZone === undefined
+      ? []
+      : [`zone ${statedZone}: copies of its data stand in other zones, where there are any`]),
     ...choiceLines(choice, listening),
     ...(reach === "others" ? [openWarning(listening)] : []),
   ]

@@ -44,6 +44,7 @@ class Bench {
       copies: undefined,
       name: undefined,
       zone: "",
+      role: "member",
       formation: "careful",
       hintFile: "none",
       maxBytes: () => 16 * 1024 * 1024,

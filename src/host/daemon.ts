@@ -43,7 +43,12 @@ export type DaemonOptions = {
   readonly copies: number | undefined
   /** Undefined: host name and port. */
   readonly name: string | undefined
-  readonly zone: string
+  /** Undefined: the name of the host. */
+  readonly zone: string | undefined
+  /** A witness votes and holds no data. */
+  readonly role: "member" | "witness"
+  /** Undefined: the default. */
+  readonly orphanResetMs?: number | undefined
   /** "anew": form a cluster although a hint file tells of an earlier one. */
   readonly formation: "careful" | "anew"
   /** Undefined: a path of its own for each listen address; "none": no such file. */
@@ -105,6 +110,8 @@ export async function startDaemon(options: DaemonOptions): Promise<Daemon> {
     const config = configFor(options, choice)
     const hintFile = hintFileFor(options, listen, () => daemon.hints())
     const { seeds, seedsFrom } = await seedsFor(options, { asked, own, hintFile })
+    if (options.role === "witness" && seeds.length === 0)
+      throw new StartFailure("bad-config", "a witness holds no data, so it cannot form a cluster: name a node to join")
     const daemon = new RunningDaemon(options, {
       bounds,
       config,
@@ -129,6 +136,7 @@ function configFor(options: DaemonOptions, choice: ListenChoice): Config {
   const config: Config = {
     ...defaultConfig,
     ...(options.copies === undefined ? {} : { copies: options.copies }),
+    ...(options.orphanResetMs === undefined ? {} : { orphanResetMs: options.orphanResetMs }),
     maxBytes: options.maxBytes(choice.kind === "next-port" ? "sharing" : "alone"),
     ...options.config,
   }
@@ -382,9 +390,10 @@ class RunningDaemon implements Daemon {
   }
 
   #makeNode(): CacheNode {
-    const { copies, version, zone } = this.#options
+    const { copies, role, version } = this.#options
+    const zone = this.#options.zone ?? hostname().slice(0, maxNameChars)
     const { address: addr, clientAddress: clientAddr, id, name } = this
-    const self: MemberInfo = { id, name, addr, clientAddr, zone, witness: false, protoMin, protoMax }
+    const self: MemberInfo = { id, name, addr, clientAddr, zone, witness: role === "witness", protoMin, protoMax }
     return new CacheNode({
       config: this.#config,
       self,

@@ -535,6 +535,12 @@ test("fields that a later version appends are ignored", () => {
   deepEqual(decoded, { kind: "frame", header: head, messages: [{ kind: "yield", epoch: 1 }], unsupported: [] })
 })
 
+test("a greeting of a build that says nothing of its process is one of a process that nobody can watch", () => {
+  const decoded = decodeLinkFrame(foreign([wireHead, [[1, 1, 1, from, "a:1", "control", "", 0, null]]]))
+  const [hello] = decoded.kind === "frame" ? decoded.messages : []
+  equal(hello?.kind === "hello" && hello.process, null)
+})
+
 test("the largest values there may be fit one frame, also both values of a comparison", () => {
   const request: Request = {
     clientId: from,

@@ -17,6 +17,8 @@ default port was taken, because then nodes share the machine.`,
       ["A first node, on this machine alone", "dcache node"],
       ["A second one beside it, on the next free port", "dcache node --join 127.0.0.1:5555"],
       ["A node for other machines", "dcache node --listen 0.0.0.0:5555 --advertise cache-1.example.org"],
+      ["A third vote for two nodes on two machines", "dcache node --witness --join cache-1 --listen 0.0.0.0"],
+      ["In a data center, with other copies elsewhere", "dcache node --zone east --join cache-1"],
       ["The same in a container", "DCACHE_LISTEN=0.0.0.0 DCACHE_JOIN=cache-1,cache-2 dcache node"],
     ],
   })
@@ -38,9 +40,19 @@ default port was taken, because then nodes share the machine.`,
   })
   memory = Option.String("--memory", { description: "<SIZE> memory for entries, like 512MiB; default: see below" })
   name = Option.String("--name", { description: "<NAME> shown in dcache status; default: host name and port" })
-  zone = Option.String("--zone", { description: "<ZONE> copies stand in different zones while there are enough" })
+  zone = Option.String("--zone", {
+    description:
+      "<NAME> what fails together: copies stand in different zones while there are enough; default: the host",
+  })
+  witness = Option.Boolean("--witness", false, {
+    description: "vote and hold no data: with it, a cluster of two nodes survives the loss of either",
+  })
   bootstrap = Option.Boolean("--bootstrap", false, {
     description: "form a new cluster even though the hint file tells of an earlier one",
+  })
+  orphanReset = Option.String("--orphan-reset", {
+    description:
+      "<DURATION> when all holders of a key are gone: how long to wait for one before its shard begins anew, empty; or never; default 60s; say the same on all nodes",
   })
   hintFile = Option.String("--hint-file", {
     description: "<FILE> remembers the other members' addresses, no data; none: no such file; default: one per address",
