@@ -28,8 +28,8 @@ WORKDIR /state
 # Every option of `dcache node` can be set this way. In a container, loopback would reach nobody.
 ENV DCACHE_LISTEN=0.0.0.0:5555 DCACHE_HINT_FILE=/state/hints.json
 EXPOSE 5555
-# Asks every node, and a cluster in the middle of a change has not one answer: three in a row must be wrong.
-HEALTHCHECK --interval=10s --timeout=10s --start-period=30s --retries=3 CMD ["/dcache", "status"]
+# Whether this node is a member with a lease. One that waits for its cluster to come back is not: it is left running.
+HEALTHCHECK --interval=10s --timeout=5s --start-period=30s --retries=3 CMD ["/dcache", "health"]
 # Hands its data over to the others, then ends. Give it time: stop_grace_period, or docker stop --time.
 STOPSIGNAL SIGTERM
 ENTRYPOINT ["/dcache"]

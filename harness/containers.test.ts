@@ -49,7 +49,7 @@ test("all that the Dockerfile copies is in the repository, and .dockerignore let
 test("the Dockerfile starts, checks and stops the executable itself: no shell stands between it and SIGTERM", () => {
   match(dockerfile, /^ENTRYPOINT \["\/dcache"\]$/m)
   match(dockerfile, /^CMD \["node"\]$/m)
-  match(dockerfile, /^HEALTHCHECK .* CMD \["\/dcache", "status"\]$/m)
+  match(dockerfile, /^HEALTHCHECK .* CMD \["\/dcache", "health"\]$/m)
   match(dockerfile, /^STOPSIGNAL SIGTERM$/m)
   match(dockerfile, /^USER [1-9]\d*:[1-9]\d*$/m)
 })

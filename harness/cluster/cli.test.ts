@@ -194,7 +194,15 @@ describe("nobody there", () => {
     port = (await freePorts(1, prng))[0] ?? 0
   })
 
-  for (const args of [["get", "k"], ["set", "k", "v"], ["delete", "k"], ["incr", "k"], ["ttl", "k"], ["status"]]) {
+  for (const args of [
+    ["get", "k"],
+    ["set", "k", "v"],
+    ["delete", "k"],
+    ["incr", "k"],
+    ["ttl", "k"],
+    ["status"],
+    ["health"],
+  ]) {
     test(`dcache ${args.join(" ")} -> 3, and whom it asked`, async () => {
       const node = `127.0.0.1:${port}`
       const err = new RegExp(`nobody answers at ${node}; start a node there`)
@@ -229,7 +237,7 @@ describe("ending early", () => {
   })
   after(() => mute.close())
 
-  for (const args of [["get", "k"], ["status"]]) {
+  for (const args of [["get", "k"], ["status"], ["health"]]) {
     test(`Ctrl-C during dcache ${args[0]} -> 130 at once, silent`, async () => {
       const dialed = once(mute, "connection")
       const { child, answer } = start([...args, "--node", addressOf(mute), "--timeout", "30s"])
@@ -324,6 +332,7 @@ describe("a cluster of two", () => {
   const patient = { DCACHE_TIMEOUT: "30s" }
   const bytes = new Uint8Array(256).map((_, index) => index)
   const story: Row[] = [
+    { args: ["health"], code: 0, out: /^ok: a member at epoch \d+\n$/, because: "both voters are heard" },
     { args: ["get", "k"], code: 1, err: /there is no key "k"/, because: "nothing is there yet" },
     { args: ["get", "k", "--json"], code: 1, out: '{"key":"k","found":false}\n', because: "programs get an object" },
     {

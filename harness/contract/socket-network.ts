@@ -143,6 +143,7 @@ export class SocketEndpoint implements Endpoint {
         this.clients.accept(websocket, tcp)
       },
       status: () => undefined,
+      health: () => undefined,
       event: event => this.events.push(event),
       guarded: step => step(),
       bounds: options.bounds,

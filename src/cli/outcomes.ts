@@ -71,6 +71,6 @@ function meaningOf(code: Failed["code"], nodes: readonly string[]): readonly [Ex
 export const keyTooLong = `refused: the key is longer than ${maxKeyBytes} bytes, the most that a key may have`
 export const valueTooLarge = `refused: the value is larger than ${formatSize(maxValueBytes)}, the most that a value may have; split it`
 
-function nobodyAnswers(nodes: readonly string[]): string {
+export function nobodyAnswers(nodes: readonly string[]): string {
   return `nobody answers at ${nodes.join(", ")}; start a node there with dcache node, or name another with --node`
 }

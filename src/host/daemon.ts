@@ -20,6 +20,7 @@ import { type HostBounds, hostBounds } from "./bounds.ts"
 import { Clients } from "./clients.ts"
 import { bootClock, MachineSleepWatch, monotonicMs, PauseWatch } from "./clock.ts"
 import { eventLevels, repeatKey } from "./event-levels.ts"
+import type { Health } from "./health.ts"
 import { defaultHintPath, HintFile, type Hints } from "./hint-file.ts"
 import type { HostEvent } from "./host-event.ts"
 import { Links } from "./links.ts"
@@ -219,6 +220,7 @@ class Port {
       acceptClient: (websocket, tcp) =>
         this.#daemon ? this.#daemon.clients.accept(websocket, tcp) : websocket.terminate(),
       status: () => this.#daemon?.status(),
+      health: () => this.#daemon?.health(),
       event: event => this.#daemon?.record(event),
       guarded: step => (this.#daemon ? this.#daemon.guarded(step) : step()),
       bounds,
@@ -337,6 +339,11 @@ class RunningDaemon implements Daemon {
 
   status(): StatusReport {
     return this.#node.status()
+  }
+
+  health(): Health {
+    const { hasLease, phase, view } = this.#node
+    return { hasLease, phase, epoch: view?.epoch ?? 0 }
   }
 
   /** What the hint file says; undefined: nothing yet. Whoever is alone has nobody to be led back to. */

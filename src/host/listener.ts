@@ -11,6 +11,7 @@ import { maxFrameBytes } from "../protocol/limits.ts"
 import type { StatusReport } from "../protocol/message.ts"
 import type { HostBounds } from "./bounds.ts"
 import { clientPath } from "./clients.ts"
+import { type Health, healthAnswer } from "./health.ts"
 import type { HostEvent } from "./host-event.ts"
 import { peerPath } from "./links.ts"
 
@@ -19,6 +20,8 @@ export type ListenerOptions = {
   readonly acceptClient: (websocket: WebSocket, tcp: Socket) => void
   /** Undefined: too early to say. */
   readonly status: () => StatusReport | undefined
+  /** The same; cheaper, since it is asked every few seconds. */
+  readonly health: () => Health | undefined
   readonly event: (event: HostEvent) => void
   /** Runs a step and decides what an exception in it means. */
   readonly guarded: (step: () => void) => void
@@ -111,12 +114,13 @@ export class Listener {
     if (request.method !== "GET" && request.method !== "HEAD") return reply(response, 405, { error: "only GET" })
     if (path !== "/status" && path !== "/health")
       return reply(response, 404, { error: `try /health, /status, or a WebSocket at ${clientPath}` })
+    if (path === "/health") {
+      const { status, line } = healthAnswer(this.#options.health())
+      return replyText(response, status, `${line}\n`, "text/plain; charset=utf-8")
+    }
     const status = this.#options.status()
     if (status === undefined) return reply(response, 503, { error: "starting" })
-    if (path === "/status") return reply(response, 200, status)
-    const { epoch, hasLease, phase } = status
-    const isHealthy = phase === "member" && hasLease
-    reply(response, isHealthy ? 200 : 503, { healthy: isHealthy, phase, hasLease, epoch })
+    reply(response, 200, status)
   }
 
   #refuse(stream: Duplex, status: 400 | 403 | 404, reason: string): void {
@@ -143,7 +147,10 @@ function pathOf(request: IncomingMessage): string {
 }
 
 function reply(response: ServerResponse, status: number, body: object): void {
-  const text = `${JSON.stringify(body)}\n`
-  response.writeHead(status, { "content-type": "application/json", "content-length": Buffer.byteLength(text) })
+  replyText(response, status, `${JSON.stringify(body)}\n`, "application/json")
+}
+
+function replyText(response: ServerResponse, status: number, text: string, type: string): void {
+  response.writeHead(status, { "content-type": type, "content-length": Buffer.byteLength(text) })
   response.end(text)
 }
