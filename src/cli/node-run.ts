@@ -93,6 +93,7 @@ async function started(
   } catch (error) {
     if (!(error instanceof StartFailure)) throw error
     if (error.kind === "bad-config") throw new CommandFailure(exitCodes.usage, error.message)
+    if (error.kind === "hint-file") throw new CommandFailure(exitCodes.unreachable, error.message)
     throw new CommandFailure(exitCodes.unreachable, `${error.message}; choose another address with --listen`)
   }
 }

@@ -165,7 +165,7 @@ test("a first node that is restarted looks for its cluster instead of forming a 
 test("the last node to leave takes the hint file with it", async context => {
   const bench = new Bench(context)
   const hintFile = bench.path("hints.json")
-  writeFileSync(hintFile, JSON.stringify({ clusterId: "c", addresses: [] }))
+  writeFileSync(hintFile, JSON.stringify({ clusterId: "c", generation: 0, epoch: 1, members: [] }))
   const node = await bench.start({ hintFile })
   await until("a cluster of one", () => node.status().phase === "member")
   equal(await node.leave(), "last")
@@ -173,12 +173,13 @@ test("the last node to leave takes the hint file with it", async context => {
   equal(existsSync(hintFile), false)
 })
 
-test("a damaged hint file is ignored with a warning", async context => {
+test("a node whose hint file is damaged asks what to do: there may be a cluster that it belongs to", async context => {
   const bench = new Bench(context)
   const hintFile = bench.path("hints.json")
   writeFileSync(hintFile, '{"clusterId":')
-  const node = await bench.start({ hintFile })
-  deepEqual([node.seeds, bench.has("hint-file-ignored")], [[], true])
+  await rejects(bench.start({ hintFile }), /hints\.json, which tells .*cannot be read.*--join.*--bootstrap/)
+  const first = await bench.start({ hintFile, formation: "anew" })
+  deepEqual((await bench.start({ hintFile, seeds: [first.address] })).seeds, [first.address])
 })
 
 test("a hint file that cannot be written is one warning and no more", async context => {

@@ -68,7 +68,7 @@ export type DaemonOptions = {
 /** Why there is no daemon, in words for whoever started it. */
 export class StartFailure extends Error {
   override name = "StartFailure"
-  readonly kind: "cannot-listen" | "bad-config"
+  readonly kind: "cannot-listen" | "bad-config" | "hint-file"
 
   constructor(kind: StartFailure["kind"], message: string) {
     super(message)
@@ -109,7 +109,8 @@ export async function startDaemon(options: DaemonOptions): Promise<Daemon> {
       options.advertise ?? formatAddress({ host: await advertisedHost(listen.host, asked), port: listen.port })
     const own = [listen, ...parsedAddresses([address])]
     const config = configFor(options, choice)
-    const hintFile = hintFileFor(options, listen, () => daemon.hints())
+    const processes = ProcessTable.ofThisSystem()
+    const hintFile = hintFileFor(options, { listen, processes, hints: () => daemon.hints() })
     const { seeds, seedsFrom } = await seedsFor(options, { asked, own, hintFile })
     if (options.role === "witness" && seeds.length === 0)
       throw new StartFailure("bad-config", "a witness holds no data, so it cannot form a cluster: name a node to join")
@@ -122,6 +123,7 @@ export async function startDaemon(options: DaemonOptions): Promise<Daemon> {
       address,
       seeds,
       seedsFrom,
+      processes,
       hintFile,
     })
     port.opened(daemon)
@@ -146,26 +148,41 @@ function configFor(options: DaemonOptions, choice: ListenChoice): Config {
   return config
 }
 
-function hintFileFor(options: DaemonOptions, listen: HostPort, hints: () => Hints | undefined): HintFile | undefined {
+function hintFileFor(
+  options: DaemonOptions,
+  known: { listen: HostPort; processes: ProcessTable; hints: () => Hints | undefined },
+): HintFile | undefined {
   if (options.hintFile === "none") return undefined
-  const path = options.hintFile ?? defaultHintPath(listen, process.env)
-  return new HintFile({
-    path,
-    hints,
-    failed: detail => options.log.event("warn", "hint-file-not-written", { path, detail }),
-  })
+  const path = options.hintFile ?? defaultHintPath(known.listen, process.env)
+  const consequence = "restarted, this node will not know its cluster; --hint-file names another place, or none"
+  const failed = (detail: string) => options.log.event("warn", "hint-file-not-written", { path, detail, consequence })
+  return new HintFile({ ...known, path, failed })
 }
 
 async function seedsFor(
-  { formation, log }: DaemonOptions,
+  { formation }: DaemonOptions,
   { asked, own, hintFile }: { asked: readonly HostPort[]; own: readonly HostPort[]; hintFile: HintFile | undefined },
 ): Promise<Pick<Daemon, "seeds" | "seedsFrom">> {
   const seeds = await foreignSeeds(asked, own)
-  if (seeds.length > 0 || hintFile === undefined || formation === "anew")
-    return { seeds: seeds.map(formatAddress), seedsFrom: "options" }
+  const asAsked = { seeds: seeds.map(formatAddress), seedsFrom: "options" } as const
+  if (hintFile === undefined) return asAsked
+  const { path } = hintFile
   const read = hintFile.read()
-  if (read.kind === "damaged") log.event("warn", "hint-file-ignored", { path: hintFile.path, detail: read.detail })
-  const hinted = read.kind === "hints" ? await foreignSeeds(parsedAddresses(read.hints.addresses), own) : []
+  if (read.kind === "in-use")
+    throw new StartFailure(
+      "hint-file",
+      `${path} is in use by process ${read.pid}, another node: name another --hint-file`,
+    )
+  if (seeds.length > 0 || formation === "anew" || read.kind === "none") return asAsked
+  if (read.kind === "damaged") {
+    // It may tell of a cluster that lives: to form a second one is not this node's to decide.
+    const ways = "name a node with --join, form a new cluster with --bootstrap, or name another --hint-file"
+    throw new StartFailure(
+      "hint-file",
+      `${path}, which tells of this node's cluster, cannot be read: ${read.detail}; ${ways}`,
+    )
+  }
+  const hinted = await foreignSeeds(parsedAddresses(read.hints.members.map(({ addr }) => addr)), own)
   return { seeds: hinted.map(formatAddress), seedsFrom: hinted.length > 0 ? "hint-file" : "options" }
 }
 
@@ -237,6 +254,7 @@ type Parts = {
   readonly address: Address
   readonly seeds: readonly Address[]
   readonly seedsFrom: Daemon["seedsFrom"]
+  readonly processes: ProcessTable
   readonly hintFile: HintFile | undefined
 }
 
@@ -262,7 +280,6 @@ class RunningDaemon implements Daemon {
   #ticks = 0
   readonly #hintFile: HintFile | undefined
   readonly #node: CacheNode
-  readonly #processes = ProcessTable.ofThisSystem()
   readonly #deaths: DeathWatch
   readonly #turnEnd = new TurnEnd(step => this.guarded(step))
   readonly #sleep = new MachineSleepWatch({ bootMs: bootClock(), wallMs: Date.now, nowMs: monotonicMs })
@@ -293,8 +310,9 @@ class RunningDaemon implements Daemon {
     const event = (event: HostEvent) => this.record(event)
     const beforeFrame = () => this.#lookAtClocks()
     const turnEnd = this.#turnEnd
+    const { processes } = parts
     this.#deaths = new DeathWatch({
-      processes: this.#processes,
+      processes,
       isMember: peer => this.#node.addressOf(peer) !== undefined,
       died: peer => this.#peerDied(peer),
       nowMs: monotonicMs,
@@ -302,7 +320,7 @@ class RunningDaemon implements Daemon {
     this.links = new Links({
       identity: () => ({ id: this.id, clusterId: this.#node.clusterId, generation: this.#node.generation }),
       address: this.address,
-      process: this.#processes.self,
+      process: processes.self,
       addressOf: id => this.#node.addressOf(id),
       receive: (from, message) => this.#node.receive(from, message),
       greeted: (peer, process) => this.#deaths.greeted(peer, process),
@@ -346,12 +364,12 @@ class RunningDaemon implements Daemon {
     return { hasLease, phase, epoch: view?.epoch ?? 0 }
   }
 
-  /** What the hint file says; undefined: nothing yet. Whoever is alone has nobody to be led back to. */
+  /** What the hint file says; undefined: nothing yet. */
   hints(): Hints | undefined {
     const view = this.#node.view
     if (view === undefined) return undefined
-    const addresses = view.members.filter(({ id }) => id !== this.id).map(({ addr }) => addr)
-    return { clusterId: view.clusterId, addresses }
+    const { clusterId, generation, epoch, members } = view
+    return { clusterId, generation, epoch, members: members.map(({ id, addr }) => ({ id, addr })) }
   }
 
   leave(): Promise<LeaveOutcome> {

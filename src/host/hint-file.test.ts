@@ -1,12 +1,25 @@
 /** The hint file survives crashes and bad disks, and never stops a node. */
 import { deepEqual, equal } from "node:assert/strict"
-import { existsSync, mkdtempSync, readFileSync, readdirSync, rmSync, writeFileSync } from "node:fs"
+import { existsSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { test, type TestContext } from "node:test"
-import { defaultHintPath, HintFile, type Hints } from "./hint-file.ts"
+import type { ProcessMark } from "../protocol/message.ts"
+import { defaultHintPath, HintFile, type HintFileOptions, type Hints } from "./hint-file.ts"
 
-const hints: Hints = { clusterId: "c1", addresses: ["10.0.0.1:5555", "[::1]:5556"] }
+const hints: Hints = {
+  clusterId: "c1",
+  generation: 2,
+  epoch: 9,
+  members: [
+    { id: "00000000000000aa", addr: "10.0.0.1:5555" },
+    { id: "00000000000000bb", addr: "[::1]:5556" },
+  ],
+}
+const self: ProcessMark = { bootId: "b", pidNamespace: "n", pid: 10, startTicks: 1 }
+const other: ProcessMark = { ...self, pid: 20 }
+/** Everybody is near and lives. */
+const processes: HintFileOptions["processes"] = { self, isNear: () => true, look: () => "running" }
 
 function directory(context: TestContext): string {
   const path = mkdtempSync(join(tmpdir(), "dcache-hints-"))
@@ -14,8 +27,21 @@ function directory(context: TestContext): string {
   return path
 }
 
-function fileAt(path: string, failures: string[] = []): HintFile {
-  return new HintFile({ path, hints: () => hints, failed: detail => failures.push(detail) })
+function fileAt(path: string, options: { failures?: string[]; by?: Partial<typeof processes> } = {}): HintFile {
+  const { failures = [], by = {} } = options
+  return new HintFile({
+    path,
+    hints: () => hints,
+    failed: detail => failures.push(detail),
+    processes: { ...processes, ...by },
+  })
+}
+
+/** What a node writes that has nothing else to do. */
+function write(path: string, by: Partial<typeof processes> = {}): void {
+  const file = fileAt(path, { by })
+  file.changed()
+  file.close()
 }
 
 test("what was written is read again, and no other file is left behind", context => {
@@ -44,6 +70,7 @@ test("many changes are one write, after a second", async context => {
       return hints
     },
     failed: () => {},
+    processes,
   })
   for (let i = 0; i < 100; i++) file.changed()
   equal(asked, 0)
@@ -51,7 +78,7 @@ test("many changes are one write, after a second", async context => {
   equal(asked, 1)
   const deadline = performance.now() + 5_000
   while (!existsSync(path) && performance.now() < deadline) await new Promise(setImmediate)
-  deepEqual(JSON.parse(readFileSync(path, "utf8")), hints)
+  deepEqual(fileAt(path).read(), { kind: "hints", hints })
 })
 
 test("a removed file stays removed", context => {
@@ -64,17 +91,21 @@ test("a removed file stays removed", context => {
   deepEqual(file.read(), { kind: "none" })
 })
 
+const good = JSON.stringify(hints)
 const damaged = [
   "",
   "{",
   "null",
   "[]",
   "7",
-  '{"clusterId":7,"addresses":[]}',
-  '{"clusterId":"c1","addresses":"10.0.0.1:5555"}',
-  '{"clusterId":"c1","addresses":[1]}',
-  '{"clusterId":"c1","addresses":["10.0.0.1:99999"]}',
-  '{"clusterId":"c1","addresses":["not an address"]}',
+  good.slice(0, 40),
+  good.replace('"c1"', "7"),
+  good.replace('"epoch":9', '"epoch":-1'),
+  good.replace('"generation":2', '"generation":"2"'),
+  good.replace(/"members":.*]/, '"members":{}'),
+  good.replace("10.0.0.1:5555", "10.0.0.1:99999"),
+  good.replace("10.0.0.1:5555", "not an address"),
+  good.replace("00000000000000aa", "aa"),
 ]
 
 for (const text of damaged) {
@@ -90,11 +121,31 @@ test("a disk that takes no file is told of once", context => {
   const blocker = join(directory(context), "file")
   writeFileSync(blocker, "")
   // A folder cannot be made where a file is, whoever runs this.
-  const file = fileAt(join(blocker, "hints.json"), failures)
+  const file = fileAt(join(blocker, "hints.json"), { failures })
   file.changed()
   file.close()
   file.remove()
   equal(failures.length, 1)
+})
+
+test("a file that another node of this machine writes is found to be in use, until that node is gone", context => {
+  const path = join(directory(context), "hints.json")
+  write(path, { self: other })
+  deepEqual(fileAt(path).read(), { kind: "in-use", pid: 20 })
+  deepEqual(fileAt(path, { by: { look: () => "dead" } }).read(), { kind: "hints", hints })
+  deepEqual(fileAt(path, { by: { isNear: () => false } }).read(), { kind: "hints", hints })
+  deepEqual(fileAt(path, { by: { self: null, isNear: () => false } }).read(), { kind: "hints", hints })
+})
+
+test("of two nodes that were given one file, the second one says so and leaves it alone", context => {
+  const path = join(directory(context), "hints.json")
+  const failures: string[] = []
+  const second = fileAt(path, { failures })
+  write(path, { self: other })
+  second.changed()
+  second.close()
+  deepEqual(failures, ["process 20, another node, writes it as well: give each a file of its own"])
+  deepEqual(fileAt(path, { by: { self: other } }).read(), { kind: "hints", hints })
 })
 
 test("each listen address has a file of its own, with a name that any disk takes", () => {

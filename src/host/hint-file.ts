@@ -1,6 +1,7 @@
 /**
- * A small file with the addresses of the cluster that this node belongs to, and no data. It keeps a first node that is
- * restarted without seeds from forming a second cluster beside the one that is still there.
+ * A small file that tells which cluster this node belonged to and where its members were, and no data. It keeps a first
+ * node that is restarted without seeds from forming a second cluster beside the one that is still there, and lets a whole
+ * cluster that stopped find together again.
  */
 import { mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs"
 import { mkdir, rename, rm, writeFile } from "node:fs/promises"
@@ -8,34 +9,51 @@ import { homedir } from "node:os"
 import { dirname, isAbsolute, join } from "node:path"
 import { formatAddress, type HostPort } from "../base/address.ts"
 import { maxMembers, maxNameChars } from "../protocol/limits.ts"
-import type { Address } from "../protocol/message.ts"
+import type { Address, Epoch, NodeId, ProcessMark } from "../protocol/message.ts"
 import { parsedAddresses } from "./own-address.ts"
+import type { ProcessTable } from "./process-table.ts"
 
-export type Hints = { readonly clusterId: string; readonly addresses: readonly Address[] }
+/** The newest view that a node had, as far as it helps to find the others again. */
+export type Hints = {
+  readonly clusterId: string
+  readonly generation: number
+  readonly epoch: Epoch
+  /** All of them, this node included: under which id and where it was then. */
+  readonly members: readonly { readonly id: NodeId; readonly addr: Address }[]
+}
 
 export type HintsRead =
   | { readonly kind: "hints"; readonly hints: Hints }
   | { readonly kind: "none" }
   | { readonly kind: "damaged"; readonly detail: string }
+  /** Another process that runs here writes it. */
+  | { readonly kind: "in-use"; readonly pid: number }
+
+export type HintFileOptions = {
+  readonly path: string
+  /** Asked when it is time to write; undefined: there is nothing to say yet. */
+  readonly hints: () => Hints | undefined
+  /** Told once, of the first failure. */
+  readonly failed: (detail: string) => void
+  /** Who writes is noted in the file, so that two nodes that were given one file notice. */
+  readonly processes: Pick<ProcessTable, "self" | "isNear" | "look">
+}
 
 /** Views come in bursts; the file follows at most so often. */
 const writeEveryMs = 1_000
 
 export class HintFile {
   readonly path: string
-  readonly #hints: () => Hints | undefined
-  readonly #failed: (detail: string) => void
+  readonly #options: HintFileOptions
   #timer: NodeJS.Timeout | undefined
   #writtenText = ""
   #hasFailed = false
   #isWriting = false
   #isClosed = false
 
-  /** `hints` is asked when it is time to write; `failed` is told once, of the first failure. */
-  constructor(options: { path: string; hints: () => Hints | undefined; failed: (detail: string) => void }) {
+  constructor(options: HintFileOptions) {
     this.path = options.path
-    this.#hints = options.hints
-    this.#failed = options.failed
+    this.#options = options
   }
 
   read(): HintsRead {
@@ -43,11 +61,14 @@ export class HintFile {
     try {
       text = readFileSync(this.path, "utf8")
     } catch (error) {
-      if (isNodeError(error) && error.code === "ENOENT") return { kind: "none" }
+      // ENOTDIR: what should be its directory is a file.
+      if (isNodeError(error) && (error.code === "ENOENT" || error.code === "ENOTDIR")) return { kind: "none" }
       return { kind: "damaged", detail: messageOf(error) }
     }
-    const hints = hintsIn(text)
-    return hints === undefined ? { kind: "damaged", detail: "not a hint file" } : { kind: "hints", hints }
+    const content = contentIn(text)
+    if (content === undefined) return { kind: "damaged", detail: "it is not a hint file" }
+    const { writer, hints } = content
+    return this.#isOthers(writer) ? { kind: "in-use", pid: writer.pid } : { kind: "hints", hints }
   }
 
   /** To be called when the members may have changed. */
@@ -83,33 +104,49 @@ export class HintFile {
     this.#timer = undefined
   }
 
+  /** What to write; undefined: nothing new. Throws when the file is another's. */
+  #due(): string | undefined {
+    const hints = this.#options.hints()
+    if (hints === undefined) return undefined
+    const text = `${JSON.stringify({ ...hints, writer: this.#options.processes.self })}\n`
+    if (text === this.#writtenText) return undefined
+    const read = this.read()
+    if (read.kind === "in-use")
+      throw new Error(`process ${read.pid}, another node, writes it as well: give each a file of its own`)
+    return text
+  }
+
+  #isOthers(writer: ProcessMark | null): writer is ProcessMark {
+    const { processes } = this.#options
+    if (writer === null || !processes.isNear(writer)) return false
+    return writer.pid !== processes.self?.pid && processes.look(writer) === "running"
+  }
+
   #write(): void {
-    const hints = this.#hints()
-    if (hints === undefined) return
-    const text = `${JSON.stringify(hints)}\n`
-    if (text === this.#writtenText) return
+    const temporary = `${this.path}.${process.pid}.last.tmp`
     try {
+      const text = this.#due()
+      if (text === undefined) return
       mkdirSync(dirname(this.path), { recursive: true })
-      // Renamed into place, so that a crash leaves the old file or the new one, never half of one.
-      const temporary = `${this.path}.${process.pid}.last.tmp`
-      writeFileSync(temporary, text)
+      // Renamed into place when it is on the disk: a crash leaves the old file or the new one, never half of one.
+      writeFileSync(temporary, text, { flush: true })
       renameSync(temporary, this.path)
     } catch (error) {
       this.#failure(error)
+      removeIfThere(temporary)
     }
   }
 
   /** The same beside other work: a slow disk must not hold up beats. */
   async #writeAside(): Promise<void> {
-    const hints = this.#hints()
-    if (hints === undefined) return
-    const text = `${JSON.stringify(hints)}\n`
-    if (text === this.#writtenText || this.#isWriting) return
+    if (this.#isWriting) return
     this.#isWriting = true
+    const temporary = `${this.path}.${process.pid}.tmp`
     try {
+      const text = this.#due()
+      if (text === undefined) return
       await mkdir(dirname(this.path), { recursive: true })
-      const temporary = `${this.path}.${process.pid}.tmp`
-      await writeFile(temporary, text)
+      await writeFile(temporary, text, { flush: true })
       if (this.#isClosed)
         await rm(temporary, { force: true }) // what was written last, or removed, stays so
       else {
@@ -118,6 +155,7 @@ export class HintFile {
       }
     } catch (error) {
       this.#failure(error)
+      removeIfThere(temporary)
     } finally {
       this.#isWriting = false
     }
@@ -125,7 +163,7 @@ export class HintFile {
 
   /** A full or read-only disk is no reason to stop serving, and worth saying once. */
   #failure(error: unknown): void {
-    if (!this.#hasFailed) this.#failed(messageOf(error))
+    if (!this.#hasFailed) this.#options.failed(messageOf(error))
     this.#hasFailed = true
   }
 }
@@ -138,16 +176,39 @@ export function defaultHintPath(listen: HostPort, env: Readonly<Record<string, s
   return join(base, "dcache", `hints-${name}.json`)
 }
 
-function hintsIn(text: string): Hints | undefined {
-  const parsed = jsonIn(text)
-  if (typeof parsed !== "object" || parsed === null || !("clusterId" in parsed) || !("addresses" in parsed)) return
-  const { clusterId, addresses } = parsed
-  if (typeof clusterId !== "string" || clusterId.length > maxNameChars) return
-  if (!Array.isArray(addresses) || addresses.length > maxMembers) return
-  if (!addresses.every(address => typeof address === "string")) return
-  const readable = parsedAddresses(addresses)
-  if (readable.length !== addresses.length) return
-  return { clusterId, addresses: readable.map(formatAddress) }
+type Content = { readonly hints: Hints; readonly writer: ProcessMark | null }
+
+/** Undefined: this is no hint file. */
+function contentIn(text: string): Content | undefined {
+  const fields = fieldsOf(jsonIn(text))
+  const { clusterId, generation, epoch, members } = fields
+  if (typeof clusterId !== "string" || clusterId.length > maxNameChars) return undefined
+  if (!isCount(generation) || !isCount(epoch)) return undefined
+  if (!Array.isArray(members) || members.length > maxMembers) return undefined
+  const known = members.flatMap(memberIn)
+  if (known.length !== members.length) return undefined
+  return { hints: { clusterId, generation, epoch, members: known }, writer: markIn(fields["writer"]) }
+}
+
+function memberIn(value: unknown): Hints["members"] {
+  const { id, addr } = fieldsOf(value)
+  if (typeof id !== "string" || !/^[0-9a-f]{16}$/.test(id) || typeof addr !== "string") return []
+  return parsedAddresses([addr]).map(parsed => ({ id, addr: formatAddress(parsed) }))
+}
+
+/** Null: it does not say, or not in a way that names a process. */
+function markIn(value: unknown): ProcessMark | null {
+  const { bootId, pidNamespace, pid, startTicks } = fieldsOf(value)
+  if (typeof bootId !== "string" || typeof pidNamespace !== "string") return null
+  return isCount(pid) && isCount(startTicks) ? { bootId, pidNamespace, pid, startTicks } : null
+}
+
+function isCount(value: unknown): value is number {
+  return typeof value === "number" && Number.isSafeInteger(value) && value >= 0
+}
+
+function fieldsOf(value: unknown): Readonly<Record<string, unknown>> {
+  return typeof value === "object" && value !== null ? { ...value } : {}
 }
 
 function jsonIn(text: string): unknown {
@@ -155,6 +216,15 @@ function jsonIn(text: string): unknown {
     return JSON.parse(text)
   } catch {
     return undefined // which is no hints either
+  }
+}
+
+/** What a full disk took a part of. */
+function removeIfThere(path: string): void {
+  try {
+    rmSync(path, { force: true })
+  } catch {
+    // Where no file can be made, none is left.
   }
 }
 
