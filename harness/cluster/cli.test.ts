@@ -3,7 +3,6 @@
  * says what is wrong. First what needs no node, then what a small cluster answers, then how commands end early.
  */
 import { equal, match, ok } from "node:assert/strict"
-import { spawn } from "node:child_process"
 import { once } from "node:events"
 import { mkdtempSync, rmSync } from "node:fs"
 import { createServer, type Server } from "node:net"
@@ -12,6 +11,7 @@ import { join } from "node:path"
 import { after, before, describe, test } from "node:test"
 import { Prng } from "../../src/base/prng.ts"
 import { maxKeyBytes, maxValueBytes } from "../../src/protocol/limits.ts"
+import { checkRow, type Given, type Row, startCommand, titleOf } from "./command-row.ts"
 import { commandUnderTest } from "./command-under-test.ts"
 import { freePorts } from "./free-ports.ts"
 import { NodeProcess } from "./node-process.ts"
@@ -22,48 +22,9 @@ const prng = new Prng(process.pid)
 /** A test leaves nothing behind, and finds nothing of an earlier one. */
 const noHints = ["--hint-file", "none"]
 
-type Answer = { code: number | null; signal: NodeJS.Signals | null; out: Buffer; err: string }
-type Given = { stdin?: Uint8Array; env?: Record<string, string> }
-
-/** Runs one command to its end. Settings of whoever runs the tests must not reach it. */
-function start(args: readonly string[], { stdin, env }: Given = {}) {
-  const clean = Object.entries(process.env).filter(([name]) => !name.startsWith("DCACHE_"))
-  const child = spawn(command.file, [...command.args, ...args], {
-    env: { ...Object.fromEntries(clean), NO_COLOR: "1", ...env },
-    stdio: ["pipe", "pipe", "pipe"],
-  })
-  const out: Buffer[] = []
-  let err = ""
-  child.stdout.on("data", (chunk: Buffer) => out.push(chunk))
-  child.stderr.on("data", (chunk: Buffer) => (err += chunk.toString()))
-  child.stdin.on("error", () => {}) // it may end before it has read all
-  child.stdin.end(stdin ?? "")
-  const answer = once(child, "close").then(([code, signal]): Answer => ({ code, signal, out: Buffer.concat(out), err }))
-  return { child, answer, errSoFar: () => err, outSoFar: () => Buffer.concat(out).toString() }
-}
-
-function dcache(args: readonly string[], given: Given = {}): Promise<Answer> {
-  return start(args, given).answer
-}
-
-type Row = Given & { args: string[]; code: number; out?: RegExp | string; err?: RegExp; because: string }
-
-/** One row of the table. What is not stated must be empty: no command says more than it must. */
-async function check({ args, code, out = "", err, ...given }: Row): Promise<void> {
-  const answer = await dcache(args, given)
-  const shown = `${answer.out.subarray(0, 400)}${answer.err}`
-  equal(answer.code, code, shown)
-  if (typeof out === "string") equal(answer.out.toString("latin1"), out)
-  else match(answer.out.toString(), out)
-  if (!err) return equal(answer.err, "")
-  match(answer.err, err)
-  equal(answer.err.trimEnd().split("\n").length, 1, `one line, not: ${answer.err}`)
-}
-
-function title({ args, env, code, because }: Row): string {
-  const shown = args.map(arg => (arg.length > 40 ? `${arg.slice(0, 8)}...(${arg.length})` : arg)).join(" ")
-  return `dcache ${shown}${env ? ` with ${JSON.stringify(env)}` : ""} -> ${code}: ${because}`
-}
+const start = (args: readonly string[], given: Given = {}) => startCommand(command, args, given)
+const dcache = (args: readonly string[], given: Given = {}) => start(args, given).answer
+const check = (row: Row) => checkRow(command, row)
 
 const usage: Row[] = [
   { args: ["--version"], code: 0, out: /^\d+\.\d+\.\d+\n$/, because: "the version alone" },
@@ -178,7 +139,7 @@ const usage: Row[] = [
 ]
 
 describe("usage", () => {
-  for (const row of usage) test(title(row), () => check(row))
+  for (const row of usage) test(titleOf(row), () => check(row))
 
   test("no arguments: the overview, on standard error", async () => {
     const { code, out, err } = await dcache([])
@@ -380,7 +341,7 @@ describe("a cluster of two", () => {
   ]
   for (const [index, row] of story.entries()) {
     // Both nodes are asked in turn: any one answers for all.
-    test(title(row), () =>
+    test(titleOf(row), () =>
       check({ ...row, env: patient, args: [...row.args, "--node", nodes[index % 2]?.address ?? ""] }),
     )
   }
