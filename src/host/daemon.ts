@@ -6,6 +6,7 @@
  * its owner is told (`onFatal`); its successors hold copies.
  */
 import { randomBytes } from "node:crypto"
+import type { Socket } from "node:net"
 import { hostname } from "node:os"
 import { formatAddress, type HostPort } from "../base/address.ts"
 import { assert } from "../base/assert.ts"
@@ -15,7 +16,7 @@ import { CacheNode } from "../core/node.ts"
 import type { NodeEvent } from "../core/ports.ts"
 import { allRules } from "../core/rules.ts"
 import { maxNameChars, protoMax, protoMin } from "../protocol/limits.ts"
-import type { Address, MemberInfo, NodeId, StatusReport } from "../protocol/message.ts"
+import type { Address, MemberInfo, NodeId, NodeToClient, StatusReport } from "../protocol/message.ts"
 import { type HostBounds, hostBounds } from "./bounds.ts"
 import { Clients } from "./clients.ts"
 import { bootClock, MachineSleepWatch, monotonicMs, PauseWatch } from "./clock.ts"
@@ -60,6 +61,8 @@ export type DaemonOptions = {
   readonly log: Log
   readonly onEvent: (event: NodeEvent) => void
   readonly onFatal: (error: unknown) => void
+  /** Takes over connections that begin like Redis' protocol. Undefined: there is no door for them. */
+  readonly acceptResp?: ((tcp: Socket) => void) | undefined
   /** Tests alone depart from the defaults. */
   readonly config?: Partial<Config>
   readonly bounds?: Partial<HostBounds>
@@ -93,6 +96,8 @@ export type Daemon = {
   /** Whether the seeds are those of an earlier life. */
   readonly seedsFrom: "options" | "hint-file"
   status(): StatusReport
+  /** A client's connection to this node that never leaves the process. */
+  readonly connectLocal: Clients["connectLocal"]
   /** Hands its data over and leaves the cluster. The process goes on until `stop`. */
   leave(): Promise<LeaveOutcome>
   /** Ends everything at once: to the others, a crash, unless it has left. */
@@ -102,7 +107,7 @@ export type Daemon = {
 export async function startDaemon(options: DaemonOptions): Promise<Daemon> {
   const asked = parsedAddresses(options.seeds)
   const bounds: HostBounds = { ...hostBounds, ...options.bounds }
-  const port = new Port()
+  const port = new Port(options)
   const { listener, listen, choice } = await listenSomewhere(options.listen, asked, port.options(bounds))
   try {
     const address =
@@ -224,7 +229,12 @@ function isCode(error: unknown, code: string): boolean {
  * knocks in between is asked to come again.
  */
 class Port {
+  readonly #acceptResp: DaemonOptions["acceptResp"]
   #daemon: RunningDaemon | undefined
+
+  constructor({ acceptResp }: DaemonOptions) {
+    this.#acceptResp = acceptResp
+  }
 
   opened(daemon: RunningDaemon): void {
     this.#daemon = daemon
@@ -238,6 +248,7 @@ class Port {
         this.#daemon ? this.#daemon.clients.accept(websocket, tcp) : websocket.terminate(),
       status: () => this.#daemon?.status(),
       health: () => this.#daemon?.health(),
+      acceptResp: this.#acceptResp,
       event: event => this.#daemon?.record(event),
       guarded: step => (this.#daemon ? this.#daemon.guarded(step) : step()),
       bounds,
@@ -370,6 +381,10 @@ class RunningDaemon implements Daemon {
     if (view === undefined) return undefined
     const { clusterId, generation, epoch, members } = view
     return { clusterId, generation, epoch, members: members.map(({ id, addr }) => ({ id, addr })) }
+  }
+
+  connectLocal(receive: (message: NodeToClient) => void): ReturnType<Clients["connectLocal"]> {
+    return this.clients.connectLocal(receive)
   }
 
   leave(): Promise<LeaveOutcome> {

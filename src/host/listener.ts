@@ -1,5 +1,5 @@
 /**
- * The one port of a node: nodes and clients by WebSocket, each at a path of its own, and for people and supervisors
+ * The one port of a node: nodes and clients by WebSocket, each at a path of its own, Redis' clients by their own protocol, and for people and supervisors
  * `GET /health` and `GET /status` over HTTP. Whoever speaks something else, or nothing, is turned away with a reason.
  */
 import { createServer, type IncomingMessage, STATUS_CODES, type Server, type ServerResponse } from "node:http"
@@ -18,6 +18,8 @@ import { peerPath } from "./links.ts"
 export type ListenerOptions = {
   readonly acceptPeer: (websocket: WebSocket, tcp: Socket) => void
   readonly acceptClient: (websocket: WebSocket, tcp: Socket) => void
+  /** Takes over a connection that begins like Redis' protocol; undefined: there is no door for it. */
+  readonly acceptResp?: ((tcp: Socket) => void) | undefined
   /** Undefined: too early to say. */
   readonly status: () => StatusReport | undefined
   /** The same; cheaper, since it is asked every few seconds. */
@@ -54,6 +56,7 @@ export class Listener {
       maxHeaderSize: 8 * 1024,
     })
     this.#server.maxConnections = maxConnections
+    this.#tellApart()
     this.#server.on("request", (request, response) => options.guarded(() => this.#answer(request, response)))
     this.#server.on("upgrade", (request, stream, head) => options.guarded(() => this.#upgrade(request, stream, head)))
     this.#server.on("clientError", (error, stream) => this.#refuse(stream, 400, error.message))
@@ -90,6 +93,30 @@ export class Listener {
     const closed = new Promise<void>(resolve => this.#server.close(() => resolve()))
     this.#server.closeAllConnections()
     await closed
+  }
+
+  /** By its first byte a connection is handed to the HTTP server, as all would be, or to the Redis door. */
+  #tellApart(): void {
+    const http = this.#server.listeners("connection")
+    this.#server.removeAllListeners("connection")
+    this.#server.on("connection", (tcp: Socket) => {
+      const silent = setTimeout(() => tcp.destroy(), this.#options.bounds.greetingMs)
+      const lost = () => tcp.destroy()
+      tcp.once("error", lost)
+      tcp.once("close", () => clearTimeout(silent))
+      tcp.once("data", first => {
+        clearTimeout(silent)
+        tcp.off("error", lost)
+        tcp.pause()
+        this.#options.guarded(() => {
+          const { acceptResp } = this.#options
+          if (first[0] === asterisk && acceptResp !== undefined) acceptResp(tcp)
+          else for (const accept of http) accept.call(this.#server, tcp)
+        })
+        tcp.unshift(first)
+        tcp.resume()
+      })
+    })
   }
 
   #upgrade(request: IncomingMessage, stream: Duplex, head: Buffer): void {
@@ -141,6 +168,9 @@ export class Listener {
     tcp.destroySoon()
   }
 }
+
+/** What every command of Redis' protocol begins with, and no request of HTTP. */
+const asterisk = 42
 
 function pathOf(request: IncomingMessage): string {
   return (request.url ?? "").split("?", 1)[0] ?? ""
