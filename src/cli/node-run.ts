@@ -6,12 +6,13 @@ import type { Writable } from "node:stream"
 import { totalmem } from "node:os"
 import { formatAddress, isLoopback } from "../base/address.ts"
 import type { NodeEvent } from "../core/ports.ts"
-import { type Daemon, StartFailure, startDaemon } from "../host/daemon.ts"
+import { type Daemon, type DaemonOptions, StartFailure, startDaemon } from "../host/daemon.ts"
 import { createLog, type Log } from "../host/log.ts"
 import { version } from "../version.ts"
 import { type ExitCode, exitCodes } from "./exit-codes.ts"
 import { CommandFailure } from "./failure.ts"
 import { defaultMemoryBytes } from "./memory.ts"
+import { NodeDoors } from "./node-doors.ts"
 import type { NodeSettings } from "./node-settings.ts"
 import { greetingLines, joinRefusalText, leavingText, leftTexts, noticeOf, stillTrying } from "./node-words.ts"
 import { isTerminal, Progress } from "./output.ts"
@@ -49,17 +50,20 @@ export async function runNode(settings: NodeSettings, out: { stdout: Writable; s
     failure = { error }
     ending.resolve({ kind: "failed", error })
   }
-  const daemon = await started(settings, { log, onEvent, onFatal })
-  teller.greet(daemon, settings)
+  const doors = new NodeDoors()
+  const daemon = await started(settings, { log, onEvent, onFatal, acceptResp: doors.acceptResp })
   const trying = setInterval(() => {
     if (daemon.status().phase === "joining") teller.stillTrying(daemon, lastRefusal)
   }, tryingEveryMs)
   try {
+    await doors.open(daemon, { log, resp: settings.resp })
+    teller.greet(daemon, settings)
     const exitCode = await ended(await ending.promise, daemon, teller)
     if (failure) throw failure.error
     return exitCode
   } finally {
     clearInterval(trying)
+    doors.close()
     await daemon.stop()
   }
 }
@@ -82,7 +86,7 @@ async function ended(ending: Ending, daemon: Daemon, teller: Teller): Promise<Ex
 
 async function started(
   settings: NodeSettings,
-  owner: { log: Log; onEvent: (event: NodeEvent) => void; onFatal: (error: unknown) => void },
+  owner: Pick<DaemonOptions, "log" | "onEvent" | "onFatal" | "acceptResp">,
 ): Promise<Daemon> {
   const { memoryBytes } = settings
   const limit = process.constrainedMemory()

@@ -5,6 +5,7 @@ import { type NodeForm, type NodeSettings, nodeSettings } from "./node-settings.
 
 const empty: NodeForm = {
   listen: undefined,
+  resp: undefined,
   join: undefined,
   advertise: undefined,
   advertiseClient: undefined,

@@ -8,6 +8,7 @@ import { address, duration, type Given, listed, listenAddress, oneOf, size, whol
 
 export type NodeForm = {
   readonly listen: string | undefined
+  readonly resp: string | undefined
   readonly join: readonly string[] | undefined
   readonly advertise: string | undefined
   readonly advertiseClient: string | undefined
@@ -26,6 +27,8 @@ export type NodeForm = {
 export type NodeSettings = {
   /** Undefined: none was asked for. */
   readonly listen: HostPort | undefined
+  /** A port for Redis' protocol alone; undefined: none but the one port of all. */
+  readonly resp: HostPort | undefined
   readonly seeds: readonly Address[]
   readonly advertise: Address | undefined
   readonly advertiseClient: Address | undefined
@@ -49,6 +52,8 @@ export type NodeSettings = {
 
 /** Most copies that a cluster may keep; `configProblem` says the same of a configuration. */
 const maxCopies = 7
+/** Where Redis listens, and hence where its clients look first. */
+const defaultRespPort = 6_379
 const smallestMemoryBytes = 1024 * 1024
 /** Shorter, and a node that is restarted could not come back in time; a cluster that waits longer waits for good. */
 const orphanResetBounds = { minMs: 5_000, maxMs: 7 * 24 * 3_600_000 }
@@ -62,6 +67,7 @@ export function nodeSettings(form: NodeForm): NodeSettings {
   const advertise = advertised("--advertise", form.advertise, ownPort)
   const settings: NodeSettings = {
     listen,
+    resp: form.resp === undefined ? undefined : listenAddress({ flag: "--resp", text: form.resp }, defaultRespPort),
     seeds: [...new Set(seeds)],
     advertise,
     advertiseClient: advertised("--advertise-client", form.advertiseClient, ownPort),

@@ -19,12 +19,16 @@ default port was taken, because then nodes share the machine.`,
       ["A node for other machines", "dcache node --listen 0.0.0.0:5555 --advertise cache-1.example.org"],
       ["A third vote for two nodes on two machines", "dcache node --witness --join cache-1 --listen 0.0.0.0"],
       ["In a data center, with other copies elsewhere", "dcache node --zone east --join cache-1"],
+      ["Also where Redis' clients look first", "dcache node --resp 127.0.0.1:6379"],
       ["The same in a container", "DCACHE_LISTEN=0.0.0.0 DCACHE_JOIN=cache-1,cache-2 dcache node"],
     ],
   })
 
   listen = Option.String("--listen", {
     description: "<HOST:PORT> where to listen; default 127.0.0.1:5555 or the next free port, or towards the first seed",
+  })
+  resp = Option.String("--resp", {
+    description: "<HOST[:PORT]> one more port, for Redis' clients alone; they may use the node's own port as well",
   })
   join = Option.Array("--join", {
     description: "<HOST[:PORT]> a member of the cluster to join; repeatable, or a list between commas; one is enough",

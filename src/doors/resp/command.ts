@@ -1,0 +1,64 @@
+/** What a command of this door is: a row of the table that `COMMAND` tells of, and how it is carried out. */
+import type { LocalCache } from "../local-cache.ts"
+import type { KeyState } from "./key-state.ts"
+import type { Reply, RespVersion } from "./reply.ts"
+
+/** What commands know of the connection that they came by. */
+export type ClientState = {
+  readonly id: number
+  readonly remote: string
+  readonly local: string
+  readonly connectedAtMs: number
+  version: RespVersion
+  name: string
+  library: { name: string; version: string }
+  /** 0 to 15. */
+  database: number
+  lastCommand: string
+}
+
+export type Context = {
+  readonly cache: LocalCache
+  readonly client: ClientState
+  readonly server: ServerView
+  /** Milliseconds since 1970, by this machine's clock. */
+  readonly wallMs: number
+  /** The name under which the key lies in the cache: that of its database. */
+  key(word: Buffer): Uint8Array
+}
+
+/** What commands about the server need of the door. */
+export type ServerView = {
+  readonly startedAtMs: number
+  readonly version: string
+  readonly port: number
+  clients(): readonly ClientState[]
+}
+
+export type Arguments = readonly Buffer[]
+
+export type Command = {
+  /** Lower case. */
+  readonly name: string
+  /** Words, the name included; negative: that many at least. */
+  readonly arity: number
+  /** Where the keys are, counted from 1; `last` -1: to the end. First 0: none. */
+  readonly keys: { readonly first: number; readonly last: number; readonly step: number }
+  readonly flags: readonly string[]
+  readonly group: "string" | "generic" | "connection" | "server" | "transactions" | "pubsub"
+  readonly summary: string
+} & (
+  | { readonly run: (context: Context, args: Arguments) => Reply | Promise<Reply>; readonly transact?: OnKey }
+  /** Looks at one key and changes it, nothing else: so it can be part of a transaction, too. */
+  | { readonly run?: undefined; readonly transact: OnKey }
+)
+
+export type OnKey = {
+  readonly needs: "value" | "value-and-ttl"
+  /** `args` without the name. Pure but for `state`: it is repeated when the key changed meanwhile. Throws `CommandError`. */
+  readonly work: (state: KeyState, args: Arguments, wallMs: number) => Reply
+}
+
+export const oneKey = { first: 1, last: 1, step: 1 } as const
+export const allKeys = { first: 1, last: -1, step: 1 } as const
+export const noKeys = { first: 0, last: 0, step: 0 } as const

@@ -1,0 +1,132 @@
+/**
+ * One key as a command sees it: what is there, and what the command makes of it. A command that must read before it
+ * writes works on this, and what it leaves is written under the condition that nothing has changed meanwhile; so it is one
+ * step to everyone else, and so is a transaction of several commands on one key.
+ */
+import { isUtf8 } from "node:buffer"
+import { textFlags } from "../../protocol/limits.ts"
+import type { Condition, Operation } from "../../protocol/message.ts"
+import type { LocalCache } from "../local-cache.ts"
+import { CacheRefusal } from "./refusals.ts"
+
+/** An entry as it was read. `ttlMs` null: never expires. */
+export type Held = {
+  readonly bytes: Uint8Array
+  readonly flags: number
+  readonly version: number
+  readonly ttlMs: number | null
+}
+
+export class KeyState {
+  readonly before: Held | undefined
+  #bytes: Uint8Array | undefined
+  #ttlMs: number | null
+  #change: "none" | "ttl" | "value" | "deleted" = "none"
+  /** Nothing that happened here said anything of the time to live. */
+  #keepsTtl = true
+
+  constructor(before: Held | undefined) {
+    this.before = before
+    this.#bytes = before?.bytes
+    this.#ttlMs = before?.ttlMs ?? null
+  }
+
+  get bytes(): Uint8Array | undefined {
+    return this.#bytes
+  }
+
+  /** What is left of the time to live; null: never expires. Of a missing key: null. */
+  get ttlMs(): number | null {
+    return this.#ttlMs
+  }
+
+  /** `ttlMs` "keep": as it was, for ever if there was nothing. */
+  set(bytes: Uint8Array, ttlMs: number | null | "keep"): void {
+    this.#bytes = bytes
+    if (ttlMs !== "keep") {
+      this.#ttlMs = ttlMs
+      this.#keepsTtl = false
+    }
+    this.#change = "value"
+  }
+
+  expire(ttlMs: number | null): void {
+    this.#ttlMs = ttlMs
+    this.#keepsTtl = false
+    if (this.#change === "none") this.#change = "ttl"
+  }
+
+  delete(): void {
+    this.#bytes = undefined
+    this.#ttlMs = null
+    this.#keepsTtl = false
+    this.#change = "deleted"
+  }
+
+  /** What makes the cache agree; undefined: nothing was changed. */
+  operation(): Operation | undefined {
+    const { before } = this
+    const condition: Condition = before === undefined ? { if: "absent" } : { if: "version", version: before.version }
+    switch (this.#change) {
+      case "none":
+        return undefined
+      case "ttl":
+        return { op: "touch", ttlMs: this.#ttlMs, condition }
+      case "deleted":
+        return before === undefined ? undefined : { op: "delete", condition }
+      case "value": {
+        const value = this.#bytes ?? new Uint8Array()
+        return { op: "set", value, flags: flagsOf(value), ttlMs: this.#keepsTtl ? "keep" : this.#ttlMs, condition }
+      }
+    }
+  }
+}
+
+/** Text where it is text, so that native clients read strings as strings. */
+export function flagsOf(value: Uint8Array): number {
+  return isUtf8(value) ? textFlags : 0
+}
+
+/** How often a command on one key begins again because others wrote meanwhile. Each time somebody else got on. */
+const maxAttempts = 1_000
+
+/**
+ * Reads the key, has `work` look at it and change it, and writes what came of it; again if it changed in between. Throws
+ * `CacheRefusal`. `work` must do the same each time it is given the same.
+ */
+export async function onKey<T>(
+  cache: LocalCache,
+  key: Uint8Array,
+  needs: "value" | "value-and-ttl",
+  work: (state: KeyState) => T,
+): Promise<T> {
+  for (let attempt = 0; attempt < maxAttempts; attempt++) {
+    const state = new KeyState(await readKey(cache, key, needs))
+    const answer = work(state)
+    const operation = state.operation()
+    if (operation === undefined) return answer
+    const outcome = await cache.ask(key, operation)
+    if (outcome.kind === "failed") throw new CacheRefusal(outcome)
+    if (outcome.kind !== "unmet" && outcome.kind !== "missing") return answer
+  }
+  throw new CacheRefusal({ kind: "failed", code: "busy", mayHaveHappened: "no" })
+}
+
+/** Value, version and, where asked for, time to live of one moment. */
+export async function readKey(
+  cache: LocalCache,
+  key: Uint8Array,
+  needs: "value" | "value-and-ttl",
+): Promise<Held | undefined> {
+  while (true) {
+    const found = await cache.ask(key, { op: "get" })
+    if (found.kind === "failed") throw new CacheRefusal(found)
+    if (found.kind !== "value") return undefined
+    const { value: bytes, flags, version } = found
+    if (needs === "value") return { bytes, flags, version, ttlMs: null }
+    const life = await cache.ask(key, { op: "ttl" })
+    if (life.kind === "failed") throw new CacheRefusal(life)
+    // Of another version: somebody wrote between the two.
+    if (life.kind === "ttl" && life.version === version) return { bytes, flags, version, ttlMs: life.ttlMs }
+  }
+}

@@ -1,0 +1,259 @@
+/** Commands on keys, whatever their values: existence, expiry, names. */
+import type { Operation } from "../../protocol/message.ts"
+import { integerOf, optionOf, type TimeUnit, ttlFrom, wordAt } from "./arguments.ts"
+import { allKeys, type Arguments, type Command, type Context, oneKey } from "./command.ts"
+import { onKey, readKey } from "./key-state.ts"
+import { CacheRefusal, CommandError, noSuchKey, syntaxError } from "./refusals.ts"
+import { bulk, error, integer, nil, ok, type Reply } from "./reply.ts"
+
+export const keyCommands: readonly Command[] = [
+  counting("del", ["write"], "Deletes one or more keys. Not atomic across keys.", { op: "delete", condition: null }),
+  counting("unlink", ["write", "fast"], "Deletes one or more keys. Not atomic across keys.", {
+    op: "delete",
+    condition: null,
+  }),
+  counting("exists", ["readonly", "fast"], "Determines whether one or more keys exist.", { op: "ttl" }),
+  counting("touch", ["readonly", "fast"], "Returns the number of existing keys out of those specified.", { op: "ttl" }),
+  {
+    ...{ name: "type", arity: 2, keys: oneKey, flags: ["readonly", "fast"], group: "generic" },
+    summary: "Determines the type of value stored at a key: string, or none.",
+    run: async (context, [key]) => {
+      const found = await ask(context, key, { op: "ttl" })
+      return { kind: "status", text: found.kind === "ttl" ? "string" : "none" }
+    },
+    transact: {
+      needs: "value",
+      work: state => ({ kind: "status", text: state.bytes === undefined ? "none" : "string" }),
+    },
+  },
+  expiring("expire", "EX"),
+  expiring("pexpire", "PX"),
+  expiring("expireat", "EXAT"),
+  expiring("pexpireat", "PXAT"),
+  remaining("ttl", "Returns the expiration time in seconds of a key.", ttlMs => Math.round(ttlMs / 1_000)),
+  remaining("pttl", "Returns the expiration time in milliseconds of a key.", ttlMs => Math.round(ttlMs)),
+  remaining("expiretime", "Returns the expiration time of a key as a Unix timestamp.", (ttlMs, wallMs) =>
+    Math.round((wallMs + ttlMs) / 1_000),
+  ),
+  remaining("pexpiretime", "Returns the expiration time of a key as a Unix milliseconds timestamp.", (ttlMs, wallMs) =>
+    Math.round(wallMs + ttlMs),
+  ),
+  {
+    ...{ name: "persist", arity: 2, keys: oneKey, flags: ["write", "fast"], group: "generic" },
+    summary: "Removes the expiration time of a key.",
+    transact: {
+      needs: "value-and-ttl",
+      work: state => {
+        if (state.bytes === undefined || state.ttlMs === null) return integer(0)
+        state.expire(null)
+        return integer(1)
+      },
+    },
+  },
+  {
+    ...{ name: "rename", arity: 3, keys: { first: 1, last: 2, step: 1 }, flags: ["write"], group: "generic" },
+    summary: "Renames a key and overwrites the destination. Not atomic across the two keys.",
+    run: async (context, args) => ((await rename(context, args, "overwrite")) ? ok : error(noSuchKey)),
+  },
+  {
+    ...{ name: "renamenx", arity: 3, keys: { first: 1, last: 2, step: 1 }, flags: ["write", "fast"] },
+    group: "generic",
+    summary: "Renames a key only when the target key name doesn't exist. Not atomic across the two keys.",
+    run: async (context, args) => integer((await rename(context, args, "if-absent")) ? 1 : 0),
+  },
+  {
+    ...{ name: "copy", arity: -3, keys: { first: 1, last: 2, step: 1 }, flags: ["write", "denyoom"], group: "generic" },
+    summary: "Copies the value of a key to a new key. Not atomic across the two keys.",
+    run: copy,
+  },
+  {
+    ...{ name: "object", arity: -2, keys: { first: 2, last: 2, step: 1 }, flags: ["readonly"], group: "generic" },
+    summary: "Tells how a value is kept: ENCODING, FREQ, IDLETIME, REFCOUNT.",
+    run: object,
+  },
+]
+
+async function ask({ cache, key }: Context, word: Buffer | undefined, operation: Operation) {
+  const outcome = await cache.ask(key(word ?? Buffer.alloc(0)), operation)
+  if (outcome.kind === "failed") throw new CacheRefusal(outcome)
+  return outcome
+}
+
+/** Asks each key on its own and counts those that were there. */
+function counting(name: string, flags: readonly string[], summary: string, operation: Operation): Command {
+  return {
+    ...{ name, arity: -2, keys: allKeys, flags, group: "generic", summary },
+    run: async (context, keys) => {
+      const outcomes = await Promise.all(keys.map(key => ask(context, key, operation)))
+      return integer(outcomes.filter(({ kind }) => kind !== "missing").length)
+    },
+    transact: {
+      needs: "value",
+      work: (state, keys) => {
+        if (state.bytes === undefined) return integer(0)
+        if (operation.op !== "delete") return integer(keys.length)
+        state.delete()
+        return integer(1)
+      },
+    },
+  }
+}
+
+// ----------------------------------------------------------------------------------------------------------- expiry
+
+function expiring(name: string, unit: TimeUnit): Command {
+  return {
+    ...{ name, arity: -3, keys: oneKey, flags: ["write", "fast"], group: "generic" },
+    summary: "Sets the expiration time of a key.",
+    transact: {
+      needs: "value-and-ttl",
+      work: (state, args, wallMs) => {
+        const ttlMs = ttlFrom(args[1], unit, wallMs, name)
+        const conditions = conditionsOf(args)
+        if (state.bytes === undefined || !conditions.every(isMet => isMet(state.ttlMs, ttlMs))) return integer(0)
+        if (ttlMs > 0) state.expire(ttlMs)
+        else state.delete()
+        return integer(1)
+      },
+    },
+  }
+}
+
+/** Whether the expiry that there is, null for none, lets it be changed to this one. */
+type ExpiryCondition = (before: number | null, after: number) => boolean
+
+const expiryConditions: Readonly<Record<string, ExpiryCondition>> = {
+  NX: before => before === null,
+  XX: before => before !== null,
+  // Without an expiry a key lives for ever.
+  GT: (before, after) => before !== null && after > before,
+  LT: (before, after) => before === null || after < before,
+}
+
+function conditionsOf(args: Arguments): ExpiryCondition[] {
+  const options = args.slice(2).map(optionOf)
+  const conditions = options.map((option, i) => {
+    const condition = Object.hasOwn(expiryConditions, option) ? expiryConditions[option] : undefined
+    if (condition === undefined) throw new CommandError(`ERR Unsupported option ${args[i + 2]?.toString("latin1")}`)
+    return condition
+  })
+  if (options.includes("NX") && options.length > 1)
+    throw new CommandError("ERR NX and XX, GT or LT options at the same time are not compatible")
+  if (options.includes("GT") && options.includes("LT"))
+    throw new CommandError("ERR GT and LT options at the same time are not compatible")
+  return conditions
+}
+
+function remaining(name: string, summary: string, told: (ttlMs: number, wallMs: number) => number): Command {
+  const reply = (isThere: boolean, ttlMs: number | null, wallMs: number): Reply => {
+    if (!isThere) return integer(-2)
+    return integer(ttlMs === null ? -1 : told(ttlMs, wallMs))
+  }
+  return {
+    ...{ name, arity: 2, keys: oneKey, flags: ["readonly", "fast"], group: "generic", summary },
+    run: async (context, [key]) => {
+      const found = await ask(context, key, { op: "ttl" })
+      return reply(found.kind === "ttl", found.kind === "ttl" ? found.ttlMs : null, context.wallMs)
+    },
+    transact: {
+      needs: "value-and-ttl",
+      work: (state, _args, wallMs) => reply(state.bytes !== undefined, state.ttlMs, wallMs),
+    },
+  }
+}
+
+// ------------------------------------------------------------------------------------------------------------ names
+
+/** The value appears under its new name before it goes from the old one: whoever looks in between sees both. */
+async function rename(context: Context, args: Arguments, how: "overwrite" | "if-absent"): Promise<boolean> {
+  const [from, to] = [context.key(wordAt(args, 0)), context.key(wordAt(args, 1))]
+  const held = await readKey(context.cache, from, "value-and-ttl")
+  if (held === undefined) throw new CommandError(noSuchKey)
+  if (Buffer.compare(from, to) === 0) return how === "overwrite"
+  if (!(await put(context, to, held, how))) return false
+  // Written to meanwhile: the newer value stays under the old name.
+  await ask({ ...context, key: () => from }, Buffer.alloc(0), {
+    op: "delete",
+    condition: { if: "version", version: held.version },
+  })
+  return true
+}
+
+async function copy(context: Context, args: Arguments): Promise<Reply> {
+  let { key } = context
+  let how: "overwrite" | "if-absent" = "if-absent"
+  for (let i = 2; i < args.length; i++) {
+    const option = optionOf(args[i])
+    if (option === "REPLACE") how = "overwrite"
+    else if (option === "DB") key = keyOfDatabase(databaseOf(wordAt(args, ++i)))
+    else throw new CommandError(syntaxError)
+  }
+  const [from, to] = [context.key(wordAt(args, 0)), key(wordAt(args, 1))]
+  if (Buffer.compare(from, to) === 0) throw new CommandError("ERR source and destination objects are the same")
+  const held = await readKey(context.cache, from, "value-and-ttl")
+  if (held === undefined) return integer(0)
+  return integer((await put(context, to, held, how)) ? 1 : 0)
+}
+
+async function put(
+  { cache }: Context,
+  key: Uint8Array,
+  { bytes, flags, ttlMs }: { bytes: Uint8Array; flags: number; ttlMs: number | null },
+  how: "overwrite" | "if-absent",
+): Promise<boolean> {
+  const condition = how === "overwrite" ? null : ({ if: "absent" } as const)
+  const stored = await cache.ask(key, { op: "set", value: bytes, flags, ttlMs, condition })
+  if (stored.kind === "failed") throw new CacheRefusal(stored)
+  return stored.kind === "stored"
+}
+
+async function object(context: Context, args: Arguments): Promise<Reply> {
+  const [topic, key] = args
+  const what = optionOf(topic)
+  if (what === "HELP")
+    return { kind: "array", items: ["OBJECT ENCODING|REFCOUNT|IDLETIME|FREQ key"].map(text => bulk(text)) }
+  if (key === undefined || args.length !== 2)
+    throw new CommandError(`ERR wrong number of arguments for 'object|${what.toLowerCase()}' command`)
+  switch (what) {
+    case "ENCODING": {
+      const bytes = await onKey(context.cache, context.key(key), "value", state => state.bytes)
+      if (bytes === undefined) return nil
+      const text = bytes.length <= 20 ? Buffer.from(bytes).toString("latin1") : ""
+      if (/^-?(0|[1-9][0-9]*)$/.test(text)) return bulk("int")
+      return bulk(bytes.length <= 44 ? "embstr" : "raw")
+    }
+    case "REFCOUNT": {
+      const found = await ask(context, key, { op: "ttl" })
+      return found.kind === "ttl" ? integer(1) : nil
+    }
+    case "IDLETIME":
+    case "FREQ":
+      throw new CommandError(`ERR OBJECT ${what} is not known here: when an entry was last read is not kept`)
+    default:
+      throw new CommandError(`ERR unknown subcommand '${what.toLowerCase()}'. Try OBJECT HELP.`)
+  }
+}
+
+// -------------------------------------------------------------------------------------------------------- databases
+
+export const databaseCount = 16
+
+export function databaseOf(word: Buffer): number {
+  const index = integerOf(word)
+  if (index < 0 || index >= databaseCount) throw new CommandError("ERR DB index is out of range")
+  return index
+}
+
+/**
+ * Database 0 is the cache itself, shared with every other kind of client. The others lie beside it, under a prefix that
+ * no printable key begins with.
+ */
+export function keyOfDatabase(database: number): (word: Buffer) => Uint8Array {
+  if (database === 0) return word => word
+  const prefix = databasePrefix(database)
+  return word => Buffer.concat([prefix, word])
+}
+
+export function databasePrefix(database: number): Buffer {
+  return database === 0 ? Buffer.alloc(0) : Buffer.from([0, database, 0])
+}

@@ -1,0 +1,44 @@
+/** What the cache refuses, in the words and codes that Redis' clients know. */
+import type { FailureCode } from "../../client/session.ts"
+import { maxKeyBytes, maxValueBytes } from "../../protocol/limits.ts"
+
+type Failed = { readonly kind: "failed"; readonly code: FailureCode; readonly mayHaveHappened: "no" | "unknown" }
+
+/** A command's own refusal: `message` is the whole of the reply, code first. */
+export class CommandError extends Error {
+  override name = "CommandError"
+}
+
+/** The cache gave no result. */
+export class CacheRefusal extends CommandError {
+  override name = "CacheRefusal"
+
+  constructor({ code, mayHaveHappened }: Failed) {
+    super(mayHaveHappened === "unknown" ? `ERR outcome unknown (${code}): it may have happened` : texts[code])
+  }
+}
+
+const texts: Readonly<Record<FailureCode, string>> = {
+  busy: "BUSY the cluster is at a limit, try again",
+  "too-many-calls": "BUSY this node has too many commands waiting, try again",
+  full: "OOM command not allowed when used memory > 'maxmemory'.",
+  minority: "CLUSTERDOWN this node cannot reach a majority of the voters",
+  orphan: "CLUSTERDOWN all nodes that held this key are gone; see 'dcache status'",
+  forked: "CLUSTERDOWN this node does not agree with its cluster; restart it",
+  stopped: "CLUSTERDOWN the cluster is stopped",
+  joining: "LOADING this node is still joining its cluster",
+  timeout: "ERR timeout: no answer from the key's node",
+  unreachable: "CLUSTERDOWN the key's node cannot be reached",
+  "wrong-cluster": "CLUSTERDOWN this node belongs to another cluster now",
+  "key-too-long": `ERR key exceeds maximum allowed size (${maxKeyBytes} bytes)`,
+  "value-too-large": `ERR string exceeds maximum allowed size (${maxValueBytes} bytes)`,
+  "bad-request": "ERR the cluster did not understand this command",
+  duplicate: "ERR outcome unknown: the command was repeated too late",
+  cancelled: "ERR cancelled",
+  closed: "ERR this node is stopping",
+}
+
+export const syntaxError = "ERR syntax error"
+export const notAnInteger = "ERR value is not an integer or out of range"
+export const notAFloat = "ERR value is not a valid float"
+export const noSuchKey = "ERR no such key"

@@ -1,0 +1,314 @@
+/** Commands on values. Plain reads and writes are one operation of the cache; the rest read, compute and write if unchanged. */
+import { maxValueBytes } from "../../protocol/limits.ts"
+import type { Condition } from "../../protocol/message.ts"
+import { floatOf, integerOf, isTimeUnit, optionOf, positiveTtlFrom, wordAt } from "./arguments.ts"
+import { allKeys, type Arguments, type Command, type Context, oneKey } from "./command.ts"
+import { flagsOf, type KeyState, onKey } from "./key-state.ts"
+import { CacheRefusal, CommandError, notAnInteger, syntaxError } from "./refusals.ts"
+import { array, bulk, integer, nil, ok, type Reply } from "./reply.ts"
+
+export const stringCommands: readonly Command[] = [
+  {
+    ...{ name: "get", arity: 2, keys: oneKey, flags: ["readonly", "fast"], group: "string" },
+    summary: "Returns the string value of a key.",
+    run: (context, [key]) => get(context, wordAt([key ?? Buffer.alloc(0)], 0)),
+    transact: { needs: "value", work: state => valueOf(state) },
+  },
+  {
+    ...{ name: "set", arity: -3, keys: oneKey, flags: ["write", "denyoom"], group: "string" },
+    summary: "Sets the string value of a key, ignoring its type. The key is created if it doesn't exist.",
+    run: runSet,
+    transact: { needs: "value-and-ttl", work: (state, args, wallMs) => setOnKey(state, setOf(args, wallMs)) },
+  },
+  {
+    ...{ name: "setnx", arity: 3, keys: oneKey, flags: ["write", "denyoom", "fast"], group: "string" },
+    summary: "Sets the string value of a key only when the key doesn't exist.",
+    run: async (context, [key, value]) => {
+      const set: SetCommand = { ...plainSet(value), condition: { if: "absent" } }
+      return integer((await store(context, key, set)) === "stored" ? 1 : 0)
+    },
+    transact: {
+      needs: "value",
+      work: (state, [, value]) => {
+        if (state.bytes !== undefined) return integer(0)
+        state.set(checkedSize(value), null)
+        return integer(1)
+      },
+    },
+  },
+  setWithTtl("setex", "EX"),
+  setWithTtl("psetex", "PX"),
+  {
+    ...{ name: "getset", arity: 3, keys: oneKey, flags: ["write", "denyoom", "fast"], group: "string" },
+    summary: "Returns the previous string value of a key after setting it to a new value.",
+    transact: {
+      needs: "value",
+      work: (state, [, value]) => {
+        const before = valueOf(state)
+        state.set(checkedSize(value), null)
+        return before
+      },
+    },
+  },
+  {
+    ...{ name: "getdel", arity: 2, keys: oneKey, flags: ["write", "fast"], group: "string" },
+    summary: "Returns the string value of a key after deleting the key.",
+    transact: {
+      needs: "value",
+      work: state => {
+        const before = valueOf(state)
+        if (state.bytes !== undefined) state.delete()
+        return before
+      },
+    },
+  },
+  {
+    ...{ name: "getex", arity: -2, keys: oneKey, flags: ["write", "fast"], group: "string" },
+    summary: "Returns the string value of a key after setting its expiration time.",
+    transact: { needs: "value", work: getex },
+  },
+  {
+    ...{ name: "mget", arity: -2, keys: allKeys, flags: ["readonly", "fast"], group: "string" },
+    summary: "Returns the string values of one or more keys. Not atomic across keys.",
+    run: async (context, keys) => array(await Promise.all(keys.map(key => get(context, key)))),
+  },
+  {
+    ...{ name: "mset", arity: -3, keys: { first: 1, last: -1, step: 2 }, flags: ["write", "denyoom"], group: "string" },
+    summary: "Sets the string values of one or more keys. Not atomic across keys.",
+    run: async (context, args) => {
+      await Promise.all(pairs(args, "mset").map(([key, value]) => store(context, key, plainSet(value))))
+      return ok
+    },
+  },
+  {
+    ...{ name: "msetnx", arity: -3, keys: { first: 1, last: -1, step: 2 }, flags: ["write", "denyoom"] },
+    group: "string",
+    summary: "Sets one key if it does not exist. Refused for more: they would not be set in one step.",
+    run: async (context, args) => {
+      const [first, ...others] = pairs(args, "msetnx")
+      if (first === undefined || others.some(([key]) => !key.equals(first[0])))
+        throw new CommandError("ERR MSETNX takes one key here: keys of different shards cannot be set in one step")
+      const set: SetCommand = { ...plainSet((others.at(-1) ?? first)[1]), condition: { if: "absent" } }
+      return integer((await store(context, first[0], set)) === "stored" ? 1 : 0)
+    },
+  },
+  {
+    ...{ name: "append", arity: 3, keys: oneKey, flags: ["write", "denyoom", "fast"], group: "string" },
+    summary: "Appends a string to the value of a key. Creates the key if it doesn't exist.",
+    transact: {
+      needs: "value",
+      work: (state, [, tail]) => {
+        const before = state.bytes ?? Buffer.alloc(0)
+        const after = checkedSize(Buffer.concat([before, tail ?? Buffer.alloc(0)]))
+        if (state.bytes === undefined || after.length > before.length) state.set(after, "keep")
+        return integer(after.length)
+      },
+    },
+  },
+  {
+    ...{ name: "strlen", arity: 2, keys: oneKey, flags: ["readonly", "fast"], group: "string" },
+    summary: "Returns the length of a string value.",
+    transact: { needs: "value", work: state => integer(state.bytes?.length ?? 0) },
+  },
+  range("getrange"),
+  range("substr"),
+  {
+    ...{ name: "setrange", arity: 4, keys: oneKey, flags: ["write", "denyoom"], group: "string" },
+    summary: "Overwrites a part of a string value with another by an offset. Creates the key if it doesn't exist.",
+    transact: { needs: "value", work: setRange },
+  },
+  counter("incr", 2, () => 1),
+  counter("incrby", 3, args => integerOf(args[1])),
+  counter("decr", 2, () => -1),
+  counter("decrby", 3, args => -integerOf(args[1])),
+  {
+    ...{ name: "incrbyfloat", arity: 3, keys: oneKey, flags: ["write", "denyoom", "fast"], group: "string" },
+    summary:
+      "Increments the floating point value of a key by a number. Uses 0 as initial value if the key doesn't exist.",
+    transact: {
+      needs: "value",
+      work: (state, [, by]) => {
+        const before = state.bytes === undefined ? 0 : floatOf(Buffer.from(state.bytes))
+        const after = before + floatOf(by)
+        if (!Number.isFinite(after)) throw new CommandError("ERR increment would produce NaN or Infinity")
+        const text = Buffer.from(plainDecimal(after))
+        state.set(text, "keep")
+        return bulk(text)
+      },
+    },
+  },
+]
+
+// ---------------------------------------------------------------------------------------------------------- reading
+
+async function get({ cache, key }: Context, word: Buffer): Promise<Reply> {
+  const found = await cache.ask(key(word), { op: "get" })
+  if (found.kind === "failed") throw new CacheRefusal(found)
+  return found.kind === "value" ? { kind: "bulk", bytes: found.value } : nil
+}
+
+function valueOf({ bytes }: KeyState): Reply {
+  return bytes === undefined ? nil : { kind: "bulk", bytes }
+}
+
+function range(name: "getrange" | "substr"): Command {
+  return {
+    ...{ name, arity: 4, keys: oneKey, flags: ["readonly"], group: "string" },
+    summary: "Returns a substring of the string stored at a key.",
+    transact: {
+      needs: "value",
+      work: ({ bytes = new Uint8Array() }, [, from, to]) => {
+        const first = placeIn(bytes.length, integerOf(from))
+        const last = placeIn(bytes.length, integerOf(to))
+        return bulk(bytes.subarray(Math.max(0, first), Math.max(0, last + 1)))
+      },
+    },
+  }
+}
+
+/** Negative: from the end. */
+function placeIn(length: number, index: number): number {
+  return index < 0 ? length + index : index
+}
+
+// ---------------------------------------------------------------------------------------------------------- writing
+
+type SetCommand = {
+  readonly value: Buffer
+  readonly ttlMs: number | null | "keep"
+  readonly condition: Condition | null
+  readonly answers: "status" | "before"
+}
+
+function plainSet(value: Buffer | undefined): SetCommand {
+  return { value: checkedSize(value), ttlMs: null, condition: null, answers: "status" }
+}
+
+/** `args`: key, value, and options in any order. */
+function setOf(args: Arguments, wallMs: number): SetCommand {
+  let { ttlMs, condition, answers, value }: { -readonly [K in keyof SetCommand]: SetCommand[K] } = plainSet(args[1])
+  let hasTtl = false
+  for (let i = 2; i < args.length; i++) {
+    const option = optionOf(args[i])
+    if (option === "GET") answers = "before"
+    else if ((option === "NX" || option === "XX") && condition === null)
+      condition = { if: option === "NX" ? "absent" : "present" }
+    else if (option === "KEEPTTL" && !hasTtl) [ttlMs, hasTtl] = ["keep", true]
+    else if (isTimeUnit(option) && !hasTtl)
+      [ttlMs, hasTtl] = [positiveTtlFrom(wordAt(args, ++i), option, wallMs, "set"), true]
+    else throw new CommandError(syntaxError)
+  }
+  return { value, ttlMs, condition, answers }
+}
+
+async function runSet(context: Context, args: Arguments): Promise<Reply> {
+  const set = setOf(args, context.wallMs)
+  if (set.answers === "status") return (await store(context, args[0], set)) === "stored" ? ok : nil
+  return onKey(context.cache, context.key(wordAt(args, 0)), "value", state => setOnKey(state, set))
+}
+
+function setOnKey(state: KeyState, set: SetCommand): Reply {
+  const before = valueOf(state)
+  const isMet = set.condition === null || (set.condition.if === "absent") === (state.bytes === undefined)
+  if (isMet) state.set(set.value, set.ttlMs)
+  if (set.answers === "before") return before
+  return isMet ? ok : nil
+}
+
+/** In one operation. "unmet": the condition was not. */
+async function store({ cache, key }: Context, word: Buffer | undefined, set: SetCommand): Promise<"stored" | "unmet"> {
+  const { value, ttlMs, condition } = set
+  const place = key(word ?? Buffer.alloc(0))
+  const outcome = await cache.ask(place, { op: "set", value, flags: flagsOf(value), ttlMs, condition })
+  if (outcome.kind === "failed") throw new CacheRefusal(outcome)
+  return outcome.kind === "stored" ? "stored" : "unmet"
+}
+
+function setWithTtl(name: "setex" | "psetex", unit: "EX" | "PX"): Command {
+  const setOf = ([, time, value]: Arguments, wallMs: number): SetCommand => ({
+    ...plainSet(value),
+    ttlMs: positiveTtlFrom(time, unit, wallMs, name),
+  })
+  return {
+    ...{ name, arity: 4, keys: oneKey, flags: ["write", "denyoom"], group: "string" },
+    summary: "Sets the string value and expiration time of a key. Creates the key if it doesn't exist.",
+    run: async (context, args) => {
+      await store(context, args[0], setOf(args, context.wallMs))
+      return ok
+    },
+    transact: { needs: "value", work: (state, args, wallMs) => setOnKey(state, setOf(args, wallMs)) },
+  }
+}
+
+function getex(state: KeyState, args: Arguments, wallMs: number): Reply {
+  const option = args.length > 1 ? optionOf(args[1]) : undefined
+  let change: number | null | undefined
+  if (option === "PERSIST" && args.length === 2) change = null
+  else if (option !== undefined && isTimeUnit(option) && args.length === 3)
+    change = positiveTtlFrom(args[2], option, wallMs, "getex")
+  else if (option !== undefined) throw new CommandError(syntaxError)
+  if (state.bytes !== undefined && change !== undefined) state.expire(change)
+  return valueOf(state)
+}
+
+function setRange(state: KeyState, [, at, piece = Buffer.alloc(0)]: Arguments): Reply {
+  const offset = integerOf(at)
+  if (offset < 0) throw new CommandError("ERR offset is out of range")
+  const before = state.bytes ?? new Uint8Array()
+  if (piece.length === 0) return integer(before.length)
+  const length = Math.max(before.length, offset + piece.length)
+  if (length > maxValueBytes) throw tooLarge()
+  const after = Buffer.alloc(length)
+  after.set(before)
+  after.set(piece, offset)
+  state.set(after, "keep")
+  return integer(length)
+}
+
+function counter(name: string, arity: 2 | 3, byOf: (args: Arguments) => number): Command {
+  return {
+    ...{ name, arity, keys: oneKey, flags: ["write", "denyoom", "fast"], group: "string" },
+    summary: "Adds to the integer value of a key. Uses 0 as initial value if the key doesn't exist.",
+    run: async ({ cache, key }, args) => {
+      const counted = await cache.ask(key(wordAt(args, 0)), { op: "incr", by: byOf(args) })
+      if (counted.kind === "failed") throw new CacheRefusal(counted)
+      if (counted.kind !== "counted") throw new CommandError(notAnInteger)
+      return integer(counted.value)
+    },
+    transact: {
+      needs: "value",
+      work: (state, args) => {
+        const after = integerOf(state.bytes === undefined ? Buffer.from("0") : Buffer.from(state.bytes)) + byOf(args)
+        if (!Number.isSafeInteger(after)) throw new CommandError("ERR increment or decrement would overflow")
+        state.set(Buffer.from(String(after)), "keep")
+        return integer(after)
+      },
+    },
+  }
+}
+
+function pairs(args: Arguments, command: string): (readonly [Buffer, Buffer])[] {
+  if (args.length % 2 !== 0) throw new CommandError(`ERR wrong number of arguments for '${command}' command`)
+  const pairs: (readonly [Buffer, Buffer])[] = []
+  for (let i = 0; i < args.length; i += 2) pairs.push([wordAt(args, i), wordAt(args, i + 1)])
+  return pairs
+}
+
+function checkedSize(value: Buffer = Buffer.alloc(0)): Buffer {
+  if (value.length > maxValueBytes) throw tooLarge()
+  return value
+}
+
+function tooLarge(): CommandError {
+  return new CommandError(`ERR string exceeds maximum allowed size (${maxValueBytes} bytes)`)
+}
+
+/** As people write it: no exponent, no superfluous zeros. */
+function plainDecimal(value: number): string {
+  const found = /^(-?)(\d)(?:\.(\d+))?e([+-]\d+)$/.exec(String(value))
+  if (found === null) return String(value)
+  const [, sign = "", first = "", rest = "", exponent = ""] = found
+  const digits = first + rest
+  const shift = Number(exponent)
+  return shift < 0 ? `${sign}0.${"0".repeat(-shift - 1)}${digits}` : sign + digits.padEnd(shift + 1, "0")
+}
