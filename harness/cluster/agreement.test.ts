@@ -40,6 +40,7 @@ function report(id: string, members: string, more: Partial<StatusReport> = {}): 
     bytes: 0,
     maxBytes: 1,
     transfersOpen: 0,
+    crowded: 0,
     ...more,
   }
 }

@@ -44,6 +44,7 @@ function answer(name: string, lists: string, change: Partial<StatusReport> = {})
     bytes: 2_048,
     maxBytes: 1_048_576,
     transfersOpen: 0,
+    crowded: 0,
     ...change,
   }
   return { address: addr, report }
@@ -124,5 +125,15 @@ test("statusText: a row for each member, aligned, and how the copies stand", () 
   match(lines[5] ?? "", /^c {5}c:5555 {3}member .* - .*no answer {6}-$/)
   deepEqual(lines.slice(6), ["", "differs: c:5555 does not answer: connection refused", "copies complete", ""])
   match(text([answer("a", "a", { underReplicated: 3 })]), /\n3 shards being copied\n$/)
-  match(text([answer("a", "a", { orphans: 1 })]), /\n1 shard lost all holders and waits for one to return\n/)
+  match(text([answer("a", "a", { orphans: 1 })]), /\n1 shard lost all holders: .*refused.*\n.*\n.*dcache forget/)
+  match(text([answer("a", "a", { crowded: 2 })]), /\n2 shards with two copies in one zone/)
+})
+
+test("statusText: zones are shown when there are several, and who leaves with what is left to hand over", () => {
+  const zoned = (name: string, zone: string, leaving: boolean) => ({ ...member(name), zone, leaving })
+  const members = [zoned("a", "east", false), zoned("b", "west", true)]
+  const shown = text(["a", "b"].map(name => answer(name, "", { members })))
+  match(shown, /\nNAME  ADDRESS  ZONE  ROLE /)
+  match(shown, /\nb {5}b:5555 {3}west  voter, leaving /)
+  match(shown, /\nb is leaving: 10 shards left to hand over\n/)
 })

@@ -19,6 +19,8 @@ export type ClusterStatus = {
   readonly underReplicated: number
   /** Shards that lost all their holders. */
   readonly orphans: number
+  /** Shards with two copies in one zone although another zone has none. */
+  readonly crowded: number
   /** Every member answered and all of them list the same members. */
   readonly agreed: boolean
   /** One sentence each. */
@@ -58,6 +60,7 @@ export function clusterStatus(answers: readonly NodeAnswer[]): ClusterStatus | u
     shardCount: newest.shardCount,
     underReplicated: newest.underReplicated,
     orphans: newest.orphans,
+    crowded: newest.crowded,
     agreed: differences.length === 0 && newest.members.every(member => byId.has(member.id)),
     differences,
     members: newest.members.map(member => memberStatus(member, byId.get(member.id))),

@@ -4,9 +4,12 @@ import type { ClusterStatus, MemberStatus } from "./cluster-status.ts"
 import type { Colours } from "./output.ts"
 import { type Column, table } from "./table.ts"
 
-const columns: readonly Column[] = [
+const columnsBefore: readonly Column[] = [
   { title: "NAME", align: "left" },
   { title: "ADDRESS", align: "left" },
+]
+const zoneColumn: Column = { title: "ZONE", align: "left" }
+const columnsAfter: readonly Column[] = [
   { title: "ROLE", align: "left" },
   { title: "ENTRIES", align: "right" },
   { title: "BYTES", align: "right" },
@@ -21,9 +24,11 @@ export function statusText(status: ClusterStatus, colours: Colours): string {
   const head =
     `cluster ${status.clusterId}: ${counted(members.length, "member")}, epoch ${status.epoch} ` +
     `(members since ${status.membersEpoch}), ${status.copies} copies of ${status.shardCount} shards`
+  // One zone is none.
+  const zones = new Set(members.map(({ zone }) => zone)).size > 1 ? "shown" : "hidden"
   const rows = table(
-    columns,
-    members.map(member => row(member, colours)),
+    [...columnsBefore, ...(zones === "shown" ? [zoneColumn] : []), ...columnsAfter],
+    members.map(member => row(member, zones, colours)),
     colours,
   )
   const agreement = status.agreed
@@ -32,11 +37,12 @@ export function statusText(status: ClusterStatus, colours: Colours): string {
   return `${head}\n\n${rows}\n${agreement}\n${copiesText(status, colours)}\n`
 }
 
-function row(member: MemberStatus, colours: Colours): string[] {
+function row(member: MemberStatus, zones: "shown" | "hidden", colours: Colours): string[] {
   const { node } = member
   return [
     member.name,
     member.address,
+    ...(zones === "shown" ? [member.zone || "-"] : []),
     member.leaving ? `${member.role}, leaving` : member.role,
     node ? String(node.entries) : "-",
     node ? `${formatSize(node.bytes)} of ${formatSize(node.maxBytes)}` : "-",
@@ -47,12 +53,30 @@ function row(member: MemberStatus, colours: Colours): string[] {
   ]
 }
 
-function copiesText({ underReplicated, orphans }: ClusterStatus, colours: Colours): string {
+function copiesText(status: ClusterStatus, colours: Colours): string {
+  const { crowded, members, orphans, underReplicated } = status
+  const leaving = members.filter(member => member.leaving)
   const lines = [
-    ...(orphans > 0 ? [colours.red(`${counted(orphans, "shard")} lost all holders and waits for one to return`)] : []),
+    ...(orphans > 0 ? orphanLines(orphans, colours) : []),
+    ...leaving.map(({ name, replicas }) => `${name} is leaving: ${counted(replicas, "shard")} left to hand over`),
     underReplicated > 0 ? colours.yellow(`${counted(underReplicated, "shard")} being copied`) : "copies complete",
+    // Until copies are complete they stand where there was a place at once.
+    ...(crowded > 0 && underReplicated === 0
+      ? [colours.yellow(`${counted(crowded, "shard")} with two copies in one zone, although there are others`)]
+      : []),
   ]
   return lines.join("\n")
+}
+
+/** What it means, and what to do about it. */
+function orphanLines(orphans: number, colours: Colours): string[] {
+  return [
+    colours.red(
+      `${counted(orphans, "shard")} lost all holders: their keys are refused until one of those nodes returns`,
+    ),
+    "  resume or reconnect those nodes; one that was restarted has lost its data. What nobody brings back begins anew, empty,",
+    "  when --orphan-reset has passed, or as soon as dcache forget has named each of them",
+  ]
 }
 
 function counted(count: number, noun: string): string {

@@ -18,7 +18,7 @@ import type {
 } from "../protocol/message.ts"
 import { underReplicated } from "./layout.ts"
 import { Membership, type Phase, type ViewChange } from "./membership/membership.ts"
-import { memberOf, orphans, shardCounts } from "./membership/view.ts"
+import { crowded, memberOf, orphans, shardCounts } from "./membership/view.ts"
 import type { ConnectionId, NodePorts } from "./ports.ts"
 import { Requests } from "./requests.ts"
 import { Placement } from "./ring.ts"
@@ -258,6 +258,7 @@ export class CacheNode {
       bytes: this.#shards.store.bytes,
       maxBytes: config.maxBytes,
       transfersOpen: this.#shards.transfersOpen,
+      crowded: view === undefined ? 0 : crowded(view),
     }
   }
 

@@ -331,6 +331,7 @@ const nodeToClient = anyOf<NodeToClient, "kind">({
       bytes: count,
       maxBytes: count,
       transfersOpen: count,
+      crowded: count,
     }),
   }),
 })

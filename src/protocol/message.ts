@@ -410,6 +410,8 @@ export type StatusReport = {
   readonly bytes: number
   readonly maxBytes: number
   readonly transfersOpen: number
+  /** Shards with two copies in one zone although another zone has none. */
+  readonly crowded: number
 }
 
 // ---------------------------------------------------------------------------------------------------- greeting

@@ -419,6 +419,7 @@ const statusReport = struct<StatusReport>({
   bytes: counter,
   maxBytes: counter,
   transfersOpen: counter,
+  crowded: counter,
 })
 
 export const nodeToClient = union<NodeToClient, "kind">("kind", {

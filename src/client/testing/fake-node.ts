@@ -216,7 +216,7 @@ export class FakeNode implements AsyncDisposable {
         orphans: 0,
       }
       const node = { phase: "member", version: "0", members: [], hasLease: true, leading: 4, serving: 4 } as const
-      const held = { entries: this.#cluster.entries.size, bytes: 0, maxBytes: 0, transfersOpen: 0 }
+      const held = { entries: this.#cluster.entries.size, bytes: 0, maxBytes: 0, transfersOpen: 0, crowded: 0 }
       return say(client, { kind: "status", n: message.n, report: { id, name, addr, ...view, ...node, ...held } })
     }
     say(

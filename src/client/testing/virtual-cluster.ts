@@ -310,6 +310,7 @@ function reportOf(node: VirtualNode): StatusReport {
     bytes: 0,
     maxBytes: 0,
     transfersOpen: 0,
+    crowded: 0,
   }
   const view = { clusterId, epoch, membersEpoch: 1, copies: 2, shardCount, members: [], hasLease: true }
   return { id, name, addr, phase, version: "test", ...view, ...counts }

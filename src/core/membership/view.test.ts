@@ -7,6 +7,7 @@ import { viewHash } from "../view-hash.ts"
 import {
   clientView,
   clientViewDelta,
+  crowded,
   holds,
   majorityOf,
   memberOf,
@@ -187,3 +188,22 @@ test("what is asked of a view is what its members and shards say", () => {
     }),
   )
 })
+
+const crowding = [
+  { zones: "xxyy", inSync: [0, 2], count: 0, because: "each zone has one" },
+  { zones: "xxyy", inSync: [0, 1], count: 1, because: "both are in x, and y has none" },
+  { zones: "xxxx", inSync: [0, 1], count: 0, because: "there is no other zone" },
+  { zones: "xxyy", inSync: [0, 1, 2], count: 0, because: "a third copy has no third zone to go to" },
+  { zones: "xxyz", inSync: [0, 1, 2], count: 1, because: "z could have taken the third" },
+  { zones: "xyyy", inSync: [1], count: 0, because: "one copy is in one zone" },
+]
+
+for (const { zones, inSync, count, because } of crowding)
+  test(`crowded: ${count} of one shard whose copies are at ${inSync} in zones ${zones}, because ${because}`, () => {
+    const view = firstView({ copies: 2, maxVoters: 3 })
+    const [shard] = view.shards
+    const [member] = view.members
+    ok(shard && member)
+    const members = [...zones].map((zone, i) => ({ ...member, id: `${i}`, zone }))
+    equal(crowded({ ...view, members, shards: [{ ...shard, inSync: inSync.map(String) }] }), count)
+  })

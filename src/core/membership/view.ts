@@ -87,6 +87,18 @@ export function orphans(view: View): ShardId[] {
   return view.shards.flatMap((config, shard) => (config.orphan ? [shard] : []))
 }
 
+/** How many shards have two copies in one zone although another zone could have taken one. */
+export function crowded(view: View): number {
+  const zoneCount = new Set(activeMembers(view).map(({ zone }) => zone)).size
+  let count = 0
+  for (const { inSync, orphan } of view.shards) {
+    if (orphan) continue
+    const zones = new Set(inSync.map(id => memberOf(view, id)?.zone))
+    if (zones.size < Math.min(inSync.length, zoneCount)) count++
+  }
+  return count
+}
+
 // ---------------------------------------------------------------------------------------------------- between nodes
 
 // A shard is a row of cells. Ids are places in the table `ids`, which begins with the members; epochs are distances to
