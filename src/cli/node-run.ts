@@ -24,6 +24,8 @@ const leavingEveryMs = 2_000
 
 type Ending =
   | { readonly kind: "asked-to-leave" }
+  /** By somebody else, with dcache leave; it is done. */
+  | { readonly kind: "was-drained" }
   | { readonly kind: "refused"; readonly text: string }
   | { readonly kind: "failed"; readonly error: unknown }
 
@@ -42,6 +44,7 @@ export async function runNode(settings: NodeSettings, out: { stdout: Writable; s
       // once holds data, which others may still want.
       if (event.reason !== "no-dial-back" && !hasJoined) ending.resolve({ kind: "refused", text: lastRefusal })
     }
+    if (event.kind === "left") ending.resolve({ kind: "was-drained" })
     teller.event(event)
   }
   // A node can fail while it leaves as well: then the ending is settled already, and this tells.
@@ -74,6 +77,9 @@ async function ended(ending: Ending, daemon: Daemon, teller: Teller): Promise<Ex
       throw ending.error
     case "refused":
       throw new CommandFailure(exitCodes.refused, ending.text)
+    case "was-drained":
+      teller.left("handed-over")
+      return exitCodes.done
     case "asked-to-leave": {
       // Who was never taken in has nothing to hand over, and nobody to ask.
       if (daemon.status().phase === "joining") return exitCodes.interrupted

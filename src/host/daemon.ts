@@ -271,6 +271,8 @@ type Parts = {
 
 /** Connections are looked at every so many ticks: their deadlines are seconds, and there are scores of them. */
 const ticksPerLook = 3
+/** How long a witness waits for the others to let it go. */
+const witnessLeaveMs = 5_000
 
 class RunningDaemon implements Daemon {
   readonly id = randomBytes(8).toString("hex")
@@ -389,7 +391,10 @@ class RunningDaemon implements Daemon {
 
   leave(): Promise<LeaveOutcome> {
     this.#leaving ??= new Promise(resolve => {
-      const timer = setTimeout(() => this.#left("timeout"), this.#config.leaveTimeoutMs)
+      // A witness has nothing to hand over, and may be left with nobody to agree with.
+      const { leaveTimeoutMs } = this.#config
+      const withinMs = this.#options.role === "witness" ? Math.min(witnessLeaveMs, leaveTimeoutMs) : leaveTimeoutMs
+      const timer = setTimeout(() => this.#left("timeout"), withinMs)
       this.#left = outcome => {
         clearTimeout(timer)
         if (outcome === "last") this.#hintFile?.remove()
