@@ -66,6 +66,7 @@ const layers: readonly { readonly files: string; readonly may: readonly string[]
     may: ["src/base/", "src/protocol/", "src/core/ports.ts", "src/host/", "harness/sim/", "ws", "node:"],
   },
   { files: "harness/cluster/", may: ["src/base/", "src/protocol/", "src/client/", "harness/checker/", "node:"] },
+  { files: "harness/doors/", may: ["src/base/", "harness/cluster/", "node:"] },
   { files: "harness/bench/", may: ["src/", "harness/", "node:", "ws", "cbor-x"] },
   { files: "harness/source-text.ts", may: [] },
 ]

@@ -1,0 +1,184 @@
+/**
+ * The Redis door of real nodes, used by real clients. Every row of the table is asked of a cluster of three with two copies, at
+ * one of its nodes or another; and of Redis itself, where it is installed, so that the table says what Redis does and not what we wish.
+ */
+import { deepEqual, equal, match, ok, rejects } from "node:assert/strict"
+import { execFile, spawn, spawnSync } from "node:child_process"
+import { once } from "node:events"
+import { connect } from "node:net"
+import { test } from "node:test"
+import { promisify } from "node:util"
+import { Redis } from "ioredis"
+import { Redis as Valkey } from "iovalkey"
+import { createClient } from "redis"
+import { Prng } from "../../src/base/prng.ts"
+import { NodeBench } from "../cluster/node-bench.ts"
+import { freePorts } from "../cluster/free-ports.ts"
+import { type Row, rows, type Told } from "./resp-rows.ts"
+
+/** Debian's, for which Debian packages a client. */
+const python = "/usr/bin/python3"
+
+const runFile = promisify(execFile)
+
+test("the Redis door", { timeout: 240_000 }, async context => {
+  const bench = new NodeBench(context)
+  const nodes = await bench.cluster({ name: "first" }, { name: "second" }, { name: "third" })
+  await bench.complete(nodes)
+  const [first = 0, second = 0] = nodes.map(({ process }) => Number(process.address.split(":").at(-1)))
+
+  await context.test("every row of the table, at one node or the other", async rowContext => {
+    for (const [i, row] of rows.entries()) await rowContext.test(row.name, () => checkRow(i % 2 ? first : second, row))
+  })
+
+  await context.test("a pipeline is answered in order, and sees its own writes", async () => {
+    const redis = new Redis({ port: first, lazyConnect: true })
+    const batch = redis.pipeline()
+    for (let i = 0; i < 500; i++) batch.set(`pipe:${i % 50}`, String(i)).get(`pipe:${i % 50}`)
+    const answers = (await batch.exec()) ?? []
+    for (let i = 0; i < 500; i++)
+      deepEqual(answers.slice(2 * i, 2 * i + 2), [
+        [null, "OK"],
+        [null, String(i)],
+      ])
+    redis.disconnect()
+  })
+
+  await context.test("counting from many connections of all nodes counts each once", async () => {
+    const connections = [first, second, first, second].map(port => new Redis({ port }))
+    await Promise.all(connections.flatMap(redis => Array.from({ length: 100 }, () => redis.append("tail", "x"))))
+    equal(await connections[0]?.strlen("tail"), 400)
+    for (const redis of connections) redis.disconnect()
+  })
+
+  for (const RESP of [2, 3] as const)
+    await context.test(`node-redis in RESP${RESP}`, async () => {
+      const client = createClient({ RESP, socket: { port: second, host: "127.0.0.1" } })
+      await client.connect()
+      equal(await client.set("nr", "value", { expiration: { type: "EX", value: 100 } }), "OK")
+      equal(await client.get("nr"), "value")
+      equal(await client.get("nr:none"), null)
+      ok(Number(await client.ttl("nr")) > 90)
+      deepEqual(await client.mGet(["nr", "nr:none"]), ["value", null])
+      deepEqual(await client.multi().set("nr", "1").incr("nr").get("nr").exec(), ["OK", 2, "2"])
+      await rejects(client.sendCommand(["NOSUCH"]), /unknown command/)
+      equal((await client.configGet("maxmemory-policy"))["maxmemory-policy"], "noeviction")
+      client.destroy()
+    })
+
+  await context.test("iovalkey", async () => {
+    const client = new Valkey({ port: first })
+    await client.set("iv", Buffer.from([0, 255]))
+    deepEqual(await client.getBuffer("iv"), Buffer.from([0, 255]))
+    client.disconnect()
+  })
+
+  await context.test("values are those of native clients, and the other way round", async () => {
+    const redis = new Redis({ port: first })
+    const { file, args } = bench.command
+    const node = `127.0.0.1:${second}`
+    await runFile(file, [...args, "set", "native", "grüße", "--node", node])
+    equal(await redis.get("native"), "grüße")
+    await redis.set("foreign", "grüße")
+    const { stdout } = await runFile(file, [...args, "get", "foreign", "--node", node, "--json"])
+    equal(JSON.parse(stdout).value, "grüße")
+    redis.disconnect()
+  })
+
+  await context.test("what is no command is refused in words, and the connection ends", async () => {
+    for (const [sent, answer] of [
+      ["*1\r\n:1\r\n", /^-ERR Protocol error: expected '\$'/],
+      ["*1\r\n$1073741824\r\n", /^-ERR Protocol error: invalid bulk length/],
+      ["*99999999\r\n", /^-ERR Protocol error: invalid multibulk length/],
+    ] as const)
+      match(await exchange(first, sent), answer)
+    // A command before it is still answered, one behind it is not.
+    match(
+      await exchange(first, "*1\r\n$4\r\nPING\r\n*x\r\n*1\r\n$4\r\nPING\r\n"),
+      /^\+PONG\r\n-ERR Protocol error: invalid multibulk length\r\n$/,
+    )
+    equal(await exchange(first, "*1\r\n$4\r\nQUIT\r\n"), "+OK\r\n")
+  })
+
+  await context.test("a hundred thousand pipelined commands are all answered, by whoever reads late too", async () => {
+    const socket = connect(first, "127.0.0.1")
+    const count = 100_000
+    socket.write("*1\r\n$4\r\nPING\r\n".repeat(count))
+    let bytes = 0
+    for await (const chunk of socket) {
+      bytes += chunk.length
+      if (bytes === count * "+PONG\r\n".length) break
+    }
+    equal(bytes, count * "+PONG\r\n".length)
+  })
+
+  await context.test("redis-cli", skipWithout("redis-cli"), async () => {
+    const cli = (...args: string[]) => runFile("redis-cli", ["-p", String(first), ...args])
+    equal((await cli("set", "cli", "value")).stdout, "OK\n")
+    equal((await cli("-3", "get", "cli")).stdout, "value\n")
+    match((await cli("info", "server")).stdout, /dcache_version/)
+  })
+
+  await context.test("python's client", skipWithout(python, "-c", "import redis"), async () => {
+    const script = `
+import redis
+client = redis.Redis(port=${second}, decode_responses=True)
+client.set("py", "value", ex=100)
+assert client.get("py") == "value"
+assert client.incrby("py:n", 5) == 5
+with client.pipeline() as pipe:
+    pipe.set("py", "1").incr("py")
+    assert pipe.execute() == [True, 2]
+try:
+    client.execute_command("NOSUCH")
+    raise SystemExit("NOSUCH was taken")
+except redis.ResponseError:
+    pass
+`
+    await runFile(python, ["-c", script])
+  })
+})
+
+test("the table says what Redis says", skipWithout("redis-server"), async context => {
+  const [port = 0] = await freePorts(1, new Prng(process.pid + 1))
+  const server = spawn("redis-server", ["--port", String(port), "--save", "", "--bind", "127.0.0.1"], { stdio: "pipe" })
+  context.after(() => server.kill("SIGKILL"))
+  const [ready] = await once(server.stdout, "data")
+  ok(String(ready).length > 0)
+  for (const row of rows) if (row.only !== "dcache") await context.test(row.name, () => checkRow(port, row))
+})
+
+async function checkRow(port: number, { steps }: Row): Promise<void> {
+  const redis = new Redis({ port, retryStrategy: attempt => (attempt > 50 ? null : 100), maxRetriesPerRequest: null })
+  try {
+    for (const { ask, told } of steps) {
+      const [name = "", ...args] = ask
+      const isBinary = ask.some(word => Buffer.isBuffer(word))
+      const call = isBinary ? redis.callBuffer(String(name), ...args) : redis.call(String(name), ...args)
+      const answer = await call.catch((error: unknown) => error)
+      check(answer instanceof Buffer ? answer.toString() : answer, told, ask.join(" ").slice(0, 80))
+    }
+  } finally {
+    redis.disconnect()
+  }
+}
+
+function check(answer: unknown, told: Told, asked: string): void {
+  if (typeof told === "function") ok(told(answer), `${asked}: ${String(answer)}`)
+  else if (told instanceof RegExp) match(answer instanceof Error ? answer.message : `no error: ${answer}`, told, asked)
+  else deepEqual(answer, told, asked)
+}
+
+/** Everything that is answered until the node ends the connection. */
+async function exchange(port: number, sent: string): Promise<string> {
+  const socket = connect(port, "127.0.0.1")
+  socket.write(sent)
+  const chunks: Buffer[] = []
+  for await (const chunk of socket) chunks.push(chunk)
+  return Buffer.concat(chunks).toString()
+}
+
+function skipWithout(program: string, ...args: string[]): { skip?: string } {
+  const found = spawnSync(program, args.length > 0 ? args : ["--version"], { stdio: "ignore" })
+  return found.status === 0 ? {} : { skip: `${program} ${args.join(" ")} is not to be had on this machine` }
+}
