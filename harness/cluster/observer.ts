@@ -99,6 +99,7 @@ export class NodeObserver {
         return
       }
       case "client-not-ready":
+      case "admin-reply":
       case "reply":
         return
     }

@@ -282,6 +282,8 @@ export class Session {
         this.#statusWaits.delete(message.n)
         return wait.done({ kind: "report", report: message.report })
       }
+      case "admin-reply":
+        return // a session orders nothing
       default:
         return unreachable(message)
     }

@@ -92,6 +92,7 @@ export class CacheNode {
       isForked: () => this.#membership.isForked,
       otherAddresses: () => this.#otherAddresses(),
       status: () => this.status(),
+      obey: (command, nowMs) => this.#membership.obey(command, nowMs),
       pull: (from, nowMs) => this.#membership.pull(from, nowMs),
       send: (to, message) => ports.send(to, message),
       sendToClient: (connection, message) => ports.sendToClient(connection, message),

@@ -5,6 +5,8 @@
 import { assert } from "../base/assert.ts"
 import { maxDeadlineMs, maxKeyBytes, maxTtlMs, maxValueBytes } from "../protocol/limits.ts"
 import type {
+  AdminCommand,
+  AdminOutcome,
   ClientId,
   ClientToNode,
   DataMessage,
@@ -44,6 +46,7 @@ export type RequestsOptions = {
   /** Addresses that a client may try while this node is no member. */
   readonly otherAddresses: () => readonly string[]
   readonly status: () => StatusReport
+  readonly obey: (command: AdminCommand, nowMs: number) => AdminOutcome
   readonly pull: (from: NodeId, nowMs: number) => void
   readonly send: (to: NodeId, message: DataMessage) => void
   readonly sendToClient: (connection: ConnectionId, message: NodeToClient) => void
@@ -80,6 +83,10 @@ export class Requests {
         return
       case "status-request":
         return this.#options.sendToClient(connection, { kind: "status", n: message.n, report: this.#options.status() })
+      case "admin": {
+        const outcome = this.#options.obey(message.command, nowMs)
+        return this.#options.sendToClient(connection, { kind: "admin-reply", n: message.n, outcome })
+      }
       case "request": {
         const { request, attempt } = message
         const deadlineAtMs = nowMs + Math.min(request.deadlineMs, maxDeadlineMs)

@@ -19,6 +19,8 @@ import {
 } from "./codec.ts"
 import { maxFrameBytes, maxKeyBytes, maxValueBytes } from "./limits.ts"
 import type {
+  AdminCommand,
+  AdminOutcome,
   Ballot,
   ClientToNode,
   Condition,
@@ -278,11 +280,35 @@ const linkMessage = anyOf<LinkMessage, "kind">({
   "forward-reply": fc.record({ kind: just("forward-reply"), n: count, reply, epoch: count }),
 })
 
+const adminCommand = anyOf<AdminCommand, "kind">({
+  leave: fc.record({ kind: just("leave"), id }),
+  forget: fc.record({ kind: just("forget"), id }),
+  recover: fc.record({ kind: just("recover"), how: fc.constantFrom("plan", "force") }),
+})
+
 const clientToNode = anyOf<ClientToNode, "kind">({
   "client-hello": fc.record({ kind: just("client-hello"), clientId: id, protoMin: small, protoMax: small }),
   request: fc.record({ kind: just("request"), attempt: count, request }),
   "client-pull": fc.record({ kind: just("client-pull"), have: count }),
   "status-request": fc.record({ kind: just("status-request"), n: count }),
+  admin: fc.record({ kind: just("admin"), n: count, command: adminCommand }),
+})
+
+const adminOutcome = anyOf<AdminOutcome, "kind">({
+  accepted: fc.record({ kind: just("accepted") }),
+  refused: fc.record({
+    kind: just("refused"),
+    reason: fc.constantFrom("not-a-member", "unknown-member", "last", "alive", "not-needed", "unsupported"),
+    detail: word,
+  }),
+  plan: fc.record({
+    kind: just("plan"),
+    generation: word32,
+    keeps: listOf(id),
+    drops: listOf(id),
+    shardsKept: count,
+    shardsOrphaned: count,
+  }),
 })
 
 const nodeToClient = anyOf<NodeToClient, "kind">({
@@ -334,6 +360,7 @@ const nodeToClient = anyOf<NodeToClient, "kind">({
       crowded: count,
     }),
   }),
+  "admin-reply": fc.record({ kind: just("admin-reply"), n: count, outcome: adminOutcome }),
 })
 
 const header: fc.Arbitrary<FrameHeader> = fc.record({

@@ -354,6 +354,7 @@ export type ClientToNode =
   | { readonly kind: "request"; readonly attempt: number; readonly request: Request }
   | { readonly kind: "client-pull"; readonly have: Epoch }
   | { readonly kind: "status-request"; readonly n: number }
+  | { readonly kind: "admin"; readonly n: number; readonly command: AdminCommand }
 
 export type NodeToClient =
   /** The whole of what a client needs to route. `primaries`: one index into `members` per shard, 65535: none. */
@@ -385,6 +386,42 @@ export type NodeToClient =
       readonly epoch: Epoch
     }
   | { readonly kind: "status"; readonly n: number; readonly report: StatusReport }
+  | { readonly kind: "admin-reply"; readonly n: number; readonly outcome: AdminOutcome }
+
+/** What an operator orders, through any node. */
+export type AdminCommand =
+  /** The member hands its data over and is removed. */
+  | { readonly kind: "leave"; readonly id: NodeId }
+  /** The operator vouches that this process is dead. */
+  | { readonly kind: "forget"; readonly id: NodeId }
+  /** Those that are left go on as a new generation, without the voters that are gone. "plan": say what that would mean. */
+  | { readonly kind: "recover"; readonly how: "plan" | "force" }
+
+export type AdminOutcome =
+  /** Views to come show it; to be ordered again until one does. */
+  | { readonly kind: "accepted" }
+  | { readonly kind: "refused"; readonly reason: AdminRefusal; readonly detail: string }
+  /** Who would go on, who would be left behind, and of how many shards a copy would be there. */
+  | {
+      readonly kind: "plan"
+      readonly generation: number
+      readonly keeps: readonly NodeId[]
+      readonly drops: readonly NodeId[]
+      readonly shardsKept: number
+      readonly shardsOrphaned: number
+    }
+
+export type AdminRefusal =
+  /** The node asked is no member of a cluster. */
+  | "not-a-member"
+  | "unknown-member"
+  /** Of leave: nobody is left to take the data. */
+  | "last"
+  /** Of forget: it was heard of just now. */
+  | "alive"
+  /** Of recover: this node has a lease, so a majority of the voters is there. */
+  | "not-needed"
+  | "unsupported"
 
 /** What one node knows and holds, for people and tests. */
 export type StatusReport = {

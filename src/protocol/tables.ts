@@ -17,6 +17,9 @@ import {
   maxViewCells,
 } from "./limits.ts"
 import type {
+  AdminCommand,
+  AdminOutcome,
+  AdminRefusal,
   Ballot,
   ClientMember,
   ClientToNode,
@@ -386,11 +389,40 @@ export const linkMessage = union<LinkMessage, "kind">("kind", {
 
 // ----------------------------------------------------------------------------------------------- client to node
 
+const adminCommand = union<AdminCommand, "kind">("kind", {
+  leave: variant(1, { id }),
+  forget: variant(2, { id }),
+  recover: variant(3, { how: word({ plan: true, force: true }) }),
+})
+
+const adminOutcome = union<AdminOutcome, "kind">("kind", {
+  accepted: variant(1, {}),
+  refused: variant(2, {
+    reason: word<AdminRefusal>({
+      "not-a-member": true,
+      "unknown-member": true,
+      last: true,
+      alive: true,
+      "not-needed": true,
+      unsupported: true,
+    }),
+    detail,
+  }),
+  plan: variant(3, {
+    generation,
+    keeps: list(id, maxMembers),
+    drops: list(id, maxMembers),
+    shardsKept: counter,
+    shardsOrphaned: counter,
+  }),
+})
+
 export const clientToNode = union<ClientToNode, "kind">("kind", {
   "client-hello": variant(1, { clientId: id, protoMin: proto, protoMax: proto }),
   request: variant(2, { attempt: counter, request }),
   "client-pull": variant(3, { have: counter }),
   "status-request": variant(4, { n: counter }),
+  admin: variant(5, { n: counter, command: adminCommand }),
 })
 
 const clientMember = struct<ClientMember>({ id, name, addr: address, clientAddr: address })
@@ -437,6 +469,7 @@ export const nodeToClient = union<NodeToClient, "kind">("kind", {
   "client-not-ready": variant(3, { addresses }),
   reply: variant(4, { n: counter, attempt: counter, reply, epoch: counter }),
   status: variant(5, { n: counter, report: statusReport }),
+  "admin-reply": variant(6, { n: counter, outcome: adminOutcome }),
 })
 
 // ------------------------------------------------------------------------------------------------------ headers

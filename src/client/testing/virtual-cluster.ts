@@ -269,6 +269,8 @@ export class VirtualCluster {
         return node.phase === "member" ? [this.viewOf(node)] : [{ kind: "client-not-ready", addresses: [] }]
       case "status-request":
         return [{ kind: "status", n: message.n, report: reportOf(node) }]
+      case "admin":
+        return []
       case "request": {
         const { attempt, request } = message
         const seen = { atMs: this.nowMs, to: node.name, attempt, request }

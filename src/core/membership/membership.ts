@@ -7,6 +7,8 @@ import { assert } from "../../base/assert.ts"
 import type { Prng } from "../../base/prng.ts"
 import type { Config } from "../../config.ts"
 import type {
+  AdminCommand,
+  AdminOutcome,
   Address,
   ControlMessage,
   Epoch,
@@ -28,6 +30,7 @@ import { Fences } from "./fences.ts"
 import { Doorkeeper, Joiner } from "./join.ts"
 import { Leader } from "./leader.ts"
 import { Lease } from "./lease.ts"
+import { obey } from "./orders.ts"
 import { type Times, timesFor } from "./times.ts"
 import { memberOf, packView, unpackView, votersOf } from "./view.ts"
 
@@ -206,6 +209,12 @@ export class Membership {
     if (this.#view === undefined || this.#phase === "joining") return this.#left("others-remain")
     this.#phase = "leaving"
     this.#leaveTick(nowMs)
+  }
+
+  /** What an operator wants of the cluster. */
+  obey(command: AdminCommand, nowMs: number): AdminOutcome {
+    const view = this.#isMember ? this.#view : undefined
+    return obey(command, { view, propose: commands => this.propose(commands, nowMs) })
   }
 
   /** Has commands put into a view; to be repeated until a view shows them. */
@@ -650,6 +659,8 @@ export class Membership {
       if (this.#leavesAgain) this.#phase = "leaving"
       this.#leavesAgain = false
     }
+    // Somebody else ordered it: from here on it is as if this node had wanted to.
+    if (this.#phase === "member" && memberOf(after, this.#self)?.leaving === true) this.#phase = "leaving"
     this.#options.viewInstalled({ before, after, gap: how === "gap", changed }, nowMs)
     if (before !== undefined) this.#release(before, after)
     if (wasMember && !isMember) this.#removed(after, nowMs)

@@ -1,0 +1,40 @@
+/**
+ * What an operator orders through this node: checked against the view that it has, then proposed like any other command.
+ * An order decides nothing by itself, and is given again until a view shows it ("Orders" in `../README.md`).
+ */
+import type { AdminCommand, AdminOutcome, AdminRefusal, NodeId, View, ViewCommand } from "../../protocol/message.ts"
+import { isActive } from "../ring.ts"
+import { memberOf } from "./view.ts"
+
+export type OrderGround = {
+  /** Undefined: this node is no member of a cluster. */
+  readonly view: View | undefined
+  readonly propose: (commands: readonly ViewCommand[]) => void
+}
+
+export function obey(command: AdminCommand, ground: OrderGround): AdminOutcome {
+  const { view } = ground
+  if (view === undefined) return refused("not-a-member", "this node is no member of a cluster")
+  switch (command.kind) {
+    case "leave":
+      return drain(command.id, view, ground)
+    case "forget":
+    case "recover":
+      return refused("unsupported", "this node cannot do that yet")
+  }
+}
+
+function drain(id: NodeId, view: View, { propose }: OrderGround): AdminOutcome {
+  const member = memberOf(view, id)
+  if (member === undefined) return refused("unknown-member", `no member has the id ${id}`)
+  if (member.leaving) return { kind: "accepted" }
+  // A witness holds nothing, and may go whoever is left.
+  if (!member.witness && !view.members.some(other => other.id !== id && isActive(other)))
+    return refused("last", `${member.name} is the last node that holds data, and nobody is left to take it`)
+  propose([{ kind: "leave", id }])
+  return { kind: "accepted" }
+}
+
+function refused(reason: AdminRefusal, detail: string): AdminOutcome {
+  return { kind: "refused", reason, detail }
+}
