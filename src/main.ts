@@ -11,6 +11,8 @@ const commands = new Map<string, LoadCommand>([
   ["ttl", async () => (await import("./cli/commands/ttl.ts")).TtlCommand],
   ["touch", async () => (await import("./cli/commands/touch.ts")).TouchCommand],
   ["status", async () => (await import("./cli/commands/status.ts")).StatusCommand],
+  ["leave", async () => (await import("./cli/commands/leave.ts")).LeaveCommand],
+  ["forget", async () => (await import("./cli/commands/forget.ts")).ForgetCommand],
   ["health", async () => (await import("./cli/commands/health.ts")).HealthCommand],
   ["stress", async () => (await import("./cli/commands/stress.ts")).StressCommand],
 ])
