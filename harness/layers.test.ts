@@ -47,7 +47,7 @@ const layers: readonly { readonly files: string; readonly may: readonly string[]
 
   // What judges. The simulator runs nodes without a world; the cluster's nodes are processes, black boxes.
   { files: "harness/checker/", may: ["src/base/"] },
-  { files: "harness/sim/run.ts", may: ["src/", "harness/checker/", "node:"] },
+  { files: "harness/sim/run", may: ["src/", "harness/checker/", "node:"] },
   {
     files: "harness/sim/",
     may: [

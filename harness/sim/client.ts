@@ -263,7 +263,11 @@ export const questions = {
   }),
   delete: (key: string): Question => ({ key, operation: { op: "delete", condition: null }, meaning: { op: "delete" } }),
   incr: (key: string, by: number): Question => ({ key, operation: { op: "incr", by }, meaning: { op: "incr", by } }),
-  touch: (key: string, ttlMs: number | null): Question => ({ key, operation: { op: "touch", ttlMs, condition: null }, meaning: null }),
+  touch: (key: string, ttlMs: number | null): Question => ({
+    key,
+    operation: { op: "touch", ttlMs, condition: null },
+    meaning: null,
+  }),
   ttl: (key: string): Question => ({ key, operation: { op: "ttl" }, meaning: null }),
 }
 

@@ -27,6 +27,7 @@ import { Network } from "./network.ts"
 import { type ClientNetwork, type MakeNode, type ProcessObserver, SimulatedProcess } from "./process.ts"
 import { Recorder, textOf } from "./recorder.ts"
 import { type Millis, Simulator } from "./simulator.ts"
+import { countMessage, countView, newTally } from "./tally.ts"
 import { brief, Trace } from "./trace.ts"
 import { type Climate, type Cut, type CutManner, type Host, Weather } from "./weather.ts"
 import { type WireKind, wireOf } from "./wire.ts"
@@ -88,6 +89,7 @@ export class SimulatedCluster {
   readonly processes: SimulatedProcess[] = []
   readonly clients: SimulatedClient[] = []
   readonly violations: Violation[] = []
+  readonly tally = newTally()
   readonly #settings: ClusterSettings
   readonly #peers: PeerNetwork
   readonly #clientNetwork: ClientNetwork
@@ -517,6 +519,7 @@ export class SimulatedCluster {
   }
 
   #sawNewest(view: View): void {
+    if (this.#newestView !== undefined) countView(this.tally, this.#newestView, view)
     this.#newestView = view
     for (const { id } of view.members) this.#everWereMembers.add(id)
     for (const [shard, { resetAt }] of view.shards.entries()) {
@@ -560,6 +563,7 @@ export class SimulatedCluster {
       if (event.kind === "left") this.simulator.after(1, () => process.exit())
     },
     received: (process, from, message) => {
+      countMessage(this.tally, message)
       this.trace.note(this.nameOf(process.id), message.kind, () => `from ${this.nameOf(from)} ${brief(message)}`)
     },
     asked: (process, connection, message) => {

@@ -43,6 +43,7 @@ export const faultKinds = [
 ] as const
 
 export type FaultKind = (typeof faultKinds)[number]
+export type PlannedFault = { readonly kind: FaultKind; readonly atMs: Millis }
 
 export class Faults {
   readonly #cluster: SimulatedCluster
@@ -52,6 +53,9 @@ export class Faults {
   readonly #mostProcesses: number
   readonly #meanGapMs: Millis
   readonly struck = new Map<FaultKind, number>()
+  readonly #only: ReadonlySet<number> | undefined
+  /** What struck or would have, in order: a fault is named by its place here. */
+  readonly planned: PlannedFault[] = []
   #isOn = true
 
   constructor(options: {
@@ -61,6 +65,8 @@ export class Faults {
     mayLoseData: boolean
     mostProcesses: number
     meanGapMs: Millis
+    /** Places of the faults that strike; the others are left out, and nothing else changes. Undefined: all. */
+    only: ReadonlySet<number> | undefined
   }) {
     this.#cluster = options.cluster
     this.#prng = options.prng
@@ -68,6 +74,7 @@ export class Faults {
     this.#mayLoseData = options.mayLoseData
     this.#mostProcesses = options.mostProcesses
     this.#meanGapMs = options.meanGapMs
+    this.#only = options.only
   }
 
   begin(): void {
@@ -75,7 +82,11 @@ export class Faults {
     const gapMs = this.#prng.chance(0.25) ? this.#prng.between(0, 100) : this.#prng.between(50, 2 * this.#meanGapMs)
     this.#cluster.simulator.after(gapMs, () => {
       if (!this.#isOn || this.#kinds.length === 0) return
-      this.#strike(this.#prng.pick(this.#kinds))
+      const kind = this.#prng.pick(this.#kinds)
+      const place = this.planned.push({ kind, atMs: this.#cluster.nowMs }) - 1
+      // Chance of its own: what comes later is the same with this fault and without it.
+      const prng = this.#prng.fork()
+      if (this.#only === undefined || this.#only.has(place)) this.#strike(kind, prng)
       this.begin()
     })
   }
@@ -94,9 +105,8 @@ export class Faults {
     }
   }
 
-  #strike(kind: FaultKind): void {
+  #strike(kind: FaultKind, prng: Prng): void {
     const cluster = this.#cluster
-    const prng = this.#prng
     const living = cluster.alive().filter(process => process.state === "running")
     if (living.length === 0) return
     const someone = prng.pick(living)
@@ -189,15 +199,15 @@ export class Faults {
         cluster.simulator.after(lastingMs, () => someone.slowDown(0))
         return
       case "join":
-        return this.#join(1)
+        return this.#join(1, prng)
       case "join-burst":
-        return this.#join(2 + prng.below(5))
+        return this.#join(2 + prng.below(5), prng)
       case "leave":
-        return this.#leave(1)
+        return this.#leave(1, prng)
       case "leave-many":
-        return this.#leave(2 + prng.below(2))
+        return this.#leave(2 + prng.below(2), prng)
       case "leave-and-crash":
-        this.#leave(1)
+        this.#leave(1, prng)
         cluster.simulator.after(prng.between(0, 300), () => {
           if (this.#isOn) this.#kill(prng.pick(cluster.alive()))
         })
@@ -230,22 +240,22 @@ export class Faults {
     this.#cluster.simulator.after(lastingMs, () => this.#cluster.heal(cuts))
   }
 
-  #join(count: number): void {
+  #join(count: number, prng: Prng): void {
     const cluster = this.#cluster
     for (let i = 0; i < count; i++) {
       if (cluster.alive().length >= this.#mostProcesses) return
       // Some know only others that are themselves still joining.
-      const known = this.#prng.shuffled(cluster.alive()).slice(0, 1 + this.#prng.below(3))
-      cluster.simulator.after(this.#prng.between(0, 100), () => {
+      const known = prng.shuffled(cluster.alive()).slice(0, 1 + prng.below(3))
+      cluster.simulator.after(prng.between(0, 100), () => {
         if (this.#isOn) cluster.join(known)
       })
     }
   }
 
-  #leave(count: number): void {
+  #leave(count: number, prng: Prng): void {
     const members = this.#cluster.alive().filter(process => process.node.phase === "member")
     // Somebody has to stay, and a cluster of two is no longer the one that this run is about.
-    const leaving = this.#prng.shuffled(members).slice(0, Math.max(0, Math.min(count, members.length - 3)))
+    const leaving = prng.shuffled(members).slice(0, Math.max(0, Math.min(count, members.length - 3)))
     for (const process of leaving) this.#cluster.leave(process)
   }
 }

@@ -8,7 +8,8 @@ import type { Config } from "../../src/config.ts"
 import type { Rules } from "../../src/core/rules.ts"
 import { questions } from "./client.ts"
 import { BrokenPromise, type ClusterSettings, SimulatedCluster, type Violation } from "./cluster.ts"
-import { type FaultKind, Faults, faultKinds } from "./faults.ts"
+import { type FaultKind, Faults, faultKinds, type PlannedFault } from "./faults.ts"
+import type { Tally } from "./tally.ts"
 import type { Millis } from "./simulator.ts"
 import { Workload } from "./workload.ts"
 
@@ -20,6 +21,8 @@ export type RunOptions = {
   readonly config?: Partial<Config>
   readonly nodes?: number
   readonly kinds?: readonly FaultKind[]
+  /** Of the faults that the seed plans, those that strike, by their places. */
+  readonly onlyFaults?: ReadonlySet<number>
 }
 
 export type RunReport = {
@@ -30,6 +33,10 @@ export type RunReport = {
   readonly answered: number
   readonly views: number
   readonly faults: ReadonlyMap<FaultKind, number>
+  readonly planned: readonly PlannedFault[]
+  readonly tally: Tally
+  /** Operations of which nobody was told whether they took effect. */
+  readonly unknown: number
   readonly processes: number
   readonly steps: number
   readonly virtualMs: Millis
@@ -60,6 +67,7 @@ export function randomRun(options: RunOptions): RunReport {
     mayLoseData,
     mostProcesses: prng.chance(0.05) ? 20 : settings.nodes + 4,
     meanGapMs: prng.pick([200, 500, 1_200]),
+    only: options.onlyFaults,
   })
   let agreedAfterMs = Number.NaN
   let restAfterMs = Number.NaN
@@ -121,6 +129,9 @@ export function randomRun(options: RunOptions): RunReport {
     answered: workload.answered,
     views: cluster.hasView ? cluster.newestView.epoch : 0,
     faults: faults.struck,
+    planned: faults.planned,
+    tally: cluster.tally,
+    unknown: cluster.recorder.unknownCount,
     processes: cluster.processes.length,
     steps: cluster.simulator.steps,
     virtualMs: cluster.nowMs,

@@ -34,6 +34,12 @@ export class Recorder {
     return this.#operations
   }
 
+  /** Operations that clients asked for and of whose effect nobody was told. */
+  get unknownCount(): number {
+    const asked = this.#operations.filter(({ process, status }) => process >= 0 && status === "info")
+    return asked.length + this.#open.size
+  }
+
   get openCount(): number {
     return this.#open.size
   }

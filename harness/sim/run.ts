@@ -1,77 +1,124 @@
 /**
- * `npm run sim -- --seed N`: replays one random run with its trace; `--seeds A..B` runs many and says what they
- * exercised; `--without RULE` switches one rule of the protocol off, to see it missed.
+ * Random runs from the command line.
+ *
+ *     npm run sim -- --seeds 10000          that many runs, on all cores, and what they exercised; or --seeds 301..700
+ *     npm run sim -- --seed 42              one run with its trace; --quiet without
+ *     npm run sim -- --seed 42 --faults 3,7 the same with two of the faults that the seed plans
+ *     npm run sim -- --without barrier ...  one rule of the protocol switched off, to see it missed
+ *
+ * A run that breaks a promise is shrunk to the fewest faults that break it, and the command that replays it is printed.
+ * `--json` prints the summary as JSON. Ends with 1 when a promise was broken.
  */
 import { parseArgs } from "node:util"
 import { allRules, type Rules } from "../../src/core/rules.ts"
-import { type RunReport, randomRun } from "./random-run.ts"
+import { type RunOptions, type RunReport, randomRun } from "./random-run.ts"
+import { runMany } from "./run-many.ts"
+import { shrink } from "./shrink.ts"
+import { type Broken, summaryLines } from "./summary.ts"
 
 const { values } = parseArgs({
   options: {
     seed: { type: "string" },
     seeds: { type: "string" },
+    faults: { type: "string" },
     without: { type: "string", multiple: true },
-    quiet: { type: "boolean" },
     nodes: { type: "string" },
+    threads: { type: "string" },
+    quiet: { type: "boolean" },
+    json: { type: "boolean" },
   },
 })
 
-const rules: Partial<Rules> = Object.fromEntries((values.without ?? []).map(name => [ruleNamed(name), false]))
-const nodes = values.nodes === undefined ? {} : { nodes: Number(values.nodes) }
+const shape: Omit<RunOptions, "seed" | "print"> = {
+  rules: Object.fromEntries((values.without ?? []).map(name => [ruleNamed(name), false])),
+  ...(values.nodes === undefined ? {} : { nodes: whole("--nodes", values.nodes) }),
+  ...(values.faults === undefined
+    ? {}
+    : {
+        onlyFaults: new Set(
+          values.faults
+            .split(",")
+            .filter(Boolean)
+            .map(place => whole("--faults", place)),
+        ),
+      }),
+}
 
-if (values.seed !== undefined) {
+process.exitCode = values.seed === undefined ? await many() : one(whole("--seed", values.seed))
+
+function one(seed: number): number {
   const print = values.quiet ? {} : { print: (line: string) => console.log(line) }
-  const report = randomRun({ seed: Number(values.seed), rules, ...nodes, ...print })
-  printReport(report)
-  process.exitCode = report.violations.length === 0 ? 0 : 1
-} else {
-  const [from = 1, to = 100] = (values.seeds ?? "1..100").split("..").map(Number)
-  process.exitCode = runMany(from, to) === 0 ? 0 : 1
-}
-
-function runMany(from: number, to: number): number {
-  const began = performance.now()
-  const reports: RunReport[] = []
-  for (let seed = from; seed <= to; seed++) {
-    const beganSeed = performance.now()
-    const report = randomRun({ seed, rules, ...nodes })
-    reports.push(report)
-    const tookMs = performance.now() - beganSeed
-    if (report.violations.length > 0) printReport(report)
-    else if (tookMs > 2_000) console.log(`seed ${seed} took ${tookMs.toFixed(0)} ms, ${report.steps} steps`)
-  }
-  const broken = reports.filter(report => report.violations.length > 0)
-  const faults = new Map<string, number>()
-  for (const report of reports)
-    for (const [kind, count] of report.faults) faults.set(kind, (faults.get(kind) ?? 0) + count)
-  const sum = (of: (report: RunReport) => number) => reports.reduce((total, report) => total + of(report), 0)
-  const longest = (of: (report: RunReport) => number) =>
-    Math.max(...reports.map(of).filter(value => !Number.isNaN(value))).toFixed(0)
+  const report = randomRun({ seed, ...shape, ...print })
+  tell(report)
   console.log(
-    `${reports.length} seeds in ${((performance.now() - began) / 1_000).toFixed(1)} s: ${broken.length} broken` +
-      ` (${broken.map(({ seed }) => seed).join(" ")})`,
-  )
-  console.log(
-    `${sum(r => r.operations)} operations, ${sum(r => r.answered)} answered, ${sum(r => r.views)} views, ` +
-      `${sum(r => r.processes)} processes, ${(sum(r => r.virtualMs) / 1_000).toFixed(0)} virtual seconds, ${sum(r => r.steps)} events, ` +
-      `${reports.filter(r => r.isStopped).length} stopped without a majority; ` +
-      `agreed at most ${longest(r => r.agreedAfterMs)} ms after the faults, at rest after ${longest(r => r.restAfterMs)} ms`,
-  )
-  console.log([...faults].map(([kind, count]) => `${kind} ${count}`).join(", "))
-  return broken.length
-}
-
-function printReport(report: RunReport): void {
-  for (const { promise, what, atMs } of report.violations)
-    console.log(`seed ${report.seed}: at ${atMs.toFixed(2)} ms broken: ${promise}\n  ${what}`)
-  console.log(
-    `seed ${report.seed}: ${report.operations} operations, ${report.views} views, ${report.processes} processes, ` +
+    `seed ${seed}: ${report.operations} operations, ${report.views} views, ${report.processes} processes, ` +
       `${report.virtualMs.toFixed(0)} virtual ms, ${report.steps} events, trace ${report.traceHash}`,
   )
+  if (report.violations.length > 0 && values.faults === undefined) shrunk(report)
+  return report.violations.length === 0 ? 0 : 1
+}
+
+async function many(): Promise<number> {
+  const [from = 1, to = 100] = seedRange(values.seeds ?? "100")
+  const beganAtMs = performance.now()
+  const secondsGone = () => (performance.now() - beganAtMs) / 1_000
+  const summary = await runMany({
+    ...{ from, to, run: shape },
+    ...(values.threads === undefined ? {} : { threads: whole("--threads", values.threads) }),
+    progress: (done, broken) => {
+      if (!process.stderr.isTTY || values.json) return
+      const perSecond = done / secondsGone()
+      const leftSeconds = (to - from + 1 - done) / perSecond
+      process.stderr.write(
+        `\r${done} of ${to - from + 1} runs, ${broken} broken, ${perSecond.toFixed(1)} a second, ${leftSeconds.toFixed(0)} s left \x1b[K`,
+      )
+    },
+  })
+  if (process.stderr.isTTY && !values.json) process.stderr.write("\r\x1b[K")
+  if (values.json) console.log(JSON.stringify({ ...summary, seconds: Math.round(secondsGone()) }, null, 2))
+  else {
+    for (const broken of summary.broken) tell(broken)
+    const [first] = summary.broken
+    if (first !== undefined) shrunk(randomRun({ seed: first.seed, ...shape }))
+    for (const line of summaryLines(summary)) console.log(line)
+    console.log(`in ${secondsGone().toFixed(0)} s`)
+  }
+  return summary.broken.length === 0 ? 0 : 1
+}
+
+function tell({ seed, violations }: Broken): void {
+  for (const { promise, what, atMs } of violations)
+    console.log(`seed ${seed}: at ${atMs.toFixed(2)} ms broken: ${promise}\n  ${what}`)
+}
+
+function shrunk(report: RunReport): void {
+  const { faults, attempts, report: small } = shrink({ seed: report.seed, ...shape }, report)
+  const without = (values.without ?? []).map(rule => ` --without ${rule}`).join("")
+  console.log(
+    `seed ${report.seed}: ${faults.length} of its ${report.planned.length} faults suffice (${attempts} runs tried):`,
+  )
+  for (const place of faults) {
+    const fault = small.planned[place]
+    console.log(`  ${place}: ${fault?.kind} at ${fault?.atMs.toFixed(1)} ms`)
+  }
+  console.log(`replay it: npm run sim -- --seed ${report.seed} --faults ${faults.join(",") || ","}${without}`)
+}
+
+/** `A..B`, or how many from 1. */
+function seedRange(text: string): [number, number] {
+  const [from, to] = text.split("..")
+  return to === undefined ? [1, whole("--seeds", text)] : [whole("--seeds", from), whole("--seeds", to)]
+}
+
+function whole(flag: string, text: string | undefined): number {
+  if (text !== undefined && /^\d{1,15}$/.test(text)) return Number(text)
+  console.error(`${flag}: ${JSON.stringify(text)} is no whole number`)
+  process.exit(2)
 }
 
 function ruleNamed(name: string): keyof Rules {
   const rule = (Object.keys(allRules) as (keyof Rules)[]).find(known => known === name) // the keys of a literal
-  if (rule === undefined) throw new Error(`no rule ${name}: ${Object.keys(allRules).join(", ")}`)
-  return rule
+  if (rule !== undefined) return rule
+  console.error(`--without: no rule ${JSON.stringify(name)}; there are ${Object.keys(allRules).join(", ")}`)
+  process.exit(2)
 }

@@ -1,0 +1,48 @@
+/** What a run exercised, counted from the decided views and from what was sent: so that a clean run can be told from an idle one. */
+import type { PeerMessage, ShardConfig, View } from "../../src/protocol/message.ts"
+
+export type Tally = {
+  /** Views that removed a member. */
+  removals: number
+  /** Shards whose primary was replaced because it was gone, and because the plan says another. */
+  failovers: number
+  moves: number
+  /** Shards that lost their last holder, got one back, and were begun anew. */
+  orphans: number
+  reinstated: number
+  resets: number
+  transfers: number
+  syncs: number
+  /** Times that somebody was told what it had missed as a whole view. */
+  snapshots: number
+}
+
+export function newTally(): Tally {
+  return {
+    ...{ removals: 0, failovers: 0, moves: 0, orphans: 0, reinstated: 0, resets: 0, transfers: 0, syncs: 0 },
+    snapshots: 0,
+  }
+}
+
+export function countView(tally: Tally, before: View, after: View): void {
+  const ids = new Set(after.members.map(({ id }) => id))
+  if (before.members.some(({ id }) => !ids.has(id))) tally.removals += 1
+  for (const [shard, config] of after.shards.entries()) {
+    const old = before.shards[shard]
+    if (old !== undefined && old !== config) countShard(tally, old, config, ids)
+  }
+}
+
+function countShard(tally: Tally, before: ShardConfig, after: ShardConfig, members: ReadonlySet<string>): void {
+  if (after.orphan && !before.orphan) tally.orphans += 1
+  else if (after.resetAt > before.resetAt) tally.resets += 1
+  else if (before.orphan && !after.orphan) tally.reinstated += 1
+  else if (after.primary !== before.primary)
+    tally[before.primary === null || members.has(before.primary) ? "moves" : "failovers"] += 1
+}
+
+export function countMessage(tally: Tally, message: PeerMessage): void {
+  if (message.kind === "transfer-begin") tally.transfers += 1
+  else if (message.kind === "sync") tally.syncs += 1
+  else if (message.kind === "view-snapshot") tally.snapshots += 1
+}
