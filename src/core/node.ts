@@ -16,7 +16,7 @@ import type {
   StatusReport,
   View,
 } from "../protocol/message.ts"
-import { underReplicated } from "./layout.ts"
+import { apply, underReplicated } from "./layout.ts"
 import { Membership, type Phase, type ViewChange } from "./membership/membership.ts"
 import { crowded, memberOf, orphans, shardCounts } from "./membership/view.ts"
 import type { ConnectionId, NodePorts } from "./ports.ts"
@@ -40,12 +40,19 @@ export type NodeOptions = {
   /** Monotonic milliseconds of this machine. */
   readonly now: () => number
   readonly rules: Rules
+  /**
+   * What of the pure functions of views may be shared with other nodes of this process, for a simulator of hundreds of them:
+   * the same arguments have the same result. Undefined: this node has its own.
+   */
+  readonly shared?: SharedLayout
 }
+
+export type SharedLayout = { readonly placement: Placement; readonly apply: typeof apply }
 
 export class CacheNode {
   readonly id: NodeId
   readonly #options: NodeOptions
-  readonly #placement = new Placement()
+  readonly #placement: Placement
   readonly #membership: Membership
   readonly #shards: Shards
   readonly #requests: Requests
@@ -54,6 +61,7 @@ export class CacheNode {
   constructor(options: NodeOptions) {
     const { config, self, ports, prng, rules } = options
     this.#options = options
+    this.#placement = options.shared?.placement ?? new Placement()
     this.id = self.id
     this.#membership = new Membership({
       config,
@@ -65,6 +73,7 @@ export class CacheNode {
       prng: prng.fork(),
       ports,
       placement: this.#placement,
+      apply: options.shared?.apply ?? apply,
       viewInstalled: (change, nowMs) => this.#viewInstalled(change, nowMs),
       fencesCleared: shards => this.#shards.wake(shards, options.now()),
       leaseGained: () => this.#shards.wake("all", options.now()),

@@ -20,7 +20,7 @@ import type {
   ViewCommand,
   ViewStep,
 } from "../../protocol/message.ts"
-import { apply, changedShards, initialView, primariesLost, underReplicated } from "../layout.ts"
+import { type apply, changedShards, initialView, primariesLost, underReplicated } from "../layout.ts"
 import type { NodePorts } from "../ports.ts"
 import type { Placement } from "../ring.ts"
 import type { Rules } from "../rules.ts"
@@ -54,6 +54,7 @@ export type MembershipOptions = {
   readonly prng: Prng
   readonly ports: NodePorts
   readonly placement: Placement
+  readonly apply: typeof apply
   readonly viewInstalled: (change: ViewChange, nowMs: number) => void
   /** The shards may have lost their last fence. */
   readonly fencesCleared: (shards: readonly ShardId[]) => void
@@ -540,7 +541,7 @@ export class Membership {
 
   #apply(commands: readonly ViewCommand[]): View {
     assert(this.#view !== undefined, "a view follows a view")
-    return apply(this.#view, commands, this.#options.placement, this.#options.rules)
+    return this.#options.apply(this.#view, commands, this.#options.placement, this.#options.rules)
   }
 
   #decided(decision: Decision, nowMs: number): void {
