@@ -27,6 +27,7 @@ function tampered(tamper: Tamper): (options: NodeOptions) => SimulatedNode {
       clientGone: connection => node.clientGone(connection),
       linkLost: peer => node.linkLost(peer),
       peerRefused: peer => node.peerRefused(peer),
+      peerDied: peer => node.peerDied(peer),
       clockJumped: () => node.clockJumped(),
       leave: () => node.leave(),
       status: () => node.status(),

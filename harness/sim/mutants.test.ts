@@ -86,6 +86,7 @@ test("every rule has its mutant", () => {
     "gapFence",
     "finishInstances",
     "committedReads",
+    "deadAreFew",
   ]
   const covered = new Set([...mutants.map(({ rule }) => rule), ...staged])
   equal(

@@ -43,6 +43,7 @@ export type SimulatedNode = Pick<
   | "clientGone"
   | "linkLost"
   | "peerRefused"
+  | "peerDied"
   | "clockJumped"
   | "leave"
   | "status"
@@ -194,6 +195,11 @@ export class SimulatedProcess implements LinkedProcess {
 
   peerRefused(peer: NodeId): void {
     this.#input({ what: "news", run: () => this.node.peerRefused(peer) })
+  }
+
+  /** As its host would see it on the machine of the dead process, or a person who vouches for the death. */
+  peerDied(peer: NodeId): void {
+    this.#input({ what: "news", run: () => this.node.peerDied(peer) })
   }
 
   leave(): void {

@@ -5,6 +5,7 @@
  *     npm run sim -- --seed 42              one run with its trace; --quiet without
  *     npm run sim -- --seed 42 --faults 3,7 the same with two of the faults that the seed plans
  *     npm run sim -- --without barrier ...  one rule of the protocol switched off, to see it missed
+ *     npm run sim -- --scenario scale --nodes 1000    how a cluster of that size behaves; several: --nodes 20,100,1000
  *
  * A run that breaks a promise is shrunk to the fewest faults that break it, and the command that replays it is printed.
  * `--json` prints the summary as JSON. Ends with 1 when a promise was broken.
@@ -13,6 +14,7 @@ import { parseArgs } from "node:util"
 import { allRules, type Rules } from "../../src/core/rules.ts"
 import { type RunOptions, type RunReport, randomRun } from "./random-run.ts"
 import { runMany } from "./run-many.ts"
+import { scaleLines, scaleRun } from "./scale.ts"
 import { shrink } from "./shrink.ts"
 import { type Broken, summaryLines } from "./summary.ts"
 
@@ -23,6 +25,7 @@ const { values } = parseArgs({
     faults: { type: "string" },
     without: { type: "string", multiple: true },
     nodes: { type: "string" },
+    scenario: { type: "string" },
     threads: { type: "string" },
     quiet: { type: "boolean" },
     json: { type: "boolean" },
@@ -31,7 +34,7 @@ const { values } = parseArgs({
 
 const shape: Omit<RunOptions, "seed" | "print"> = {
   rules: Object.fromEntries((values.without ?? []).map(name => [ruleNamed(name), false])),
-  ...(values.nodes === undefined ? {} : { nodes: whole("--nodes", values.nodes) }),
+  ...(values.nodes === undefined || values.scenario !== undefined ? {} : { nodes: whole("--nodes", values.nodes) }),
   ...(values.faults === undefined
     ? {}
     : {
@@ -44,7 +47,18 @@ const shape: Omit<RunOptions, "seed" | "print"> = {
       }),
 }
 
-process.exitCode = values.seed === undefined ? await many() : one(whole("--seed", values.seed))
+if (values.scenario !== undefined) scenario(values.scenario)
+else process.exitCode = values.seed === undefined ? await many() : one(whole("--seed", values.seed))
+
+function scenario(name: string): void {
+  if (name !== "scale") {
+    console.error(`--scenario: there is no ${JSON.stringify(name)}; there is: scale`)
+    process.exit(2)
+  }
+  const meter = { nowMs: () => performance.now(), residentBytes: () => process.memoryUsage.rss() }
+  const sizes = (values.nodes ?? "20,100,1000").split(",").map(size => whole("--nodes", size))
+  for (const line of scaleLines(sizes.map(size => scaleRun(size, 4_096, meter)))) console.log(line)
+}
 
 function one(seed: number): number {
   const print = values.quiet ? {} : { print: (line: string) => console.log(line) }
