@@ -211,6 +211,11 @@ export class CacheNode {
     this.#membership.peerRefused(peer, this.#options.now())
   }
 
+  /** The process of this peer is gone for good: proved by whoever could see it. */
+  peerDied(peer: NodeId): void {
+    this.#membership.peerDied(peer, this.#options.now())
+  }
+
   /** The machine slept: its monotonic clock stood still while others' ran. All grants count as lost. */
   clockJumped(): void {
     this.#membership.clockJumped()

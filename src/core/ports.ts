@@ -36,6 +36,8 @@ export type NodeEvent =
   /** The view no longer names this node; it asks to be admitted again. */
   | { kind: "removed"; epoch: Epoch; orphansHeld: number }
   | { kind: "suspected"; subject: NodeId; silentForMs: number }
+  /** It was seen to be gone, or an operator vouched for that. */
+  | { kind: "death-known"; peer: NodeId }
   | { kind: "proposed"; epoch: Epoch; commands: string[] }
   | { kind: "lease-lost" }
   | { kind: "lease-gained" }

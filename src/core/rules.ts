@@ -37,6 +37,8 @@ export type Rules = {
   sync: boolean
   /** An operation that changes nothing is recorded as well. */
   recordUnmet: boolean
+  /** Voters that are dead for certain are passed over only while they are fewer than a majority. */
+  deadAreFew: boolean
   /** The leader finishes an instance whose proposer went away. */
   finishInstances: boolean
 }
@@ -59,5 +61,6 @@ export const allRules: Rules = {
   transferIds: true,
   sync: true,
   recordUnmet: true,
+  deadAreFew: true,
   finishInstances: true,
 }

@@ -327,7 +327,7 @@ class RunningDaemon implements Daemon {
     this.#deaths = new DeathWatch({
       processes,
       isMember: peer => this.#node.addressOf(peer) !== undefined,
-      died: peer => this.#peerDied(peer),
+      died: peer => this.#node.peerDied(peer),
       nowMs: monotonicMs,
     })
     this.links = new Links({
@@ -456,10 +456,6 @@ class RunningDaemon implements Daemon {
       now: monotonicMs,
       rules: allRules,
     })
-  }
-
-  #peerDied(peer: NodeId): void {
-    this.record({ kind: "peer-died", peer })
   }
 
   #nodeEvent(event: NodeEvent): void {

@@ -11,6 +11,7 @@ export const eventLevels: { readonly [K in (NodeEvent | HostEvent)["kind"]]: Log
   "join-refused": "warn",
   removed: "warn",
   suspected: "info",
+  "death-known": "warn",
   proposed: "debug",
   "snapshot-refused": "warn",
   "lease-lost": "warn",
@@ -31,7 +32,6 @@ export const eventLevels: { readonly [K in (NodeEvent | HostEvent)["kind"]]: Log
   "message-too-large": "error",
   "client-ended": "info",
   "connection-refused": "warn",
-  "peer-died": "warn",
   paused: "warn",
 }
 

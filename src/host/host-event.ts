@@ -15,8 +15,6 @@ export type HostEvent =
   | { kind: "message-too-large"; to: NodeId | Address; message: string; bytes: number }
   | { kind: "client-ended"; remote: string; why: SocketEnd["kind"]; detail: string }
   | { kind: "connection-refused"; remote: string; reason: string }
-  /** Proved: its process was seen here, and is no more. */
-  | { kind: "peer-died"; peer: NodeId }
   | { kind: "paused"; pausedForMs: number }
 
 /** One word more than its kind, for people. */

@@ -5,7 +5,9 @@ import { Prng } from "../../base/prng.ts"
 import type { ControlMessage, NodeId, View, ViewCommand } from "../../protocol/message.ts"
 import { apply, initialView } from "../layout.ts"
 import { Placement } from "../ring.ts"
+import { allRules } from "../rules.ts"
 import { Consensus, type Decision } from "./consensus.ts"
+import { Deaths } from "./deaths.ts"
 
 const placement = new Placement()
 const voters = ["1", "2", "3", "4", "5"].map(digit => digit.repeat(16))
@@ -38,10 +40,12 @@ function arena(seed: number) {
   const all = new Map<NodeId, Consensus>()
   const prng = new Prng(seed)
   for (const id of voters) {
+    const deaths = new Deaths(id, allRules)
     const consensus: Consensus = new Consensus({
       self: id,
       prng: prng.fork(),
       times: { paxosRetryMs: 50, paxosRetryMaxMs: 250, finishAcceptedMs: 150, finishPromisedMs: 300 },
+      isQuorum: (voters, answered) => deaths.isQuorum(voters, answered),
       send: (to, message) => bag.push({ from: id, to, message }),
       apply: commands => apply(views.get(id) ?? view, commands, placement),
       grantAges: () => ages.get(id) ?? [],

@@ -40,6 +40,8 @@ export type ConsensusOptions = {
     readonly finishPromisedMs: number
   }
   readonly send: (to: NodeId, message: ControlMessage) => void
+  /** Whether these of the voters decide. */
+  readonly isQuorum: (voters: readonly NodeId[], answered: (voter: NodeId) => boolean) => boolean
   /** What the commands lead to from the current view. */
   readonly apply: (commands: readonly ViewCommand[]) => View
   /** For each primary that loses a shard in `next`: how long ago this node last granted to it. */
@@ -156,7 +158,7 @@ export class Consensus {
     if (proposal === null || proposal.phase !== "prepare" || !isEqual(message.ballot, proposal.ballot)) return
     if (!this.#isCurrent(message.epoch) || !this.#voters.includes(from)) return
     proposal.promises.set(from, message.accepted)
-    if (proposal.promises.size < this.#majority) return
+    if (!this.#options.isQuorum(this.#voters, voter => proposal.promises.has(voter))) return
     let highest: Message<"promise">["accepted"] = null
     for (const accepted of proposal.promises.values())
       if (accepted !== null && (highest === null || isLess(highest.ballot, accepted.ballot))) highest = accepted
@@ -222,10 +224,6 @@ export class Consensus {
     return this.#voters.includes(this.#options.self)
   }
 
-  get #majority(): number {
-    return Math.floor(this.#voters.length / 2) + 1
-  }
-
   #isCurrent(epoch: Epoch): boolean {
     return epoch === this.#epoch + 1 && this.#votes
   }
@@ -263,7 +261,8 @@ export class Consensus {
   #count(key: string, nowMs: number): void {
     const value = this.#values.get(key)
     const acceptances = this.#acceptances.get(key)
-    if (value === undefined || acceptances === undefined || acceptances.size < this.#majority) return
+    if (value === undefined || acceptances === undefined) return
+    if (!this.#options.isQuorum(this.#voters, voter => acceptances.has(voter))) return
     const fenceMs = this.#options.fenceMs()
     const fenceUntilMs = new Map<NodeId, number>()
     for (const { atMs, ages } of acceptances.values())

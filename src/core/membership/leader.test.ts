@@ -1,6 +1,6 @@
 import { deepEqual, equal } from "node:assert/strict"
 import { test } from "node:test"
-import type { Member, MemberInfo, View, ViewCommand } from "../../protocol/message.ts"
+import type { Member, MemberInfo, NodeId, View, ViewCommand } from "../../protocol/message.ts"
 import { apply, initialView } from "../layout.ts"
 import { Placement } from "../ring.ts"
 import { Leader, type Situation } from "./leader.ts"
@@ -47,7 +47,8 @@ function leaderOf(): Leader {
 }
 
 function situation(view: View, nowMs: number, rest: Partial<Situation> = {}): Situation {
-  return { view, nowMs, failed: [], doubted: [], hears: () => true, isReadyToVote: () => false, ...rest }
+  const nobody = { failed: [], doubted: [], isDead: () => false, isReadyToVote: () => false }
+  return { view, nowMs, ...nobody, hears: () => true, fenceMs: 505, ...rest }
 }
 
 const kinds = (commands: readonly ViewCommand[] | undefined) => commands?.map(({ kind }) => kind)
@@ -120,8 +121,8 @@ test("what a view has overtaken is dropped, also where nobody leads", () => {
   equal(leader.due(situation(view, 2_100)), undefined)
 })
 
-test("a shard without holders is reset only when none of them was heard of for the whole time", () => {
-  const leader = leaderOf()
+/** A view in which some shards lost their only holder, a. */
+function viewWithOrphans(): { lost: View; orphans: number[] } {
   const view = viewOf([info("a"), info("b")])
   const lost = apply(
     view,
@@ -133,10 +134,26 @@ test("a shard without holders is reset only when none of them was heard of for t
   )
   const orphans = [...lost.shards.entries()].filter(([, { orphan }]) => orphan).map(([shard]) => shard)
   equal(orphans.length > 0, true)
+  return { lost, orphans }
+}
+
+test("a shard without holders is reset only when none of them was heard of for the whole time", () => {
+  const leader = leaderOf()
+  const { lost, orphans } = viewWithOrphans()
   leader.viewInstalled(lost, orphans, 10)
   equal(leader.due(situation(lost, 60_010)), undefined)
   leader.due(situation(lost, 60_011))
   deepEqual(new Set(kinds(leader.due(situation(lost, 60_041)))), new Set(["reset"]))
+})
+
+test("a shard whose holders are all dead for certain is reset when the last lease on it has ended", () => {
+  const leader = leaderOf()
+  const { lost, orphans } = viewWithOrphans()
+  const isDead = (id: NodeId) => id === idOf("a")
+  leader.viewInstalled(lost, orphans, 10)
+  equal(leader.due(situation(lost, 615, { isDead })), undefined)
+  leader.due(situation(lost, 616, { isDead }))
+  deepEqual(new Set(kinds(leader.due(situation(lost, 646, { isDead })))), new Set(["reset"]))
 })
 
 test("a failed voter is replaced in the view that removes it", () => {

@@ -14,6 +14,8 @@ const maxWaiting = 100_000
 const maxBrokenLinks = 1_024
 /** A command that nobody has repeated for so long is dropped. */
 const forgetAfterMs = 1_000
+/** Between the end of the last lease on a shard and its reset, when its last holders are dead. */
+const afterFenceMs = 100
 
 export type LeaderOptions = {
   readonly batchMs: number
@@ -30,6 +32,10 @@ export type Situation = {
   readonly doubted: readonly NodeId[]
   /** Whether this node hears the member (itself it always does). */
   readonly hears: (id: NodeId) => boolean
+  /** Whether the process is dead for certain. */
+  readonly isDead: (id: NodeId) => boolean
+  /** How long any lease may last that was granted before now. */
+  readonly fenceMs: number
   /** Whether it hears the member, and the member has shown an epoch in which it is one. */
   readonly isReadyToVote: (member: Member) => boolean
 }
@@ -122,7 +128,10 @@ export class Leader {
     commands.push(...votersWanted(view, gone, isReadyToVote))
     for (const [shard, atMs] of this.#orphanedAtMs) {
       const config = view.shards[shard]
-      if (config?.orphan === true && nowMs - atMs > this.#options.orphanResetMs)
+      if (config?.orphan !== true) continue
+      // Nobody can bring it back. Not before every lease on it has ended, however certain the deaths are.
+      const isBeyondHope = config.inSync.every(situation.isDead) && nowMs - atMs > situation.fenceMs + afterFenceMs
+      if (isBeyondHope || nowMs - atMs > this.#options.orphanResetMs)
         commands.push({ kind: "reset", shard, q: config.q })
     }
     // As a batch: the voter that replaces a failed one is due only together with the removal.

@@ -25,6 +25,7 @@ import type { NodePorts } from "../ports.ts"
 import type { Placement } from "../ring.ts"
 import type { Rules } from "../rules.ts"
 import { Consensus, type Decision } from "./consensus.ts"
+import { Deaths } from "./deaths.ts"
 import { Detector } from "./detector.ts"
 import { Fences } from "./fences.ts"
 import { Doorkeeper, Joiner } from "./join.ts"
@@ -101,6 +102,7 @@ export class Membership {
   /** Members that show an older view: since when, and which epoch they were last sent. */
   readonly #lagging = new Map<NodeId, { readonly sinceMs: number; sentEpoch: Epoch; sentAtMs: number }>()
 
+  readonly #deaths: Deaths
   readonly #lease: Lease
   readonly #detector: Detector
   readonly #consensus: Consensus
@@ -128,6 +130,7 @@ export class Membership {
     this.#options = options
     this.#self = self.id
     this.#times = timesFor(config, 1)
+    this.#deaths = new Deaths(self.id, rules)
     this.#lease = new Lease({ leaseMs: config.leaseMs, rules })
     this.#detector = new Detector({
       suspectMs: config.suspectMs,
@@ -143,6 +146,7 @@ export class Membership {
       self: self.id,
       prng: prng.fork(),
       times: config,
+      isQuorum: (voters, answered) => this.#deaths.isQuorum(voters, answered),
       send: (to, message) => this.#send(to, message),
       apply: commands => this.#apply(commands),
       grantAges: (next, nowMs) => this.#grantAges(next, nowMs),
@@ -215,7 +219,12 @@ export class Membership {
   /** What an operator wants of the cluster. */
   obey(command: AdminCommand, nowMs: number): AdminOutcome {
     const view = this.#isMember ? this.#view : undefined
-    return obey(command, { view, propose: commands => this.propose(commands, nowMs) })
+    return obey(command, {
+      view,
+      propose: commands => this.propose(commands, nowMs),
+      hears: id => id === this.#self || (this.#isVoter && this.#detector.hears(id, nowMs)),
+      died: id => this.peerDied(id, nowMs),
+    })
   }
 
   /** Has commands put into a view; to be repeated until a view shows them. */
@@ -252,6 +261,13 @@ export class Membership {
     if (member === undefined || !this.#isVoter) return
     this.#detector.refused(peer)
     this.#reportAtMs = nowMs
+  }
+
+  /** This process is gone for good, not merely silent. */
+  peerDied(peer: NodeId, nowMs: number): void {
+    if (!this.#deaths.add(peer)) return
+    this.#options.ports.event({ kind: "death-known", peer })
+    this.peerRefused(peer, nowMs)
   }
 
   receive(from: NodeId, message: ControlMessage, nowMs: number): void {
@@ -473,7 +489,7 @@ export class Membership {
     const rank = this.#voters.indexOf(this.#self)
     const leads = this.#voters.slice(0, rank).every(voter => !this.#detector.hears(voter, nowMs))
     const heard = this.#voters.filter(voter => voter === this.#self || this.#detector.hears(voter, nowMs))
-    const canDecide = heard.length > this.#voters.length / 2
+    const canDecide = this.#deaths.isQuorum(this.#voters, voter => heard.includes(voter))
     if (!canDecide) this.#canDecideSinceMs = nowMs
     if (leads && canDecide && !this.#consensus.isProposing && !this.#consensus.hasOpenAcceptance) {
       const { failed, doubted } = this.#detector.verdicts({ voters: this.#voters, self: this.#self, nowMs })
@@ -484,6 +500,8 @@ export class Membership {
         failed: nowMs - this.#canDecideSinceMs < 2 * this.#times.beatMs ? [] : failed,
         doubted,
         hears: id => id === this.#self || this.#detector.hears(id, nowMs),
+        isDead: id => this.#deaths.has(id),
+        fenceMs: this.#fenceMs(),
         isReadyToVote: member =>
           this.#detector.hears(member.id, nowMs) && this.#detector.epochOf(member.id) >= member.since,
       })

@@ -1,7 +1,7 @@
 /** Orders meet a view; what is possible is proposed, what is not is refused with a reason. */
 import { deepEqual, equal, ok } from "node:assert/strict"
 import { test } from "node:test"
-import type { AdminCommand, AdminOutcome, Member, View, ViewCommand } from "../../protocol/message.ts"
+import type { AdminCommand, AdminOutcome, Member, NodeId, View, ViewCommand } from "../../protocol/message.ts"
 import { firstView } from "../testing/random-views.ts"
 import { obey } from "./orders.ts"
 
@@ -12,20 +12,28 @@ function viewOf(...members: Partial<Member>[]): View {
   return { ...view, members: members.map((member, i) => ({ ...first, id: `${i}`, ...member })) }
 }
 
-function order(command: AdminCommand, view: View | undefined): { outcome: AdminOutcome; proposed: ViewCommand[] } {
-  const proposed: ViewCommand[] = []
-  const outcome = obey(command, { view, propose: commands => proposed.push(...commands) })
-  return { outcome, proposed }
+type Obeyed = { readonly outcome: AdminOutcome; readonly proposed: ViewCommand[]; readonly died: NodeId[] }
+
+/** Member 0 is heard. */
+function order(command: AdminCommand, view: View | undefined): Obeyed {
+  const [proposed, died]: [ViewCommand[], NodeId[]] = [[], []]
+  const outcome = obey(command, {
+    view,
+    propose: commands => proposed.push(...commands),
+    hears: id => id === "0",
+    died: id => died.push(id),
+  })
+  return { outcome, proposed, died }
 }
 
 const leave: AdminCommand = { kind: "leave", id: "1" }
 
 test("leave: a member is told to go, through the cluster", () => {
-  deepEqual(order(leave, viewOf({}, {})), { outcome: { kind: "accepted" }, proposed: [leave] })
+  deepEqual(order(leave, viewOf({}, {})), { outcome: { kind: "accepted" }, proposed: [leave], died: [] })
 })
 
 test("leave: one that leaves already is not told again", () => {
-  deepEqual(order(leave, viewOf({}, { leaving: true })), { outcome: { kind: "accepted" }, proposed: [] })
+  deepEqual(order(leave, viewOf({}, { leaving: true })), { outcome: { kind: "accepted" }, proposed: [], died: [] })
 })
 
 test("leave: a witness may go, whoever is left", () => {
@@ -43,4 +51,25 @@ for (const { view, reason, because } of refusals)
     const { outcome, proposed } = order(leave, view)
     equal(outcome.kind === "refused" && outcome.reason, reason)
     deepEqual(proposed, [])
+  })
+
+test("forget: a member that is not heard counts as dead from here on", () => {
+  const { outcome, proposed, died } = order({ kind: "forget", id: "1" }, viewOf({}, {}))
+  deepEqual([outcome, proposed, died], [{ kind: "accepted" }, [], ["1"]])
+})
+
+test("forget: one that a shard without holders waits for, member or not", () => {
+  const view = viewOf({})
+  const shards = view.shards.map(shard => ({ ...shard, primary: null, orphan: true, inSync: ["9"] }))
+  deepEqual(order({ kind: "forget", id: "9" }, { ...view, shards }).died, ["9"])
+})
+
+for (const { id, reason, because } of [
+  { id: "0", reason: "alive", because: "it was heard" },
+  { id: "9", reason: "unknown-member", because: "nobody has that id" },
+])
+  test(`forget is refused, "${reason}": ${because}`, () => {
+    const { outcome, died } = order({ kind: "forget", id }, viewOf({}, {}))
+    equal(outcome.kind === "refused" && outcome.reason, reason)
+    deepEqual(died, [])
   })

@@ -10,6 +10,10 @@ export type OrderGround = {
   /** Undefined: this node is no member of a cluster. */
   readonly view: View | undefined
   readonly propose: (commands: readonly ViewCommand[]) => void
+  /** As far as this node can tell. */
+  readonly hears: (id: NodeId) => boolean
+  /** From here on this process counts as dead. */
+  readonly died: (id: NodeId) => void
 }
 
 export function obey(command: AdminCommand, ground: OrderGround): AdminOutcome {
@@ -19,6 +23,7 @@ export function obey(command: AdminCommand, ground: OrderGround): AdminOutcome {
     case "leave":
       return drain(command.id, view, ground)
     case "forget":
+      return forget(command.id, view, ground)
     case "recover":
       return refused("unsupported", "this node cannot do that yet")
   }
@@ -32,6 +37,16 @@ function drain(id: NodeId, view: View, { propose }: OrderGround): AdminOutcome {
   if (!member.witness && !view.members.some(other => other.id !== id && isActive(other)))
     return refused("last", `${member.name} is the last node that holds data, and nobody is left to take it`)
   propose([{ kind: "leave", id }])
+  return { kind: "accepted" }
+}
+
+function forget(id: NodeId, view: View, { hears, died }: OrderGround): AdminOutcome {
+  const member = memberOf(view, id)
+  // The last holders of a shard are waited for when they are no members any more.
+  const isAwaited = view.shards.some(({ orphan, inSync }) => orphan && inSync.includes(id))
+  if (member === undefined && !isAwaited) return refused("unknown-member", `no member has the id ${id}`)
+  if (hears(id)) return refused("alive", `${member?.name ?? id} was heard just now: it lives`)
+  died(id)
   return { kind: "accepted" }
 }
 
