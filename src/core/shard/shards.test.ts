@@ -248,3 +248,41 @@ test("an operation that waits for a lease is refused after a while, and not befo
   node.shards.tick(301)
   deepEqual(node.answers, [{ kind: "unavailable", reason: "minority" }])
 })
+
+// ------------------------------------------------------------------------------------------------------ waiting
+
+/** A primary with one operation that its replica does not acknowledge. */
+function withOneOpen() {
+  const node = nodeOf("n")
+  node.install(viewOf(2, ["p", "n"], { ...base, q: 2, learners: [{ id: "n", since: 2 }] }), 0, "gap")
+  fill(node, "p", 2)
+  node.install(viewOf(3, ["p", "n", "r"], { ...base, q: 3, inSync: ["p", "n", "r"] }), 0)
+  node.install(viewOf(4, ["n", "r"], { ...base, q: 4, primary: "n", primarySince: 4, inSync: ["n", "r"] }), 0)
+  node.shards.receive("r", { kind: "sync-ack", shard: 0, q: 4, seq: 0 }, 0)
+  node.ask(write(10), 0)
+  equal(node.answers.length, 0)
+  return node
+}
+
+test("who waits for an operation that does not commit is told so at the deadline, once, and the operation stays", () => {
+  const node = withOneOpen()
+  for (let nowMs = 20; nowMs <= 4_980; nowMs += 20) node.shards.tick(nowMs)
+  equal(node.answers.length, 0)
+  for (let nowMs = 5_000; nowMs <= 5_200; nowMs += 20) node.shards.tick(nowMs)
+  deepEqual(node.answers, [{ kind: "timeout" }])
+  equal(node.inspect()?.uncommitted, 1)
+})
+
+test("without a lease those who wait are not left waiting: its fate is open, and asked again it is refused", () => {
+  const node = withOneOpen()
+  node.shards.tick(20)
+  node.lease.isHeld = false
+  for (let nowMs = 40; nowMs <= 200; nowMs += 20) node.shards.tick(nowMs)
+  equal(node.answers.length, 0)
+  for (let nowMs = 220; nowMs <= 300; nowMs += 20) node.shards.tick(nowMs)
+  deepEqual(node.answers, [{ kind: "retry", afterMs: 20 }])
+  node.ask(write(10), 320)
+  for (let nowMs = 340; nowMs <= 600; nowMs += 20) node.shards.tick(nowMs)
+  deepEqual(node.answers.at(-1), { kind: "unavailable", reason: "minority" })
+  equal(node.inspect()?.uncommitted, 1)
+})

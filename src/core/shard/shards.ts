@@ -62,6 +62,8 @@ const entryOverhead = 200
 const forgettingStride = 16
 /** Clients that one look at a shard forgets at most: with the stride, far more than can come in the time between. */
 const forgottenAtOnce = 64
+/** How often the operations that do not commit are looked through for those who wait for them. */
+const waitersEveryMs = 50
 /** How long a client is asked to wait when something is full for a moment. */
 const busyRetryMs = 20
 
@@ -89,6 +91,9 @@ export class Shards {
   #parkedCount = 0
   #early: { from: NodeId; message: ShardMessage }[] = []
   #forgettingAt = 0
+  /** The last time that this node had a lease, or had nothing to commit with one; when waiters are looked at next. */
+  #leasedAtMs = Number.NEGATIVE_INFINITY
+  #waitersAtMs = Number.NEGATIVE_INFINITY
   readonly #transfers: Transfers
 
   constructor(options: ShardsOptions) {
@@ -526,6 +531,7 @@ export class Shards {
       if (shard.lead === null || (shard.lead.tick(nowMs) === "idle" && shard.log.length === 0))
         this.#active.delete(shard)
     }
+    this.#tellWaiters(nowMs)
     this.#transfers.tick(nowMs)
     if (this.#parkedCount > 0) this.#expireParked(nowMs)
     if (this.#view !== undefined) {
@@ -536,6 +542,31 @@ export class Shards {
 
   linkLost(peer: NodeId): void {
     this.#transfers.linkLost(peer)
+  }
+
+  /**
+   * Operations that are in the log and do not commit: whoever waits for one is told that its fate is open, at its deadline, or as
+   * soon as this node has been without a lease for as long as a parked operation may be. The operation stays where it is.
+   */
+  #tellWaiters(nowMs: number): void {
+    const { answer, config, hasLease } = this.#options
+    if (this.#active.size === 0 || hasLease(nowMs)) this.#leasedAtMs = nowMs
+    const isWithoutLease = nowMs - this.#leasedAtMs > config.parkWithoutLeaseMs
+    if (nowMs < this.#waitersAtMs) return
+    this.#waitersAtMs = nowMs + waitersEveryMs
+    for (const { log } of this.#active)
+      for (const { waiters } of log) {
+        if (waiters.length === 0) continue
+        const kept = waiters.filter(pending => !isWithoutLease && nowMs < pending.deadlineAtMs)
+        if (kept.length === waiters.length) continue
+        for (const pending of waiters)
+          if (!kept.includes(pending))
+            answer(
+              pending,
+              nowMs < pending.deadlineAtMs ? { kind: "retry", afterMs: busyRetryMs } : { kind: "timeout" },
+            )
+        waiters.splice(0, waiters.length, ...kept)
+      }
   }
 
   #expireParked(nowMs: number): void {
