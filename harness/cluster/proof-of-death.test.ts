@@ -6,6 +6,7 @@ import { equal, match, ok } from "node:assert/strict"
 import { spawnSync } from "node:child_process"
 import { test } from "node:test"
 import { openWay } from "./access.ts"
+import { startCommand } from "./command-row.ts"
 import { type BenchNode, NodeBench } from "./node-bench.ts"
 
 /** Asked again and again, since a node refuses while it does not know; a busy machine may take ten times the promise. */
@@ -64,7 +65,7 @@ for (const victim of ["first", "witness"] as const) {
 const unshare = { file: "unshare", args: ["--pid", "--fork", "--mount-proc", "--kill-child"] }
 const canUnshare = spawnSync(unshare.file, [...unshare.args, "true"]).status === 0
 
-test("a node of another pid namespace is never taken for dead: the survivor refuses", {
+test("a node of another pid namespace is never taken for dead: the survivor refuses, until a person vouches for it", {
   timeout: 120_000,
   skip: canUnshare ? false : "unshare --pid is not permitted here (root on Linux is needed)",
 }, async context => {
@@ -75,10 +76,23 @@ test("a node of another pid namespace is never taken for dead: the survivor refu
   await bench.complete([first])
   const second = await bench.start("second", { command: inside, join: [first] })
   await bench.complete([first, second])
+  await fill(first)
   await bench.kill(second) // and with it, by --kill-child, the node
   const refusing = await bench.report(first, "to refuse, for want of the other vote", ({ hasLease }) => !hasLease)
   equal(refusing.members.length, 2)
   // By then it has looked five times: ten times a second, from when the connection broke.
   ok(!first.process.tail.includes("death-known"), first.process.tail)
   match(first.process.tail, /suspected/)
+
+  const at = ["--node", first.process.address, "--timeout", "10s"]
+  const forget = (...args: string[]) => startCommand(bench.command, ["forget", ...args, ...at]).answer
+  const unconfirmed = await forget("second")
+  equal(unconfirmed.code, 2)
+  match(unconfirmed.err, /second does not answer.*\n.*\n.*\ndcache forget: asks .* say --yes/s)
+  equal((await bench.report(first, "to answer", () => true)).members.length, 2)
+  const forgotten = await forget("second", "--yes")
+  equal(forgotten.code, 0, forgotten.err)
+  match(forgotten.out.toString(), /^second \(\w{16}, 127.0.0.1:\d+\) is forgotten/)
+  await bench.complete([first])
+  await checkAll(first)
 })

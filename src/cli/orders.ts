@@ -6,7 +6,7 @@ import { setTimeout as sleep } from "node:timers/promises"
 import type { Address, AdminCommand, AdminOutcome, NodeId, StatusReport } from "../protocol/message.ts"
 import { exitCodes } from "./exit-codes.ts"
 import { CommandFailure } from "./failure.ts"
-import { askNode } from "./node-call.ts"
+import { askNode, type Question } from "./node-call.ts"
 import { nobodyAnswers } from "./outcomes.ts"
 
 /** Between two looks at a cluster that carries out an order. */
@@ -25,16 +25,16 @@ export class Orders {
 
   /** What the first node that answers says of an order. */
   async give(command: AdminCommand): Promise<AdminOutcome> {
-    return this.#first(address =>
-      askNode(
-        address,
-        {
-          message: { kind: "admin", n: 1, command },
-          answerIn: message => (message.kind === "admin-reply" ? message.outcome : undefined),
-        },
-        this.#timeoutMs,
-      ),
-    )
+    return this.#first(address => askNode(address, orderOf(command), this.#timeoutMs))
+  }
+
+  /** The same to every node; the first refusal if there is one, and at least one must answer. */
+  async giveAll(command: AdminCommand): Promise<AdminOutcome> {
+    const ends = await Promise.all(this.#addresses.map(address => askNode(address, orderOf(command), this.#timeoutMs)))
+    const outcomes = ends.flatMap(end => (end.kind === "answered" ? [end.answer] : []))
+    const outcome = outcomes.find(({ kind }) => kind === "refused") ?? outcomes[0]
+    if (outcome !== undefined) return outcome
+    throw new CommandFailure(exitCodes.unreachable, nobodyAnswers(this.#addresses))
   }
 
   /** What the first node that answers says of itself and the cluster. */
@@ -59,6 +59,13 @@ export class Orders {
       return end.answer
     }
     throw new CommandFailure(exitCodes.unreachable, nobodyAnswers(this.#addresses))
+  }
+}
+
+function orderOf(command: AdminCommand): Question<AdminOutcome> {
+  return {
+    message: { kind: "admin", n: 1, command },
+    answerIn: message => (message.kind === "admin-reply" ? message.outcome : undefined),
   }
 }
 
@@ -89,7 +96,8 @@ export async function removeMember(removal: Removal): Promise<void> {
     if (isUnderWay) onLook(member.replicas)
     if (!isUnderWay) {
       if (waitedMs > decidedWithinMs) throw undecided(report, name)
-      const outcome = await orders.give(command)
+      // A death is not handed on: who is to decide without the dead must be told by itself.
+      const outcome = command.kind === "forget" ? await orders.giveAll(command) : await orders.give(command)
       if (outcome.kind === "refused" && outcome.reason !== "unknown-member") throw refusalOf(outcome)
     } else if (waitedMs > withinMs) {
       throw new CommandFailure(
