@@ -27,10 +27,13 @@ export class OperationChooser {
   readonly #keys: readonly string[]
   /** What was last seen of a key: what a cas expects, so that some succeed. */
   readonly #seen = new Map<string, string>()
+  readonly #prefix: string
   #values = 0
 
-  constructor(options: { prng: Prng; keyCount: number }) {
+  /** `prefix` of every value: tells apart what several choosers for the same keys write. */
+  constructor(options: { prng: Prng; keyCount: number; prefix?: string }) {
     this.#prng = options.prng
+    this.#prefix = options.prefix ?? ""
     this.#keys = Array.from({ length: options.keyCount }, (_, i) =>
       i % counterEvery === 0 ? `counter:${i}` : `key:${i}`,
     )
@@ -71,6 +74,6 @@ export class OperationChooser {
   #value(): string {
     const words = this.#prng.below(longestTail / 16 + 1)
     const tail = Array.from({ length: words }, () => this.#prng.hex64()).join("")
-    return `v${++this.#values}${tail && `-${tail}`}`
+    return `${this.#prefix}v${++this.#values}${tail && `-${tail}`}`
   }
 }

@@ -99,6 +99,8 @@ export class CacheNode {
       view: () => this.#membership.view,
       phase: () => this.#membership.phase,
       isForked: () => this.#membership.isForked,
+      hasLease: nowMs => this.#membership.hasLease(nowMs),
+      parkWithoutLeaseMs: config.parkWithoutLeaseMs,
       otherAddresses: () => this.#otherAddresses(),
       status: () => this.status(),
       obey: (command, nowMs) => this.#membership.obey(command, nowMs),

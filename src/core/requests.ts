@@ -43,6 +43,9 @@ export type RequestsOptions = {
   readonly view: () => View | undefined
   readonly phase: () => Phase
   readonly isForked: () => boolean
+  readonly hasLease: (nowMs: number) => boolean
+  /** Without a lease for so long, this node refuses what it cannot answer itself, `minority`. */
+  readonly parkWithoutLeaseMs: number
   /** Addresses that a client may try while this node is no member. */
   readonly otherAddresses: () => readonly string[]
   readonly status: () => StatusReport
@@ -64,6 +67,8 @@ export class Requests {
   readonly #connections = new Map<ConnectionId, Connection>()
   readonly #forwards = new Map<number, { readonly pending: Pending; readonly to: NodeId }>()
   #lastForward = 0
+  /** When this node was last seen to have a lease, from its first tick on. */
+  #leasedAtMs: number | undefined
   #expireAtMs = Number.NEGATIVE_INFINITY
 
   constructor(options: RequestsOptions) {
@@ -165,6 +170,8 @@ export class Requests {
   // ------------------------------------------------------------------------------------------------ forwarding
 
   #forward(to: NodeId, pending: Pending, nowMs: number): void {
+    // Whoever cannot reach the voters rarely reaches the primary; the client finds it through somebody who can.
+    if (this.#isCutOff(nowMs)) return this.answer(pending, { kind: "unavailable", reason: "minority" })
     if (this.#forwards.size >= this.#options.maxForwards)
       return this.answer(pending, { kind: "busy", retryAfterMs: retryMs })
     this.#lastForward += 1
@@ -198,9 +205,22 @@ export class Requests {
   }
 
   tick(nowMs: number): void {
+    if (this.#options.hasLease(nowMs)) this.#leasedAtMs = nowMs
+    this.#leasedAtMs ??= nowMs
     if (nowMs < this.#expireAtMs) return
     this.#expireAtMs = nowMs + expireEveryMs
-    for (const [n, { pending }] of this.#forwards) if (nowMs >= pending.deadlineAtMs) this.#forwards.delete(n)
+    const isCutOff = this.#isCutOff(nowMs)
+    for (const [n, { pending }] of this.#forwards) {
+      if (!isCutOff && nowMs < pending.deadlineAtMs) continue
+      this.#forwards.delete(n)
+      // It may have been executed, or yet be; at its deadline nobody waits for an answer any more.
+      if (nowMs < pending.deadlineAtMs) this.answer(pending, { kind: "retry", afterMs: retryMs })
+    }
+  }
+
+  #isCutOff(nowMs: number): boolean {
+    const { hasLease, parkWithoutLeaseMs } = this.#options
+    return nowMs - (this.#leasedAtMs ?? nowMs) > parkWithoutLeaseMs && !hasLease(nowMs)
   }
 }
 
