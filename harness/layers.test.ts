@@ -41,7 +41,7 @@ const layers: readonly { readonly files: string; readonly may: readonly string[]
 
   // What a person types. Two commands carry the harness with them; a node never does.
   { files: "src/cli/commands/stress.ts", may: ["src/", "clipanion", "node:", "harness/cluster/", "harness/checker/"] },
-  { files: "src/cli/commands/bench.ts", may: ["src/", "clipanion", "node:", "harness/bench/"] },
+  { files: "src/cli/commands/bench.ts", may: ["src/", "clipanion", "node:", "harness/bench/load/"] },
   { files: "src/cli/", may: ["src/", "clipanion", "cli-table3", "picocolors", "node:"] },
   { files: "src/main.ts", may: ["src/cli/"] },
 
@@ -67,6 +67,7 @@ const layers: readonly { readonly files: string; readonly may: readonly string[]
   },
   { files: "harness/cluster/", may: ["src/base/", "src/protocol/", "src/client/", "harness/checker/", "node:"] },
   { files: "harness/doors/", may: ["src/base/", "harness/cluster/", "node:"] },
+  { files: "harness/bench/load/", may: ["src/base/", "src/protocol/", "src/client/", "node:"] },
   { files: "harness/bench/", may: ["src/", "harness/", "node:", "ws", "cbor-x"] },
   { files: "harness/source-text.ts", may: [] },
 ]

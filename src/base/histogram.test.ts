@@ -57,3 +57,18 @@ test("merging two is the same as recording everything in one", () => {
 test("a negative latency is somebody's mistake", () => {
   throws(() => new LatencyHistogram().record(-1), /not negative/)
 })
+
+test("a wait that hid questions is counted as all of them: 100 ms with one due every 10 ms is 100, 90, ... 10", () => {
+  const histogram = histogramOf([100_000])
+  const corrected = histogram.corrected(10_000)
+  equal(corrected.count, 10)
+  equal(corrected.maxUs, 100_000)
+  ok(corrected.percentileUs(50) >= 50_000 && corrected.percentileUs(50) <= 51_000)
+  equal(histogram.count, 1)
+})
+
+test("answers that come before the next question is due stay as they are", () => {
+  const corrected = histogramOf([3, 5, 9]).corrected(10)
+  equal(corrected.count, 3)
+  equal(corrected.percentileUs(100), 9)
+})

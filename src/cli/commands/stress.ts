@@ -9,6 +9,7 @@ import type { StressOptions, StressResult, StressWatcher } from "../../../harnes
 import { parseDuration } from "../../base/duration.ts"
 import { type ExitCode, exitCodes } from "../exit-codes.ts"
 import { CommandFailure, UsageError } from "../failure.ts"
+import { abortOnSignals } from "../interruption.ts"
 import type { Env } from "../output.ts"
 import { selfCommand } from "../self-command.ts"
 import { type Given, listed, oneOf, wholeNumber } from "../values.ts"
@@ -178,23 +179,6 @@ export async function stress({ options, report, history, format, stdout, stderr,
     stdout.write(`\n${reportText(result.report, (columns, rows) => table(columns, rows, colours))}`)
   }
   return { consistent: exitCodes.done, inconsistent: exitCodes.no, undecided: exitCodes.unknown }[result.report.verdict]
-}
-
-/** The first signal ends the run in order; a second one ends this process, and with it the nodes, at once. */
-function abortOnSignals(): { readonly signal: AbortSignal; end(): void } {
-  const controller = new AbortController()
-  const signals = ["SIGINT", "SIGTERM", "SIGHUP"] as const
-  const interrupted = () => {
-    if (controller.signal.aborted) process.exit(exitCodes.interrupted)
-    controller.abort()
-  }
-  for (const signal of signals) process.on(signal, interrupted)
-  return {
-    signal: controller.signal,
-    end: () => {
-      for (const signal of signals) process.off(signal, interrupted)
-    },
-  }
 }
 
 /** Line by line: a history can be longer than one string may be. */
