@@ -5,13 +5,19 @@
 import type { CallOutcome } from "../../src/client/call.ts"
 import { CacheClient, CacheError } from "../../src/client/client.ts"
 import type { Address, Operation, Result } from "../../src/protocol/message.ts"
+import type { Sighting } from "./agreement.ts"
 import { CouldNotRun } from "./could-not-run.ts"
 import type { Intent } from "./operations.ts"
 import type { Ask } from "./prober.ts"
 import type { Answer, CacheAccess } from "./workload.ts"
 
 /** A client of its own. */
-export type CacheWay = CacheAccess & { readonly ask: Ask; close(): Promise<void> }
+export type CacheWay = CacheAccess & {
+  readonly ask: Ask
+  /** What every member that this client knows of says of itself. */
+  sightings(): Promise<Sighting[]>
+  close(): Promise<void>
+}
 
 export type WayOptions = {
   readonly nodes: readonly Address[]
@@ -19,20 +25,34 @@ export type WayOptions = {
   readonly routing: "to-primary" | "through-dialed"
   /** An operation that is not answered by then has failed. */
   readonly deadlineMs: number
+  /** Nodes that were just started are waited for; an address that a person typed is not. Default: retry. */
+  readonly whenUnreachable?: "retry" | "fail"
 }
 
 /** One connection that stands is as many as are wanted: then no other is dialed. */
 const dialedAlone = { keepReady: 1, maxConnections: 1 }
 
-export async function openWay({ nodes, routing, deadlineMs }: WayOptions): Promise<CacheWay> {
+export async function openWay({
+  nodes,
+  routing,
+  deadlineMs,
+  whenUnreachable = "retry",
+}: WayOptions): Promise<CacheWay> {
   const limits = routing === "through-dialed" ? dialedAlone : {}
-  const client = await CacheClient.connect(nodes, { timeoutMs: deadlineMs, limits }).catch((error: unknown) => {
-    throw error instanceof CacheError ? new CouldNotRun(error.message) : error
-  })
+  const client = await CacheClient.connect(nodes, { timeoutMs: deadlineMs, limits, whenUnreachable }).catch(
+    (error: unknown) => {
+      throw error instanceof CacheError ? new CouldNotRun(error.message) : error
+    },
+  )
   return {
     perform: async intent => answerOf(intent, await client.ask(encoder.encode(intent.key), operationOf(intent))),
     ask: async (key, withinMs) =>
       (await client.ask(encoder.encode(key), { op: "get" }, { timeoutMs: withinMs })).kind !== "failed",
+    sightings: async () =>
+      (await client.status({ timeoutMs: deadlineMs })).map(({ member, report }) => ({
+        name: member.addr,
+        report: report ?? undefined,
+      })),
     close: () => client.close(),
   }
 }

@@ -12,8 +12,8 @@ export function commandUnderTest(): CommandLine {
   return { file: process.execPath, args: [`${root}src/main.ts`] }
 }
 
-/** `stress` carries parts of the harness. */
-const folders = ["src", "harness/cluster", "harness/checker"]
+/** `stress` and `bench` carry parts of the harness. */
+const folders = ["src", "harness/cluster", "harness/checker", "harness/bench/load"]
 
 function newestSourceMs(): number {
   const files = folders.flatMap(folder =>

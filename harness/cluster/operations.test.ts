@@ -36,3 +36,13 @@ test("every key is used, and some are contended", () => {
   equal(counts.size, 100)
   ok([...counts.values()].some(uses => uses.length > 500))
 })
+
+test("with a prefix all keys bear it, and counters are counters still", () => {
+  const chooser = new OperationChooser({ prng: new Prng(5), keyCount: 100, keyPrefix: "mine:" })
+  for (const key of chooser.keys) ok(/^mine:(key|counter):\d+$/.test(key), key)
+  for (let i = 0; i < 1_000; i++) {
+    const intent = chooser.next()
+    if (intent.op === "incr") ok(intent.key.startsWith("mine:counter:"))
+    if ("value" in intent) ok(intent.key.startsWith("mine:key:"))
+  }
+})

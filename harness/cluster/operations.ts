@@ -30,13 +30,15 @@ export class OperationChooser {
   readonly #prefix: string
   #values = 0
 
-  /** `prefix` of every value: tells apart what several choosers for the same keys write. */
-  constructor(options: { prng: Prng; keyCount: number; prefix?: string }) {
+  /**
+   * `prefix` of every value: tells apart what several choosers for the same keys write. `keyPrefix` of every key: tells
+   * them from keys that others write.
+   */
+  constructor(options: { prng: Prng; keyCount: number; prefix?: string; keyPrefix?: string }) {
     this.#prng = options.prng
     this.#prefix = options.prefix ?? ""
-    this.#keys = Array.from({ length: options.keyCount }, (_, i) =>
-      i % counterEvery === 0 ? `counter:${i}` : `key:${i}`,
-    )
+    const { keyCount, keyPrefix = "" } = options
+    this.#keys = Array.from({ length: keyCount }, (_, i) => `${keyPrefix}${isCounter(i) ? "counter" : "key"}:${i}`)
   }
 
   get keys(): readonly string[] {
@@ -44,9 +46,10 @@ export class OperationChooser {
   }
 
   next(): Intent {
-    const key = this.#key()
+    const index = this.#index()
+    const key = this.#keys[index] ?? "key:0"
     const part = this.#prng.fraction()
-    if (key.startsWith("counter:")) {
+    if (isCounter(index)) {
       if (part < 0.6) return { key, op: "incr", by: this.#prng.below(19) - 9 }
       return part < 0.95 ? { key, op: "get" } : { key, op: "delete" }
     }
@@ -64,11 +67,10 @@ export class OperationChooser {
     else this.#seen.set(key, value)
   }
 
-  #key(): string {
+  #index(): number {
     const { length } = this.#keys
     const isHot = this.#prng.chance(hotChance)
-    const index = this.#prng.below(isHot ? Math.ceil(length / hotEvery) : length)
-    return this.#keys[index] ?? "key:0"
+    return this.#prng.below(isHot ? Math.ceil(length / hotEvery) : length)
   }
 
   #value(): string {
@@ -76,4 +78,8 @@ export class OperationChooser {
     const tail = Array.from({ length: words }, () => this.#prng.hex64()).join("")
     return `${this.#prefix}v${++this.#values}${tail && `-${tail}`}`
   }
+}
+
+function isCounter(index: number): boolean {
+  return index % counterEvery === 0
 }

@@ -25,13 +25,14 @@ export async function readBack(options: ReadBackOptions): Promise<{ reads: numbe
   const { keys, ways, prng, firstProcess } = options
   const keysOfWay = ways.map((): string[] => [])
   for (const key of keys) for (const list of prng.shuffled(keysOfWay).slice(0, readsPerKey)) list.push(key)
+  // Before the readers take them off the lists.
+  const reads = keysOfWay.reduce((sum, list) => sum + list.length, 0)
   const readers = ways.flatMap((way, wayIndex) =>
     Array.from({ length: readersPerNode }, (_, i) =>
       readAll(keysOfWay[wayIndex] ?? [], way, firstProcess + wayIndex * readersPerNode + i, options),
     ),
   )
   const unanswered = await Promise.all(readers)
-  const reads = keysOfWay.reduce((sum, list) => sum + list.length, 0)
   return {
     reads: unanswered.reduce((sum, count) => sum - count, reads),
     unanswered: unanswered.reduce((sum, count) => sum + count, 0),

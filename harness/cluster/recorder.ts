@@ -90,6 +90,15 @@ export class Recorder {
   }
 }
 
+/** The figures of every operation by its name, and of all together. */
+export function operationFigures(recorder: Recorder): Record<OperationName | "all", OperationFigures> {
+  const of = (op: OperationName | "all") => recorder.figures(op)
+  return {
+    ...{ all: of("all"), get: of("get"), set: of("set"), add: of("add"), cas: of("cas") },
+    ...{ delete: of("delete"), incr: of("incr") },
+  }
+}
+
 function figuresOf(operations: readonly Recorded[]): OperationFigures {
   const durations = Float64Array.from(operations, durationMs).sort()
   return {

@@ -95,7 +95,7 @@ test("the text has a row for each operation and fault, and ends with the sentenc
   match(text, /^operation\|count\|p50\|p99\|max\|errors$/m)
   match(text, /^crash\|n7\|431 ms\|2\.3 s\|0\|433 ms$/m)
   match(text, /^pause\|n2\|never\|not in time\|3\|5,000 ms$/m)
-  match(text, /1 members \(list of epoch 31\), the same list on every node/)
+  match(text, /1 member \(list of epoch 31\), the same list on every node/)
   match(text, /CONSISTENT: .*\n$/)
 })
 

@@ -27,8 +27,8 @@ export type FaultReport = {
 }
 
 export type MembershipReport = {
-  /** From the first process started until every node reported the same list. */
-  readonly agreedAfterMs: number
+  /** From the first process started until every node reported the same list. Null: the cluster ran already. */
+  readonly agreedAfterMs: number | null
   /** At the end of the run. */
   readonly everyNodeAgrees: boolean
   readonly epoch: Epoch
@@ -79,7 +79,7 @@ export function verdictSentence(report: StressReport): string {
   const through = faults.length === 0 ? "no faults were made" : `through ${counted(faults.length, "fault")}`
   switch (verdict) {
     case "consistent":
-      return `CONSISTENT: ${nodes} nodes gave ${answered} answers, ${through}, and each was the one that a single machine would have given; no acknowledged write was lost.`
+      return `CONSISTENT: ${counted(nodes, "node")} gave ${answered} answers, ${through}, and each was the one that a single machine would have given; no acknowledged write was lost.`
     case "inconsistent": {
       const wrong = [
         ...(violations.length > 0
@@ -138,10 +138,10 @@ export function reportText(report: StressReport, draw: DrawTable): string {
   const removals = membership.unexpectedRemovals
   sections.push(
     [
-      `${membership.members.length} members (list of epoch ${membership.membersEpoch}), ` +
+      `${counted(membership.members.length, "member")} (list of epoch ${membership.membersEpoch}), ` +
         (membership.everyNodeAgrees ? "the same list on every node" : "NOT the same list on every node"),
       ...(removals.length > 0 ? [`voted out without cause: ${removals.join(", ")}`] : []),
-      `${report.readBack.keys.toLocaleString("en")} keys read back through three nodes each`,
+      `${report.readBack.keys.toLocaleString("en")} keys read back at the end, with ${counted(report.readBack.reads, "read")} through different nodes`,
       ...Object.entries(report.errorCodes).map(
         ([code, count]) => `${counted(count, "operation")} not answered: ${code}`,
       ),

@@ -17,7 +17,7 @@ import type { CommandLine } from "./node-process.ts"
 import { OperationChooser } from "./operations.ts"
 import type { ProgressState } from "./progress-line.ts"
 import { readBack as readBackKeys } from "./read-back.ts"
-import { operationNames, Recorder } from "./recorder.ts"
+import { operationFigures, Recorder } from "./recorder.ts"
 import { type FaultReport, type MembershipReport, type StressReport } from "./report.ts"
 import { startCluster } from "./start.ts"
 import { Workload } from "./workload.ts"
@@ -270,19 +270,4 @@ function faultLine({ kind, node, failoverMs, completeMs }: FaultOutcome): string
   const complete =
     completeMs === null ? "copies not complete in time" : `copies complete after ${(completeMs / 1_000).toFixed(1)} s`
   return `${kind} of ${node}: ${answered}, ${complete}`
-}
-
-function operationFigures(recorder: Recorder): StressReport["operations"] {
-  const {
-    get,
-    set,
-    add,
-    cas,
-    delete: deletes,
-    incr,
-  } = Object.fromEntries(operationNames.map(op => [op, recorder.figures(op)])) as Omit<
-    StressReport["operations"],
-    "all"
-  > // one entry for each name
-  return { all: recorder.figures("all"), get, set, add, cas, delete: deletes, incr }
 }

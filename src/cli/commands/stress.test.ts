@@ -1,7 +1,7 @@
 import { deepEqual, equal, ok, throws } from "node:assert/strict"
 import { test } from "node:test"
 import { UsageError } from "../failure.ts"
-import { type StressForm, stressSettings } from "./stress.ts"
+import { type StressForm, stressAtSettings, stressSettings } from "./stress.ts"
 
 const unset: StressForm = {
   nodes: undefined,
@@ -12,6 +12,7 @@ const unset: StressForm = {
   rate: undefined,
   seed: undefined,
   faults: undefined,
+  logs: undefined,
 }
 
 test("without options: twenty nodes, every kind of fault, less than two minutes", () => {
@@ -50,6 +51,26 @@ for (const { form, flag, because } of refused)
   test(`${JSON.stringify(form)} is refused: ${because.source}`, () => {
     throws(
       () => stressSettings({ ...unset, ...form }),
+      (error: unknown) => error instanceof UsageError && error.option?.flag === flag && because.test(error.message),
+    )
+  })
+
+test("a running cluster is loaded as nodes of its own are, and no fault is made", () => {
+  const { clients, keys, durationMs, rate } = stressAtSettings({ ...unset, faults: ["none"], rate: "max" })
+  deepEqual([clients, keys, durationMs, rate], [64, 2_000, 40_000, undefined])
+})
+
+const refusedAt: { form: Partial<StressForm>; flag: string; because: RegExp }[] = [
+  { form: { nodes: "3" }, flag: "--nodes", because: /with --at it starts none/ },
+  { form: { copies: "3" }, flag: "--copies", because: /with --at it starts none/ },
+  { form: { logs: "/tmp/x" }, flag: "--logs", because: /with --at it starts none/ },
+  { form: { faults: ["crash"] }, flag: "--faults", because: /no faults are made/ },
+]
+
+for (const { form, flag, because } of refusedAt)
+  test(`with --at, ${JSON.stringify(form)} is refused: ${because.source}`, () => {
+    throws(
+      () => stressAtSettings({ ...unset, ...form }),
       (error: unknown) => error instanceof UsageError && error.option?.flag === flag && because.test(error.message),
     )
   })

@@ -5,14 +5,16 @@ import { pipeline } from "node:stream/promises"
 import { Command, Option } from "clipanion"
 import { type FaultKind, faultKinds, fewestNodesForFaults } from "../../../harness/cluster/fault-plan.ts"
 import { historyLine, type Operation } from "../../../harness/checker/history.ts"
+import type { StressAtOptions } from "../../../harness/cluster/stress-at.ts"
 import type { StressOptions, StressResult, StressWatcher } from "../../../harness/cluster/stress.ts"
+import { defaultPort, formatAddress } from "../../base/address.ts"
 import { parseDuration } from "../../base/duration.ts"
 import { type ExitCode, exitCodes } from "../exit-codes.ts"
 import { CommandFailure, UsageError } from "../failure.ts"
 import { abortOnSignals } from "../interruption.ts"
 import type { Env } from "../output.ts"
 import { selfCommand } from "../self-command.ts"
-import { type Given, listed, oneOf, wholeNumber } from "../values.ts"
+import { address, type Given, listed, oneOf, wholeNumber } from "../values.ts"
 
 export class StressCommand extends Command {
   static override paths = [["stress"]]
@@ -23,16 +25,23 @@ Starts nodes of its own on loopback; nothing else is touched. While a load goes 
 paused, told to leave, added, or restarted. Then every key is read back through three nodes, and the whole history is
 judged: could one machine, doing one operation at a time, have given these answers?
 
+With --at a cluster that runs already is loaded and judged instead, and nothing is done to its nodes. It writes keys of its
+own ("stress:...") and deletes them.
+
 Exit status: 0 consistent, 1 inconsistent (a bug of dcache), 4 undecided, 3 could not run. All nodes share this machine:
 at a rate that keeps it busy, times say more about the machine than about the cluster.`,
     examples: [
       ["Twenty nodes, five kinds of fault, less than two minutes", "dcache stress"],
       ["Only crashes and restarts, for ten minutes", "dcache stress --faults crash,restart --duration 10m"],
       ["As much load as the machine can do, without faults", "dcache stress --faults none --rate max"],
+      ["Check a running cluster for a minute", "dcache stress --at 10.0.0.7:5555 --duration 1m --rate max"],
       ["Results for programs", "dcache stress --report report.json --history history.jsonl"],
     ],
   })
 
+  at = Option.Array("--at", {
+    description: "<HOST:PORT> check the running cluster of this node; repeatable; starts no nodes, makes no faults",
+  })
   nodes = Option.String("--nodes", { description: "<N> how many nodes; default 20" })
   copies = Option.String("--copies", { description: "<N> copies of each entry; default 2" })
   clients = Option.String("--clients", {
@@ -56,20 +65,23 @@ at a rate that keeps it busy, times say more about the machine than about the cl
 
   override async execute(): Promise<number> {
     const { report, history, logs } = this
+    const { stdout, stderr, env } = this.context
+    const writing = { report, history, format: this.json ? "json" : "text", stdout, stderr, env } as const
+    const at = listed("--at", this.at).map(text => formatAddress(address(text, defaultPort)))
+    if (at.length > 0) return stress({ options: { at, ...stressAtSettings(this) }, ...writing })
     const options: StressOptions = {
       ...stressSettings(this),
       command: selfCommand(),
       nodeArgs: ["--memory", nodeMemory, ...(logs === undefined ? [] : ["--json", "--log-level", "debug"])],
       logDirectory: logs,
     }
-    const { stdout, stderr, env } = this.context
-    return stress({ options, report, history, format: this.json ? "json" : "text", stdout, stderr, env })
+    return stress({ options, ...writing })
   }
 }
 
 export type StressForm = Pick<
   StressCommand,
-  "nodes" | "copies" | "clients" | "keys" | "duration" | "rate" | "seed" | "faults"
+  "nodes" | "copies" | "clients" | "keys" | "duration" | "rate" | "seed" | "faults" | "logs"
 >
 
 export type StressSettings = Omit<StressOptions, "command" | "nodeArgs" | "logDirectory">
@@ -102,6 +114,21 @@ export function stressSettings(form: StressForm): StressSettings {
   }
 }
 
+/** For a cluster that others started. Throws `UsageError` for what makes sense only with nodes of its own. */
+export function stressAtSettings(form: StressForm): Omit<StressAtOptions, "at"> {
+  const { nodes, copies, faults, logs } = form
+  for (const [flag, text] of Object.entries({ "--nodes": nodes, "--copies": copies, "--logs": logs })) {
+    if (text !== undefined)
+      throw new UsageError("is for nodes that stress starts itself; with --at it starts none", { flag, text })
+  }
+  if (faults !== undefined && chosenFaults(faults).length > 0) {
+    const text = faults.join(",")
+    throw new UsageError("with --at no faults are made: the nodes are not its own", { flag: "--faults", text })
+  }
+  const { clients, keys, durationMs, rate, seed } = stressSettings({ ...form, faults: ["none"] })
+  return { clients, keys, durationMs, rate, seed }
+}
+
 function chosenFaults(texts: readonly string[] | undefined): readonly FaultKind[] {
   const given = listed("--faults", texts)
   if (given.length === 0) return faultKinds
@@ -130,7 +157,7 @@ function duration(given: Given): number {
 // ---------------------------------------------------------------------------------------------------------- the work
 
 type Stress = {
-  readonly options: StressOptions
+  readonly options: StressOptions | StressAtOptions
   /** Files to write; undefined: none. */
   readonly report: string | undefined
   readonly history: string | undefined
@@ -141,8 +168,9 @@ type Stress = {
 }
 
 export async function stress({ options, report, history, format, stdout, stderr, env }: Stress): Promise<ExitCode> {
-  const [{ runStress }, { reportText }, { progressLine }, { CouldNotRun }] = await Promise.all([
+  const [{ runStress }, { runStressAt }, { reportText }, { progressLine }, { CouldNotRun }] = await Promise.all([
     import("../../../harness/cluster/stress.ts"),
+    import("../../../harness/cluster/stress-at.ts"),
     import("../../../harness/cluster/report.ts"),
     import("../../../harness/cluster/progress-line.ts"),
     import("../../../harness/cluster/could-not-run.ts"),
@@ -150,7 +178,7 @@ export async function stress({ options, report, history, format, stdout, stderr,
   const [{ coloursFor, Progress }, { table }] = await Promise.all([import("../output.ts"), import("../table.ts")])
   // Known before the nodes are started: minutes later is late to learn of a mistyped path.
   for (const file of [report, history]) if (file !== undefined) await writeOrFail(file, [])
-  if (options.logDirectory !== undefined) makeDirectoryOrFail(options.logDirectory)
+  if ("nodes" in options && options.logDirectory !== undefined) makeDirectoryOrFail(options.logDirectory)
   const progress = new Progress(stderr)
   const watcher: StressWatcher = {
     line: text => {
@@ -162,7 +190,10 @@ export async function stress({ options, report, history, format, stdout, stderr,
   const interruption = abortOnSignals()
   let result: StressResult
   try {
-    result = await runStress(options, watcher, interruption.signal)
+    result =
+      "at" in options
+        ? await runStressAt(options, watcher, interruption.signal)
+        : await runStress(options, watcher, interruption.signal)
   } catch (error) {
     if (interruption.signal.aborted) return exitCodes.interrupted
     if (error instanceof CouldNotRun) throw new CommandFailure(exitCodes.unreachable, error.message)
