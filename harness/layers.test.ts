@@ -65,7 +65,10 @@ const layers: readonly { readonly files: string; readonly may: readonly string[]
     files: "harness/contract/",
     may: ["src/base/", "src/protocol/", "src/core/ports.ts", "src/host/", "harness/sim/", "ws", "node:"],
   },
-  { files: "harness/cluster/", may: ["src/base/", "src/protocol/", "src/client/", "harness/checker/", "node:"] },
+  {
+    files: "harness/cluster/",
+    may: ["src/base/", "src/protocol/", "src/client/", "harness/checker/", "harness/bench/load/", "node:"],
+  },
   { files: "harness/doors/", may: ["src/base/", "harness/cluster/", "node:"] },
   { files: "harness/bench/load/", may: ["src/base/", "src/protocol/", "src/client/", "node:"] },
   { files: "harness/bench/", may: ["src/", "harness/", "node:", "ws", "cbor-x"] },
