@@ -32,6 +32,7 @@ const layers: readonly { readonly files: string; readonly may: readonly string[]
   },
 
   // The real world around a node, and around a client.
+  { files: "src/host/metrics.ts", may: ["src/base/", "src/protocol/", "src/core/operation-counts.ts", "prom-client"] },
   { files: "src/host/", may: ["src/base/", "src/config.ts", "src/protocol/", "src/core/", "ws", "node:"] },
   { files: "src/client/sockets.ts", may: ["src/base/", "src/protocol/", "ws", "node:"] },
   { files: "src/client/", may: ["src/base/", "src/protocol/", "src/core/ring.ts"] },

@@ -144,6 +144,7 @@ export class SocketEndpoint implements Endpoint {
       },
       status: () => undefined,
       health: () => undefined,
+      metrics: () => undefined,
       event: event => this.events.push(event),
       guarded: step => step(),
       bounds: options.bounds,

@@ -72,3 +72,12 @@ test("answers that come before the next question is due stay as they are", () =>
   equal(corrected.count, 3)
   equal(corrected.percentileUs(100), 9)
 })
+
+test("tells the sum, and how many did not exceed a bound", () => {
+  const histogram = histogramOf([1, 2, 3, 100_000])
+  equal(histogram.sumUs, 100_006)
+  equal(histogram.countAtMost(0), 0)
+  equal(histogram.countAtMost(2), 2)
+  equal(histogram.countAtMost(99_000), 3)
+  equal(histogram.countAtMost(110_000), 4)
+})

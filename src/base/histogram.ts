@@ -15,6 +15,7 @@ export class LatencyHistogram {
   readonly #counts = new Float64Array(bucketCount)
   #count = 0
   #maxUs = 0
+  #sumUs = 0
 
   get count(): number {
     return this.#count
@@ -23,6 +24,18 @@ export class LatencyHistogram {
   /** The longest, exactly; 0 when there is none. */
   get maxUs(): number {
     return this.#maxUs
+  }
+
+  /** Of all, exactly. */
+  get sumUs(): number {
+    return this.#sumUs
+  }
+
+  /** How many did not exceed this; those in the bucket that it cuts through, at most 1/64 below it, are left out. */
+  countAtMost(us: number): number {
+    let count = 0
+    for (let bucket = 0; bucket < bucketCount && lastOf(bucket) <= us; bucket++) count += this.#counts[bucket] ?? 0
+    return count
   }
 
   /** Fractions count as the next whole microsecond. */
@@ -35,6 +48,7 @@ export class LatencyHistogram {
     const bucket = bucketOf(Math.min(Math.ceil(us), longestUs))
     this.#counts[bucket] = (this.#counts[bucket] ?? 0) + times
     this.#count += times
+    this.#sumUs += us * times
     this.#maxUs = Math.max(this.#maxUs, us)
   }
 
@@ -77,6 +91,7 @@ export class LatencyHistogram {
     for (let bucket = 0; bucket < bucketCount; bucket++)
       this.#counts[bucket] = (this.#counts[bucket] ?? 0) + (other.#counts[bucket] ?? 0)
     this.#count += other.#count
+    this.#sumUs += other.#sumUs
     this.#maxUs = Math.max(this.#maxUs, other.#maxUs)
   }
 }

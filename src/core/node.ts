@@ -18,7 +18,8 @@ import type {
 } from "../protocol/message.ts"
 import { apply, underReplicated } from "./layout.ts"
 import { Membership, type Phase, type ViewChange } from "./membership/membership.ts"
-import { crowded, memberOf, orphans, shardCounts } from "./membership/view.ts"
+import { crowded, isMember, memberOf, orphans, shardCounts } from "./membership/view.ts"
+import type { OperationCounts } from "./operation-counts.ts"
 import type { ConnectionId, NodePorts } from "./ports.ts"
 import { Requests } from "./requests.ts"
 import { Placement } from "./ring.ts"
@@ -57,6 +58,7 @@ export class CacheNode {
   readonly #shards: Shards
   readonly #requests: Requests
   #wasComplete = true
+  #promotions = 0
 
   constructor(options: NodeOptions) {
     const { config, self, ports, prng, rules } = options
@@ -94,6 +96,7 @@ export class CacheNode {
     })
     this.#requests = new Requests({
       self: self.id,
+      now: options.now,
       maxForwards: config.maxParked,
       shards: () => this.#shards,
       view: () => this.#membership.view,
@@ -130,6 +133,30 @@ export class CacheNode {
 
   get hasLease(): boolean {
     return this.#membership.hasLease(this.#options.now())
+  }
+
+  /** Of what clients asked of this node, since it started. */
+  get operationCounts(): OperationCounts {
+    return this.#requests.counts
+  }
+
+  /** How often this node took a shard over from a primary that is gone, since it started. */
+  get promotions(): number {
+    return this.#promotions
+  }
+
+  get clientCount(): number {
+    return this.#requests.clientCount
+  }
+
+  /** Whether every shard has its copies and none is being filled here. Looks at all shards. */
+  get isComplete(): boolean {
+    const { view, id } = this
+    if (view === undefined) return false
+    return (
+      underReplicated(view, this.#placement) === 0 &&
+      !view.shards.some(({ learners }) => learners.some(l => l.id === id))
+    )
   }
 
   /** Where to dial a member; undefined: not known. */
@@ -290,6 +317,12 @@ export class CacheNode {
       this.#options.ports.event({ kind: "shard-orphaned", shards: orphaned })
     const lost = changed.filter(shard => (after.shards[shard]?.resetAt ?? 0) > (before?.epoch ?? after.epoch))
     if (lost.length > 0) this.#options.ports.event({ kind: "data-loss", shards: lost, epoch: after.epoch })
+    if (before !== undefined)
+      this.#promotions += changed.filter(shard => {
+        const earlier = before.shards[shard]?.primary ?? null
+        const isOurs = after.shards[shard]?.primary === this.id
+        return isOurs && earlier !== null && earlier !== this.id && !isMember(after, earlier)
+      }).length
     const isComplete = underReplicated(after, this.#placement) === 0
     if (isComplete && !this.#wasComplete) this.#options.ports.event({ kind: "copies-complete", epoch: after.epoch })
     this.#wasComplete = isComplete

@@ -21,6 +21,7 @@ import type {
 } from "../protocol/message.ts"
 import type { Phase, ViewChange } from "./membership/membership.ts"
 import { clientView, clientViewDelta } from "./membership/view.ts"
+import { OperationCounts } from "./operation-counts.ts"
 import type { ConnectionId } from "./ports.ts"
 import { hashKeyPosition, shardOf } from "./ring.ts"
 import type { Shards } from "./shard/shards.ts"
@@ -31,6 +32,7 @@ export type Pending = {
     | { readonly kind: "client"; readonly connection: ConnectionId; readonly attempt: number }
     | { readonly kind: "peer"; readonly id: NodeId; readonly n: number }
   readonly request: Request
+  readonly arrivedAtMs: number
   readonly deadlineAtMs: number
   /** Since when it waits; undefined: it never had to. */
   parkedAtMs?: number
@@ -38,6 +40,7 @@ export type Pending = {
 
 export type RequestsOptions = {
   readonly self: NodeId
+  readonly now: () => number
   readonly maxForwards: number
   readonly shards: () => Shards
   readonly view: () => View | undefined
@@ -64,6 +67,8 @@ const expireEveryMs = 100
 
 export class Requests {
   readonly #options: RequestsOptions
+  /** Of the operations that clients asked of this node, wherever they were executed. */
+  readonly counts = new OperationCounts()
   readonly #connections = new Map<ConnectionId, Connection>()
   readonly #forwards = new Map<number, { readonly pending: Pending; readonly to: NodeId }>()
   #lastForward = 0
@@ -95,12 +100,19 @@ export class Requests {
       case "request": {
         const { request, attempt } = message
         const deadlineAtMs = nowMs + Math.min(request.deadlineMs, maxDeadlineMs)
-        const pending: Pending = { origin: { kind: "client", connection, attempt }, request, deadlineAtMs }
+        const pending: Pending = {
+          origin: { kind: "client", connection, attempt },
+          ...{ request, arrivedAtMs: nowMs, deadlineAtMs },
+        }
         if (known?.clientId !== request.clientId)
           return this.answer(pending, { kind: "rejected", reason: "bad-request" })
         return this.run(pending, nowMs)
       }
     }
+  }
+
+  get clientCount(): number {
+    return this.#connections.size
   }
 
   clientGone(connection: ConnectionId): void {
@@ -157,7 +169,8 @@ export class Requests {
     const { origin, request } = pending
     const epoch = this.#options.view()?.epoch ?? 0
     if (origin.kind === "peer") this.#options.send(origin.id, { kind: "forward-reply", n: origin.n, reply, epoch })
-    else if (this.#connections.has(origin.connection))
+    else if (this.#connections.has(origin.connection)) {
+      this.counts.record(request.operation.op, reply.kind, this.#options.now() - pending.arrivedAtMs)
       this.#options.sendToClient(origin.connection, {
         kind: "reply",
         n: request.n,
@@ -165,6 +178,7 @@ export class Requests {
         reply,
         epoch,
       })
+    }
   }
 
   // ------------------------------------------------------------------------------------------------ forwarding
@@ -182,7 +196,7 @@ export class Requests {
 
   forwarded(from: NodeId, { n, request }: Extract<DataMessage, { kind: "forward" }>, nowMs: number): void {
     const deadlineAtMs = nowMs + Math.min(request.deadlineMs, maxDeadlineMs)
-    this.run({ origin: { kind: "peer", id: from, n }, request, deadlineAtMs }, nowMs)
+    this.run({ origin: { kind: "peer", id: from, n }, request, arrivedAtMs: nowMs, deadlineAtMs }, nowMs)
   }
 
   forwardReplied(from: NodeId, message: Extract<DataMessage, { kind: "forward-reply" }>, nowMs: number): void {

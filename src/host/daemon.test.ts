@@ -12,9 +12,9 @@ import type { LogLevel } from "./log.ts"
 /** Nothing here takes so long on a machine that works. */
 const patienceMs = 20_000
 
-async function until(what: string, condition: () => boolean): Promise<void> {
+async function until(what: string, condition: () => boolean | Promise<boolean>): Promise<void> {
   const deadline = performance.now() + patienceMs
-  while (!condition()) {
+  while (!(await condition())) {
     if (performance.now() > deadline) throw new Error(`waited in vain for: ${what}`)
     await new Promise(resolve => setTimeout(resolve, 5))
   }
@@ -82,6 +82,13 @@ test("a node without seeds forms a cluster, one with a seed joins it, and both l
     ["first", "second"],
   )
   equal((await fetch(`http://${second.address}/health`)).status, 200)
+  equal((await fetch(`http://${second.address}/healthz`)).status, 200)
+  await until("the second to have seen all copies", async () => {
+    return (await fetch(`http://${second.address}/readyz`)).status === 200
+  })
+  const metrics = await fetch(`http://${second.address}/metrics`)
+  match(metrics.headers.get("content-type") ?? "", /^text\/plain; version=0\.0\.4/)
+  match(await metrics.text(), /^dcache_members 2$/m)
   equal(((await (await fetch(`http://${second.address}/status`)).json()) as { id: string }).id, second.id)
 
   equal(await second.leave(), "handed-over")
@@ -96,6 +103,9 @@ test("a node that is still joining is not healthy", async context => {
   const joiner = await bench.start({ seeds: ["127.0.0.1:1"] })
   equal(joiner.status().phase, "joining")
   equal((await fetch(`http://${joiner.address}/health`)).status, 503)
+  equal((await fetch(`http://${joiner.address}/readyz`)).status, 503)
+  equal((await fetch(`http://${joiner.address}/healthz`)).status, 200)
+  match(await (await fetch(`http://${joiner.address}/metrics`)).text(), /^dcache_member 0$/m)
 })
 
 test("a node that stops without leaving is removed, sooner than by its silence alone", async context => {

@@ -30,6 +30,7 @@ import type { Log } from "./log.ts"
 import { advertisedHost, foreignSeeds, type ListenChoice, listenCandidates, parsedAddresses } from "./own-address.ts"
 import { DeathWatch } from "./process-proof.ts"
 import { ProcessTable } from "./process-table.ts"
+import type { Metrics } from "./metrics.ts"
 import { Repeats } from "./repeats.ts"
 import { TurnEnd } from "./turn-end.ts"
 
@@ -248,6 +249,7 @@ class Port {
         this.#daemon ? this.#daemon.clients.accept(websocket, tcp) : websocket.terminate(),
       status: () => this.#daemon?.status(),
       health: () => this.#daemon?.health(),
+      metrics: () => this.#daemon?.metrics(),
       acceptResp: this.#acceptResp,
       event: event => this.#daemon?.record(event),
       guarded: step => (this.#daemon ? this.#daemon.guarded(step) : step()),
@@ -299,6 +301,10 @@ class RunningDaemon implements Daemon {
   readonly #pause: PauseWatch
   readonly #startedAtMs = monotonicMs()
   readonly #repeats = new Repeats({ quietMs: 60_000, maxKeys: 1_000 })
+  readonly #eventCounts = new Map<string, number>()
+  #metrics: Metrics | undefined
+  /** Of the membership that lasts: see `Health`. */
+  #hasSettled = false
   #ticking: NodeJS.Timeout | undefined
   #stopped: Promise<void> | undefined
   #leaving: Promise<LeaveOutcome> | undefined
@@ -374,7 +380,26 @@ class RunningDaemon implements Daemon {
 
   health(): Health {
     const { hasLease, phase, view } = this.#node
-    return { hasLease, phase, epoch: view?.epoch ?? 0 }
+    if (phase !== "member") this.#hasSettled = false
+    else this.#hasSettled ||= this.#node.isComplete
+    return { hasLease, phase, epoch: view?.epoch ?? 0, hasSettled: this.#hasSettled }
+  }
+
+  async metrics(): Promise<{ readonly text: string; readonly contentType: string }> {
+    if (this.#metrics === undefined) {
+      // A node that nobody watches need not load it.
+      const { Metrics } = await import("./metrics.ts")
+      this.#metrics ??= new Metrics({
+        status: () => this.status(),
+        operations: () => this.#node.operationCounts,
+        events: () => this.#eventCounts,
+        promotions: () => this.#node.promotions,
+        clients: () => this.#node.clientCount,
+        links: () => this.links.counts(),
+      })
+    }
+    const { contentType } = this.#metrics
+    return { text: await this.#metrics.text(), contentType }
   }
 
   /** What the hint file says; undefined: nothing yet. */
@@ -469,6 +494,7 @@ class RunningDaemon implements Daemon {
   }
 
   record(event: NodeEvent | HostEvent): void {
+    this.#eventCounts.set(event.kind, (this.#eventCounts.get(event.kind) ?? 0) + 1)
     const key = repeatKey(event)
     const unsaid = key === undefined ? 0 : this.#repeats.met(key, monotonicMs())
     if (unsaid === "quiet") return

@@ -6,6 +6,8 @@ export type Health = {
   readonly hasLease: boolean
   /** 0: no view. */
   readonly epoch: Epoch
+  /** Since it became a member there was a moment when all copies of everything were there, its own among them. */
+  readonly hasSettled: boolean
 }
 
 /** `undefined`: too early to say. */
@@ -23,4 +25,16 @@ export function healthAnswer(health: Health | undefined): { readonly status: 200
       if (hasLease) return { status: 200, line: `ok: a member at epoch ${epoch}` }
       return { status: 503, line: "no lease: it does not hear from a majority of the voters, and refuses everything" }
   }
+}
+
+/**
+ * Whether requests should be sent here. Stricter than health: a member that was never filled is none to count on when the
+ * next one is stopped. Once it was, it stays ready while copies that others lost are made again: a load balancer that then
+ * dropped every node would make a small failure a large one.
+ */
+export function readinessAnswer(health: Health | undefined): { readonly status: 200 | 503; readonly line: string } {
+  const answer = healthAnswer(health)
+  if (answer.status === 200 && health?.hasSettled === false)
+    return { status: 503, line: "filling: not all copies are there yet" }
+  return answer
 }

@@ -106,6 +106,13 @@ export class Links {
     this.#options = options
   }
 
+  /** To members and to addresses. */
+  counts(): { open: number; dialing: number } {
+    const links = [...this.#links.values()]
+    const of = (kind: LinkState["kind"]) => links.filter(({ state }) => state.kind === kind).length
+    return { open: of("open"), dialing: of("dialing") }
+  }
+
   /** To a member, or to a process that has a connection to us. Lost when there is no way to it. */
   send(to: NodeId, message: PeerMessage): void {
     if (this.#isClosed || to === this.#options.identity().id) return

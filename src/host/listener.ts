@@ -1,6 +1,6 @@
 /**
  * The one port of a node: nodes and clients by WebSocket, each at a path of its own, Redis' clients by their own protocol, and for people and supervisors
- * `GET /health` and `GET /status` over HTTP. Whoever speaks something else, or nothing, is turned away with a reason.
+ * `GET /health`, `/healthz`, `/readyz`, `/status` and `/metrics` over HTTP. Whoever speaks something else, or nothing, is turned away with a reason.
  */
 import { createServer, type IncomingMessage, STATUS_CODES, type Server, type ServerResponse } from "node:http"
 import type { AddressInfo, Socket } from "node:net"
@@ -11,7 +11,7 @@ import { maxFrameBytes } from "../protocol/limits.ts"
 import type { StatusReport } from "../protocol/message.ts"
 import type { HostBounds } from "./bounds.ts"
 import { clientPath } from "./clients.ts"
-import { type Health, healthAnswer } from "./health.ts"
+import { type Health, healthAnswer, readinessAnswer } from "./health.ts"
 import type { HostEvent } from "./host-event.ts"
 import { peerPath } from "./links.ts"
 
@@ -24,6 +24,8 @@ export type ListenerOptions = {
   readonly status: () => StatusReport | undefined
   /** The same; cheaper, since it is asked every few seconds. */
   readonly health: () => Health | undefined
+  /** For Prometheus. Undefined: too early to say. */
+  readonly metrics: () => Promise<{ readonly text: string; readonly contentType: string }> | undefined
   readonly event: (event: HostEvent) => void
   /** Runs a step and decides what an exception in it means. */
   readonly guarded: (step: () => void) => void
@@ -139,15 +141,26 @@ export class Listener {
   #answer(request: IncomingMessage, response: ServerResponse): void {
     const path = pathOf(request)
     if (request.method !== "GET" && request.method !== "HEAD") return reply(response, 405, { error: "only GET" })
-    if (path !== "/status" && path !== "/health")
-      return reply(response, 404, { error: `try /health, /status, or a WebSocket at ${clientPath}` })
-    if (path === "/health") {
-      const { status, line } = healthAnswer(this.#options.health())
-      return replyText(response, status, `${line}\n`, "text/plain; charset=utf-8")
+    const { health, metrics, status } = this.#options
+    switch (path) {
+      case "/healthz":
+        // Whoever can answer lives.
+        return replyLine(response, { status: 200, line: "alive" })
+      case "/health":
+        return replyLine(response, healthAnswer(health()))
+      case "/readyz":
+        return replyLine(response, readinessAnswer(health()))
+      case "/status": {
+        const report = status()
+        return report === undefined ? reply(response, 503, { error: "starting" }) : reply(response, 200, report)
+      }
+      case "/metrics":
+        return void replyLater(response, metrics())
+      default:
+        return reply(response, 404, {
+          error: `try /health, /healthz, /readyz, /status, /metrics, or a WebSocket at ${clientPath}`,
+        })
     }
-    const status = this.#options.status()
-    if (status === undefined) return reply(response, 503, { error: "starting" })
-    reply(response, 200, status)
   }
 
   #refuse(stream: Duplex, status: 400 | 403 | 404, reason: string): void {
@@ -178,6 +191,23 @@ function pathOf(request: IncomingMessage): string {
 
 function reply(response: ServerResponse, status: number, body: object): void {
   replyText(response, status, `${JSON.stringify(body)}\n`, "application/json")
+}
+
+function replyLine(response: ServerResponse, { status, line }: ReturnType<typeof healthAnswer>): void {
+  replyText(response, status, `${line}\n`, "text/plain; charset=utf-8")
+}
+
+async function replyLater(
+  response: ServerResponse,
+  answer: Promise<{ readonly text: string; readonly contentType: string }> | undefined,
+): Promise<void> {
+  if (answer === undefined) return reply(response, 503, { error: "starting" })
+  try {
+    const { text, contentType } = await answer
+    replyText(response, 200, text, contentType)
+  } catch (error) {
+    reply(response, 500, { error: error instanceof Error ? error.message : String(error) })
+  }
 }
 
 function replyText(response: ServerResponse, status: number, text: string, type: string): void {

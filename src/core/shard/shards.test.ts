@@ -83,6 +83,7 @@ function nodeOf(self: NodeId, settings: Partial<Config> = {}) {
       const pending: Pending = {
         origin: { kind: "client", connection: 1, attempt: 1 },
         request,
+        arrivedAtMs: nowMs,
         deadlineAtMs: nowMs + 5_000,
       }
       shards.execute(last(), pending, nowMs)

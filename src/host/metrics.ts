@@ -1,0 +1,176 @@
+/**
+ * What Prometheus is told at `GET /metrics`. Everything is read when it is asked for: a node that nobody watches pays for
+ * counting its operations alone. Names and units follow Prometheus' conventions (promtool finds nothing to say).
+ */
+import { Counter, collectDefaultMetrics, Gauge, type Metric, Registry } from "prom-client"
+import type { LatencyHistogram } from "../base/histogram.ts"
+import type { OperationCounts } from "../core/operation-counts.ts"
+import type { StatusReport } from "../protocol/message.ts"
+
+/** What a node tells of itself. */
+export type MetricsSource = {
+  status(): StatusReport
+  operations(): OperationCounts
+  /** By kind, since the start. */
+  events(): ReadonlyMap<string, number>
+  promotions(): number
+  clients(): number
+  links(): { readonly open: number; readonly dialing: number }
+}
+
+/** Upper ends of the buckets of latencies, in seconds: what people set alerts on, from a cache's usual to its deadlines. */
+const bucketsS = [0.0001, 0.0002, 0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10]
+/** Coarse: finer looks wake an idle process more often. */
+const eventLoopPrecisionMs = 20
+
+export class Metrics {
+  readonly #registry = new Registry()
+  readonly contentType = this.#registry.contentType
+  readonly #source: MetricsSource
+  /** Of the scrape under way: a status looks at every shard, and a dozen figures are taken from one. */
+  #status: StatusReport
+
+  constructor(source: MetricsSource) {
+    this.#source = source
+    this.#status = source.status()
+    // CPU, memory, event-loop delay and garbage collection of the process, under the names that dashboards know.
+    collectDefaultMetrics({ register: this.#registry, eventLoopMonitoringPrecision: eventLoopPrecisionMs })
+    this.#operations(source)
+    this.#cluster()
+    this.#node(source)
+  }
+
+  /** In Prometheus' text format. */
+  text(): Promise<string> {
+    this.#status = this.#source.status()
+    return this.#registry.metrics()
+  }
+
+  #operations(source: MetricsSource): void {
+    this.#counter(
+      "dcache_operations_total",
+      "Operations that clients asked of this node",
+      ["operation", "outcome"],
+      () =>
+        [...source.operations().byOperation].flatMap(([operation, { outcomes }]) =>
+          [...outcomes].map(([outcome, value]) => ({ labels: { operation, outcome }, value })),
+        ),
+    )
+    const outcomeOfGets = (outcome: "value" | "missing") =>
+      source.operations().byOperation.get("get")?.outcomes.get(outcome) ?? 0
+    this.#counter("dcache_hits_total", "Reads through this node that found their key", [], () => [
+      { labels: {}, value: outcomeOfGets("value") },
+    ])
+    this.#counter("dcache_misses_total", "Reads through this node that found no such key", [], () => [
+      { labels: {}, value: outcomeOfGets("missing") },
+    ])
+    this.#histogram("dcache_operation_duration_seconds", "From the arrival of an operation to its answer", () =>
+      [...source.operations().byOperation].map(([operation, { latency }]) => ({ labels: { operation }, latency })),
+    )
+  }
+
+  #cluster(): void {
+    const status = this.#ofStatus
+    status("dcache_epoch", "Number of the newest view that this node has installed", ({ epoch }) => epoch)
+    status(
+      "dcache_members_epoch",
+      "Number of the view in which the members last changed",
+      report => report.membersEpoch,
+    )
+    status("dcache_members", "Members of the cluster in the eyes of this node", ({ members }) => members.length)
+    status("dcache_shards", "Shards of the cluster", ({ shardCount }) => shardCount)
+    status("dcache_shards_under_replicated", "Shards with fewer copies than they should have", r => r.underReplicated)
+    status("dcache_shards_orphaned", "Shards that every holder is gone from: refused until one returns", r => r.orphans)
+    status("dcache_shards_crowded", "Shards with two copies in one zone although another has none", r => r.crowded)
+  }
+
+  #node(source: MetricsSource): void {
+    const status = this.#ofStatus
+    this.#gauge(
+      "dcache_info",
+      "Always 1; what this node is",
+      () => 1,
+      ["name", "id", "version", "cluster"],
+      () => {
+        const { name, id, version, clusterId: cluster } = this.#status
+        return { name, id, version, cluster }
+      },
+    )
+    status("dcache_member", "1 while this node is a member of its cluster", ({ phase }) => (phase === "member" ? 1 : 0))
+    status("dcache_lease", "1 while this node may serve", ({ hasLease }) => (hasLease ? 1 : 0))
+    status("dcache_shards_led", "Shards that this node is the primary of", ({ leading }) => leading)
+    status("dcache_shards_served", "Of those, the ones it answers for now", ({ serving }) => serving)
+    status("dcache_transfers_open", "Shards that this node is copying to another one now", r => r.transfersOpen)
+    status("dcache_entries", "Entries that this node holds, copies included", ({ entries }) => entries)
+    status("dcache_memory_used_bytes", "Memory that entries take, with what the store adds", ({ bytes }) => bytes)
+    status("dcache_memory_limit_bytes", "Memory that entries may take", ({ maxBytes }) => maxBytes)
+    this.#gauge("dcache_clients", "Clients connected to this node", () => source.clients())
+    this.#gauge("dcache_links_open", "Connections to other nodes that are open", () => source.links().open)
+    this.#gauge("dcache_links_dialing", "Connections to other nodes that are being made", () => source.links().dialing)
+    this.#counter("dcache_promotions_total", "Shards taken over from a primary that was gone", [], () => [
+      { labels: {}, value: source.promotions() },
+    ])
+    this.#counter("dcache_events_total", "What the log of this node tells of, by kind", ["event"], () =>
+      [...source.events()].map(([event, value]) => ({ labels: { event }, value })),
+    )
+  }
+
+  readonly #ofStatus = (name: string, help: string, value: (status: StatusReport) => number) =>
+    this.#gauge(name, help, () => value(this.#status))
+
+  #gauge(
+    name: string,
+    help: string,
+    value: () => number,
+    labelNames: string[] = [],
+    labels: () => Record<string, string> = () => ({}),
+  ): void {
+    new Gauge({
+      ...{ name, help, labelNames, registers: [this.#registry] },
+      collect() {
+        this.reset()
+        this.set(labels(), value())
+      },
+    })
+  }
+
+  #counter(name: string, help: string, labelNames: string[], samples: () => readonly Sample[]): void {
+    new Counter({
+      ...{ name, help, labelNames, registers: [this.#registry] },
+      collect() {
+        this.reset()
+        for (const { labels, value } of samples()) this.inc(labels, value)
+      },
+    })
+  }
+
+  #histogram(
+    name: string,
+    help: string,
+    histograms: () => readonly { readonly labels: Labels; readonly latency: LatencyHistogram }[],
+  ): void {
+    const get = async () => ({
+      ...{ name, help, type: "histogram", aggregator: "sum" },
+      values: histograms().flatMap(({ labels, latency }) => samplesOf(name, labels, latency)),
+    })
+    // The registry's own histograms count by themselves, at several times the cost; it asks no more of a metric than this.
+    this.#registry.registerMetric({ name, get } as unknown as Metric)
+  }
+}
+
+type Labels = Record<string, string>
+type Sample = { readonly labels: Labels; readonly value: number }
+
+function samplesOf(name: string, labels: Labels, latency: LatencyHistogram): object[] {
+  const buckets = bucketsS.map(le => ({
+    metricName: `${name}_bucket`,
+    labels: { ...labels, le },
+    value: latency.countAtMost(le * 1e6),
+  }))
+  return [
+    ...buckets,
+    { metricName: `${name}_bucket`, labels: { ...labels, le: "+Inf" }, value: latency.count },
+    { metricName: `${name}_sum`, labels, value: latency.sumUs / 1e6 },
+    { metricName: `${name}_count`, labels, value: latency.count },
+  ]
+}
