@@ -308,7 +308,7 @@ export class CacheNode {
 
   #viewInstalled(change: ViewChange, nowMs: number): void {
     this.#shards.viewInstalled(change, nowMs)
-    this.#requests.viewInstalled(change)
+    this.#requests.viewInstalled(change, nowMs)
     const { before, after, changed } = change
     const orphaned = changed.filter(
       shard => after.shards[shard]?.orphan === true && before?.shards[shard]?.orphan !== true,

@@ -120,7 +120,8 @@ export class Requests {
   }
 
   /** Clients route by the view: each is told what changed. */
-  viewInstalled({ before, after }: ViewChange): void {
+  viewInstalled({ before, after }: ViewChange, nowMs: number): void {
+    this.#forwardAnew(after, nowMs)
     if (this.#connections.size === 0) return
     const delta = before === undefined ? undefined : clientViewDelta(before, after)
     for (const [connection, known] of this.#connections) {
@@ -192,6 +193,19 @@ export class Requests {
     this.#forwards.set(this.#lastForward, { pending, to })
     const deadlineMs = pending.deadlineAtMs - nowMs
     this.#options.send(to, { kind: "forward", n: this.#lastForward, request: { ...pending.request, deadlineMs } })
+  }
+
+  /**
+   * What was forwarded to somebody who no longer leads goes to the successor, which has the record of it if it was
+   * executed: the old one may never answer, and its connection take seconds to be given up.
+   */
+  #forwardAnew(view: View, nowMs: number): void {
+    for (const [n, { pending, to }] of this.#forwards) {
+      const shard = shardOf(hashKeyPosition(pending.request.key, view.hashKey), view.shards.length)
+      if (view.shards[shard]?.primary === to) continue
+      this.#forwards.delete(n)
+      this.run(pending, nowMs)
+    }
   }
 
   forwarded(from: NodeId, { n, request }: Extract<DataMessage, { kind: "forward" }>, nowMs: number): void {

@@ -1,0 +1,104 @@
+import { deepEqual, equal } from "node:assert/strict"
+import { test } from "node:test"
+import type { MemberInfo, NodeToClient, PeerMessage, View } from "../protocol/message.ts"
+import { initialView } from "./layout.ts"
+import { Requests } from "./requests.ts"
+
+const self = "00000000000000aa"
+const [oldPrimary, newPrimary] = ["00000000000000bb", "00000000000000cc"]
+
+function viewLedBy(primary: string, epoch: number): View {
+  const member: MemberInfo = {
+    ...{ id: primary, name: "n", addr: "10.0.0.1:1", clientAddr: "10.0.0.1:1", zone: "", witness: false },
+    ...{ protoMin: 1, protoMax: 1 },
+  }
+  const made = initialView({
+    ...{ clusterId: "c", generation: 1, copies: 1, maxVoters: 1, hashKey: [1, 2] as const, shardCount: 1, member },
+  })
+  return { ...made, epoch }
+}
+
+/** A node that leads nothing: what it forwards, and what it answers. */
+function forwarder() {
+  const sent: { to: string; message: PeerMessage }[] = []
+  const answered: NodeToClient[] = []
+  let view = viewLedBy(oldPrimary, 1)
+  const requests = new Requests({
+    ...{ self, maxForwards: 2, parkWithoutLeaseMs: 200, now: () => 0 },
+    shards: () => {
+      throw new Error("this node leads nothing")
+    },
+    view: () => view,
+    phase: () => "member",
+    isForked: () => false,
+    hasLease: () => true,
+    otherAddresses: () => [],
+    status: () => {
+      throw new Error("nobody asks for it")
+    },
+    obey: () => {
+      throw new Error("nobody commands")
+    },
+    pull: () => {},
+    send: (to, message) => sent.push({ to, message }),
+    sendToClient: (_, message) => answered.push(message),
+  })
+  requests.clientMessage(1, { kind: "client-hello", clientId: "c1", protoMin: 1, protoMax: 1 }, 0)
+  answered.length = 0
+  return {
+    ...{ requests, sent, answered },
+    ask(n: number) {
+      const key = new Uint8Array([n])
+      const request = {
+        clientId: "c1",
+        n,
+        ackedBelow: 1,
+        firstEpoch: 1,
+        key,
+        operation: { op: "get" },
+        deadlineMs: 5_000,
+      } as const
+      requests.clientMessage(1, { kind: "request", attempt: 1, request }, 0)
+    },
+    replyFrom(peer: string, n: number, version: number) {
+      const reply = { kind: "value", value: new Uint8Array(), flags: 0, version } as const
+      requests.forwardReplied(peer, { kind: "forward-reply", n, reply, epoch: 1 }, 0)
+    },
+    install(primary: string, epoch: number) {
+      const before = view
+      view = viewLedBy(primary, epoch)
+      requests.viewInstalled({ before, after: view, gap: false, changed: [0] }, 10)
+    },
+  }
+}
+
+test("what was forwarded to a primary that is replaced goes to its successor, and the successor's answer is the answer", () => {
+  const node = forwarder()
+  node.ask(1)
+  deepEqual(
+    node.sent.map(({ to }) => to),
+    [oldPrimary],
+  )
+  node.install(newPrimary, 2)
+  deepEqual(
+    node.sent.map(({ to }) => to),
+    [oldPrimary, newPrimary],
+  )
+  const replies = () => node.answered.flatMap(message => (message.kind === "reply" ? [message.reply] : []))
+  node.replyFrom(oldPrimary, 1, 7)
+  deepEqual(replies(), [], "nobody waits for the old one any more")
+  node.replyFrom(newPrimary, 2, 8)
+  deepEqual(
+    replies().map(reply => reply.kind === "value" && reply.version),
+    [8],
+  )
+})
+
+test("a view that names the same primary disturbs nothing", () => {
+  const node = forwarder()
+  node.ask(1)
+  node.install(oldPrimary, 2)
+  equal(node.sent.length, 1)
+  node.replyFrom(oldPrimary, 1, 7)
+  equal(node.answered.filter(({ kind }) => kind === "reply").length, 1)
+})
