@@ -70,6 +70,18 @@ const layers: readonly { readonly files: string; readonly may: readonly string[]
     files: "harness/cluster/",
     may: ["src/base/", "src/protocol/", "src/client/", "harness/checker/", "harness/bench/load/", "node:"],
   },
+  {
+    files: "harness/hosts/",
+    may: [
+      "src/base/",
+      "src/protocol/",
+      "src/core/ring.ts",
+      "src/client/routes.ts",
+      "harness/checker/",
+      "harness/cluster/",
+      "node:",
+    ],
+  },
   { files: "harness/doors/", may: ["src/base/", "harness/cluster/", "node:"] },
   { files: "harness/bench/load/", may: ["src/base/", "src/protocol/", "src/client/", "node:"] },
   { files: "harness/bench/", may: ["src/", "harness/", "node:", "ws", "cbor-x"] },
