@@ -2,7 +2,7 @@
  * The few real nodes of one test, each started as the test says, and all ended with it. `Fleet` is for many nodes that
  * are alike and must stay; here nodes differ, and may end by themselves.
  */
-import { mkdtempSync, rmSync } from "node:fs"
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import type { TestContext } from "node:test"
@@ -103,6 +103,15 @@ export class NodeBench {
       () => line.test(node.process.tail),
       () => `${node.name} to say ${line}`,
     )
+  }
+
+  /** What the hint file of a node says; undefined: it is not there yet. */
+  hintOf(node: BenchNode): { readonly addresses: readonly Address[] } | undefined {
+    const port = node.process.address.slice(node.process.address.lastIndexOf(":") + 1)
+    const directory = join(this.directory, "dcache")
+    const file = existsSync(directory) && readdirSync(directory).find(name => name.endsWith(`${port}.json`))
+    if (!file) return undefined
+    return JSON.parse(readFileSync(join(directory, file), "utf8"))
   }
 
   async eventually<T>(

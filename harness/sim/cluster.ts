@@ -10,6 +10,7 @@ import { hashKeyPosition, shardOf } from "../../src/core/ring.ts"
 import { allRules, type Rules } from "../../src/core/rules.ts"
 import type {
   Address,
+  ColdHint,
   NodeId,
   PeerMessage,
   Reply,
@@ -165,7 +166,7 @@ export class SimulatedCluster {
   // -------------------------------------------------------------------------------------------------- processes
 
   /** A new process: on a new machine, or at a given address whose former process is gone. */
-  start(options: { seeds: readonly Address[]; address?: Address }): SimulatedProcess {
+  start(options: { seeds: readonly Address[]; address?: Address; hint?: ColdHint }): SimulatedProcess {
     const address = options.address ?? `n${++this.#machines}:7000`
     const host = address.slice(0, address.lastIndexOf(":"))
     const number = this.processes.filter(process => process.address === address).length
@@ -186,7 +187,12 @@ export class SimulatedCluster {
         protoMax: 1,
       },
       seeds: options.seeds,
-      newCluster: { clusterId: this.#clusterId, hashKey: this.#hashKey },
+      // A restarted cluster is another one.
+      newCluster: {
+        clusterId: options.hint === undefined ? this.#clusterId : this.prng.hex64(),
+        hashKey: this.#hashKey,
+      },
+      hint: options.hint ?? null,
       rules: this.rules,
       makeNode: this.#settings.makeNode ?? (nodeOptions => new CacheNode(nodeOptions)),
       clock: MachineClock.random(this.simulator, this.prng, this.config.clockRateError),

@@ -10,6 +10,7 @@ import type { ConnectionId, NodeEvent } from "../../src/core/ports.ts"
 import type {
   Address,
   ClientToNode,
+  ColdHint,
   MemberInfo,
   NodeId,
   NodeToClient,
@@ -69,6 +70,7 @@ export type ProcessOptions = {
   self: MemberInfo
   seeds: readonly Address[]
   newCluster: NodeOptions["newCluster"]
+  hint: ColdHint | null
   rules: NodeOptions["rules"]
   makeNode: MakeNode
   clock: MachineClock
@@ -118,6 +120,7 @@ export class SimulatedProcess implements LinkedProcess {
       version: "simulated",
       seeds: options.seeds,
       newCluster: options.newCluster,
+      hint: options.hint,
       wantedCopies: null,
       prng: options.prng.fork(),
       now: () => this.clock.nowMs(),

@@ -58,6 +58,10 @@ test("whom it tries, where the address comes from, and what was said there", () 
   )
 })
 
+test("who restarts is told whom it waits for, and what may be done about it", () => {
+  match(noticeOf({ kind: "awaiting", missing: ["a:1", "b:2"] }) ?? "", /^waiting for a:1, b:2: .*--bootstrap/)
+})
+
 test("people are told of members that come and go, not of every view", () => {
   const view = {
     kind: "view-installed",

@@ -59,6 +59,8 @@ export function noticeOf(event: NodeEvent): string | undefined {
       return `formed a new cluster, ${event.clusterId}`
     case "joining":
       return `joining: asking ${event.asking.join(", ")}`
+    case "awaiting":
+      return `waiting for ${event.missing.join(", ")}: when all members of before are back, they form a cluster anew, empty; if one never returns, end this node and start it with --bootstrap (what a member that still lives holds is then lost)`
     case "joined":
       // Who formed the cluster has said so.
       return event.members === 1 ? undefined : `joined: ${counted(event.members, "member")}`

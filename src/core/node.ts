@@ -9,6 +9,7 @@ import type { Config } from "../config.ts"
 import type {
   Address,
   ClientToNode,
+  ColdHint,
   MemberInfo,
   NodeId,
   PeerMessage,
@@ -36,6 +37,8 @@ export type NodeOptions = {
   readonly newCluster: { readonly clusterId: string; readonly hashKey: readonly [number, number] }
   /** A joiner that asks for another number of copies is refused; null: whatever the cluster has. */
   readonly wantedCopies: number | null
+  /** What is known of a cluster of before: then a new one is formed only when all of its members are back. */
+  readonly hint?: ColdHint | null
   readonly ports: NodePorts
   readonly prng: Prng
   /** Monotonic milliseconds of this machine. */
@@ -71,6 +74,7 @@ export class CacheNode {
       seeds: options.seeds,
       newCluster: options.newCluster,
       wantedCopies: options.wantedCopies,
+      hint: options.hint ?? null,
       rules,
       prng: prng.fork(),
       ports,
@@ -204,6 +208,7 @@ export class CacheNode {
       case "join-request":
       case "try-also":
       case "join-refused":
+      case "waiting":
       case "dial-back":
       case "dial-back-ok":
       case "propose":

@@ -31,6 +31,8 @@ export type NodeEvent =
     }
   | { kind: "cluster-formed"; clusterId: string }
   | { kind: "joining"; asking: Address[] }
+  /** Restarted: before a new cluster is formed, there must be a process at these addresses, too. */
+  | { kind: "awaiting"; missing: Address[] }
   | { kind: "joined"; epoch: Epoch; members: number }
   | { kind: "join-refused"; reason: JoinRefusal; detail: string; from: NodeId }
   /** The view no longer names this node; it asks to be admitted again. */

@@ -39,6 +39,8 @@ export type Rules = {
   recordUnmet: boolean
   /** Voters that are dead for certain are passed over only while they are fewer than a majority. */
   deadAreFew: boolean
+  /** Restarted processes form a cluster only when all members of the newest view that they know of are restarted. */
+  coldStartWaits: boolean
   /** The leader finishes an instance whose proposer went away. */
   finishInstances: boolean
 }
@@ -62,5 +64,6 @@ export const allRules: Rules = {
   sync: true,
   recordUnmet: true,
   deadAreFew: true,
+  coldStartWaits: true,
   finishInstances: true,
 }

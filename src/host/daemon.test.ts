@@ -175,7 +175,7 @@ test("a first node that is restarted looks for its cluster instead of forming a 
 test("the last node to leave takes the hint file with it", async context => {
   const bench = new Bench(context)
   const hintFile = bench.path("hints.json")
-  writeFileSync(hintFile, JSON.stringify({ clusterId: "c", generation: 0, epoch: 1, members: [] }))
+  writeFileSync(hintFile, JSON.stringify({ clusterId: "c", generation: 0, epoch: 1, copies: 2, addresses: [] }))
   const node = await bench.start({ hintFile })
   await until("a cluster of one", () => node.status().phase === "member")
   equal(await node.leave(), "last")

@@ -16,13 +16,13 @@ import { CacheNode } from "../core/node.ts"
 import type { NodeEvent } from "../core/ports.ts"
 import { allRules } from "../core/rules.ts"
 import { maxNameChars, protoMax, protoMin } from "../protocol/limits.ts"
-import type { Address, MemberInfo, NodeId, NodeToClient, StatusReport } from "../protocol/message.ts"
+import type { Address, ColdHint, MemberInfo, NodeId, NodeToClient, StatusReport } from "../protocol/message.ts"
 import { type HostBounds, hostBounds } from "./bounds.ts"
 import { Clients } from "./clients.ts"
 import { bootClock, MachineSleepWatch, monotonicMs, PauseWatch } from "./clock.ts"
 import { eventLevels, repeatKey } from "./event-levels.ts"
 import type { Health } from "./health.ts"
-import { defaultHintPath, HintFile, type Hints } from "./hint-file.ts"
+import { defaultHintPath, HintFile } from "./hint-file.ts"
 import type { HostEvent } from "./host-event.ts"
 import { Links } from "./links.ts"
 import { Listener, type ListenerOptions } from "./listener.ts"
@@ -117,7 +117,7 @@ export async function startDaemon(options: DaemonOptions): Promise<Daemon> {
     const config = configFor(options, choice)
     const processes = ProcessTable.ofThisSystem()
     const hintFile = hintFileFor(options, { listen, processes, hints: () => daemon.hints() })
-    const { seeds, seedsFrom } = await seedsFor(options, { asked, own, hintFile })
+    const { seeds, seedsFrom, hint } = await beginningOf(options, { asked, own, hintFile })
     if (options.role === "witness" && seeds.length === 0)
       throw new StartFailure("bad-config", "a witness holds no data, so it cannot form a cluster: name a node to join")
     const daemon = new RunningDaemon(options, {
@@ -129,6 +129,7 @@ export async function startDaemon(options: DaemonOptions): Promise<Daemon> {
       address,
       seeds,
       seedsFrom,
+      hint,
       processes,
       hintFile,
     })
@@ -156,7 +157,7 @@ function configFor(options: DaemonOptions, choice: ListenChoice): Config {
 
 function hintFileFor(
   options: DaemonOptions,
-  known: { listen: HostPort; processes: ProcessTable; hints: () => Hints | undefined },
+  known: { listen: HostPort; processes: ProcessTable; hints: () => ColdHint | undefined },
 ): HintFile | undefined {
   if (options.hintFile === "none") return undefined
   const path = options.hintFile ?? defaultHintPath(known.listen, process.env)
@@ -165,31 +166,33 @@ function hintFileFor(
   return new HintFile({ ...known, path, failed })
 }
 
-async function seedsFor(
+/** Whom to ask, and what is known of an earlier life. */
+type Beginning = Pick<Daemon, "seeds" | "seedsFrom"> & { readonly hint: ColdHint | null }
+
+async function beginningOf(
   { formation }: DaemonOptions,
   { asked, own, hintFile }: { asked: readonly HostPort[]; own: readonly HostPort[]; hintFile: HintFile | undefined },
-): Promise<Pick<Daemon, "seeds" | "seedsFrom">> {
-  const seeds = await foreignSeeds(asked, own)
-  const asAsked = { seeds: seeds.map(formatAddress), seedsFrom: "options" } as const
-  if (hintFile === undefined) return asAsked
-  const { path } = hintFile
-  const read = hintFile.read()
+): Promise<Beginning> {
+  const seeds = (await foreignSeeds(asked, own)).map(formatAddress)
+  const read = hintFile?.read() ?? { kind: "none" }
+  const path = hintFile?.path ?? ""
   if (read.kind === "in-use")
     throw new StartFailure(
       "hint-file",
       `${path} is in use by process ${read.pid}, another node: name another --hint-file`,
     )
-  if (seeds.length > 0 || formation === "anew" || read.kind === "none") return asAsked
-  if (read.kind === "damaged") {
-    // It may tell of a cluster that lives: to form a second one is not this node's to decide.
-    const ways = "name a node with --join, form a new cluster with --bootstrap, or name another --hint-file"
-    throw new StartFailure(
-      "hint-file",
-      `${path}, which tells of this node's cluster, cannot be read: ${read.detail}; ${ways}`,
-    )
+  if (formation === "anew" || read.kind === "none") return { seeds, seedsFrom: "options", hint: null }
+  if (read.kind === "hints") {
+    const { hints } = read
+    if (seeds.length > 0) return { seeds, seedsFrom: "options", hint: hints }
+    const hinted = (await foreignSeeds(parsedAddresses(hints.addresses), own)).map(formatAddress)
+    return { seeds: hinted, seedsFrom: hinted.length > 0 ? "hint-file" : "options", hint: hints }
   }
-  const hinted = await foreignSeeds(parsedAddresses(read.hints.members.map(({ addr }) => addr)), own)
-  return { seeds: hinted.map(formatAddress), seedsFrom: hinted.length > 0 ? "hint-file" : "options" }
+  if (seeds.length > 0) return { seeds, seedsFrom: "options", hint: null }
+  // It may tell of a cluster that lives: to form a second one is not this node's to decide.
+  const ways = "name a node with --join, form a new cluster with --bootstrap, or name another --hint-file"
+  const detail = `${path}, which tells of this node's cluster, cannot be read: ${read.detail}; ${ways}`
+  throw new StartFailure("hint-file", detail)
 }
 
 async function listenSomewhere(
@@ -267,6 +270,7 @@ type Parts = {
   readonly address: Address
   readonly seeds: readonly Address[]
   readonly seedsFrom: Daemon["seedsFrom"]
+  readonly hint: ColdHint | null
   readonly processes: ProcessTable
   readonly hintFile: HintFile | undefined
 }
@@ -294,6 +298,7 @@ class RunningDaemon implements Daemon {
   readonly #listener: Listener
   #ticks = 0
   readonly #hintFile: HintFile | undefined
+  readonly #hint: ColdHint | null
   readonly #node: CacheNode
   readonly #deaths: DeathWatch
   readonly #turnEnd = new TurnEnd(step => this.guarded(step))
@@ -316,6 +321,7 @@ class RunningDaemon implements Daemon {
     this.#bounds = parts.bounds
     this.#listener = parts.listener
     this.#hintFile = parts.hintFile
+    this.#hint = parts.hint
     this.listen = parts.listen
     this.listenChoice = parts.listenChoice
     this.address = parts.address
@@ -403,11 +409,11 @@ class RunningDaemon implements Daemon {
   }
 
   /** What the hint file says; undefined: nothing yet. */
-  hints(): Hints | undefined {
+  hints(): ColdHint | undefined {
     const view = this.#node.view
     if (view === undefined) return undefined
-    const { clusterId, generation, epoch, members } = view
-    return { clusterId, generation, epoch, members: members.map(({ id, addr }) => ({ id, addr })) }
+    const { clusterId, copies, generation, members, membersEpoch } = view
+    return { clusterId, generation, epoch: membersEpoch, copies, addresses: members.map(({ addr }) => addr) }
   }
 
   connectLocal(receive: (message: NodeToClient) => void): ReturnType<Clients["connectLocal"]> {
@@ -471,6 +477,7 @@ class RunningDaemon implements Daemon {
       seeds: this.seeds,
       newCluster: { clusterId: randomBytes(8).toString("hex"), hashKey: [randomWord(), randomWord()] },
       wantedCopies: copies ?? null,
+      hint: this.#hint,
       ports: {
         send: (to, message) => this.links.send(to, message),
         sendToAddress: (address, message) => this.links.sendToAddress(address, message),

@@ -7,6 +7,7 @@ export const eventLevels: { readonly [K in (NodeEvent | HostEvent)["kind"]]: Log
   "view-installed": "info",
   "cluster-formed": "info",
   joining: "info",
+  awaiting: "warn",
   joined: "info",
   "join-refused": "warn",
   removed: "warn",

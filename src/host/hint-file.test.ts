@@ -4,17 +4,15 @@ import { existsSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from "nod
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { test, type TestContext } from "node:test"
-import type { ProcessMark } from "../protocol/message.ts"
-import { defaultHintPath, HintFile, type HintFileOptions, type Hints } from "./hint-file.ts"
+import type { ColdHint, ProcessMark } from "../protocol/message.ts"
+import { defaultHintPath, HintFile, type HintFileOptions } from "./hint-file.ts"
 
-const hints: Hints = {
+const hints: ColdHint = {
   clusterId: "c1",
   generation: 2,
   epoch: 9,
-  members: [
-    { id: "00000000000000aa", addr: "10.0.0.1:5555" },
-    { id: "00000000000000bb", addr: "[::1]:5556" },
-  ],
+  copies: 3,
+  addresses: ["10.0.0.1:5555", "[::1]:5556"],
 }
 const self: ProcessMark = { bootId: "b", pidNamespace: "n", pid: 10, startTicks: 1 }
 const other: ProcessMark = { ...self, pid: 20 }
@@ -59,7 +57,7 @@ test("without a change nothing is written, and nothing is there to read", contex
   deepEqual(file.read(), { kind: "none" })
 })
 
-test("many changes are one write, after a second", async context => {
+test("many changes are one write, after a moment", async context => {
   context.mock.timers.enable({ apis: ["setTimeout"] })
   let asked = 0
   const path = join(directory(context), "hints.json")
@@ -74,7 +72,7 @@ test("many changes are one write, after a second", async context => {
   })
   for (let i = 0; i < 100; i++) file.changed()
   equal(asked, 0)
-  context.mock.timers.tick(1_000)
+  context.mock.timers.tick(200)
   equal(asked, 1)
   const deadline = performance.now() + 5_000
   while (!existsSync(path) && performance.now() < deadline) await new Promise(setImmediate)
@@ -102,10 +100,11 @@ const damaged = [
   good.replace('"c1"', "7"),
   good.replace('"epoch":9', '"epoch":-1'),
   good.replace('"generation":2', '"generation":"2"'),
-  good.replace(/"members":.*]/, '"members":{}'),
+  good.replace('"copies":3,', ""),
+  good.replace(/"addresses":.*]/, '"addresses":{}'),
   good.replace("10.0.0.1:5555", "10.0.0.1:99999"),
   good.replace("10.0.0.1:5555", "not an address"),
-  good.replace("00000000000000aa", "aa"),
+  good.replace('"10.0.0.1:5555"', "1"),
 ]
 
 for (const text of damaged) {

@@ -9,21 +9,12 @@ import { homedir } from "node:os"
 import { dirname, isAbsolute, join } from "node:path"
 import { formatAddress, type HostPort } from "../base/address.ts"
 import { maxMembers, maxNameChars } from "../protocol/limits.ts"
-import type { Address, Epoch, NodeId, ProcessMark } from "../protocol/message.ts"
+import type { ColdHint, ProcessMark } from "../protocol/message.ts"
 import { parsedAddresses } from "./own-address.ts"
 import type { ProcessTable } from "./process-table.ts"
 
-/** The newest view that a node had, as far as it helps to find the others again. */
-export type Hints = {
-  readonly clusterId: string
-  readonly generation: number
-  readonly epoch: Epoch
-  /** All of them, this node included: under which id and where it was then. */
-  readonly members: readonly { readonly id: NodeId; readonly addr: Address }[]
-}
-
 export type HintsRead =
-  | { readonly kind: "hints"; readonly hints: Hints }
+  | { readonly kind: "hints"; readonly hints: ColdHint }
   | { readonly kind: "none" }
   | { readonly kind: "damaged"; readonly detail: string }
   /** Another process that runs here writes it. */
@@ -32,15 +23,15 @@ export type HintsRead =
 export type HintFileOptions = {
   readonly path: string
   /** Asked when it is time to write; undefined: there is nothing to say yet. */
-  readonly hints: () => Hints | undefined
+  readonly hints: () => ColdHint | undefined
   /** Told once, of the first failure. */
   readonly failed: (detail: string) => void
   /** Who writes is noted in the file, so that two nodes that were given one file notice. */
   readonly processes: Pick<ProcessTable, "self" | "isNear" | "look">
 }
 
-/** Views come in bursts; the file follows at most so often. */
-const writeEveryMs = 1_000
+/** Members come in bursts; the file follows at most so often. */
+const writeEveryMs = 200
 
 export class HintFile {
   readonly path: string
@@ -176,24 +167,19 @@ export function defaultHintPath(listen: HostPort, env: Readonly<Record<string, s
   return join(base, "dcache", `hints-${name}.json`)
 }
 
-type Content = { readonly hints: Hints; readonly writer: ProcessMark | null }
+type Content = { readonly hints: ColdHint; readonly writer: ProcessMark | null }
 
 /** Undefined: this is no hint file. */
 function contentIn(text: string): Content | undefined {
   const fields = fieldsOf(jsonIn(text))
-  const { clusterId, generation, epoch, members } = fields
+  const { clusterId, generation, epoch, copies, addresses } = fields
   if (typeof clusterId !== "string" || clusterId.length > maxNameChars) return undefined
-  if (!isCount(generation) || !isCount(epoch)) return undefined
-  if (!Array.isArray(members) || members.length > maxMembers) return undefined
-  const known = members.flatMap(memberIn)
-  if (known.length !== members.length) return undefined
-  return { hints: { clusterId, generation, epoch, members: known }, writer: markIn(fields["writer"]) }
-}
-
-function memberIn(value: unknown): Hints["members"] {
-  const { id, addr } = fieldsOf(value)
-  if (typeof id !== "string" || !/^[0-9a-f]{16}$/.test(id) || typeof addr !== "string") return []
-  return parsedAddresses([addr]).map(parsed => ({ id, addr: formatAddress(parsed) }))
+  if (!isCount(generation) || !isCount(epoch) || !isCount(copies)) return undefined
+  if (!Array.isArray(addresses) || addresses.length > maxMembers) return undefined
+  const known = parsedAddresses(addresses.filter(address => typeof address === "string")).map(formatAddress)
+  if (known.length !== addresses.length) return undefined
+  const hints: ColdHint = { clusterId, generation, epoch, copies, addresses: known }
+  return { hints, writer: markIn(fields["writer"]) }
 }
 
 /** Null: it does not say, or not in a way that names a process. */

@@ -252,6 +252,14 @@ const linkMessage = anyOf<LinkMessage, "kind">({
     fence: fc.option(fence),
   }),
   "view-snapshot": fc.record({ kind: just("view-snapshot"), view: packedView }),
+  waiting: fc.record({
+    kind: just("waiting"),
+    addr: word,
+    witness: flag,
+    hint: fc.option(
+      fc.record({ clusterId: id, generation: word32, epoch: count, copies: small, addresses: listOf(word) }),
+    ),
+  }),
   repl: fc.record({ kind: just("repl"), ...onShard, tid: count, ops, commit: count, last: count }),
   "repl-ack": fc.record({ kind: just("repl-ack"), ...onShard, tid: count, seq: count, gap: flag, headroom: whole }),
   stale: fc.record({ kind: just("stale"), ...onShard, epoch: count }),

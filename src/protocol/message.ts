@@ -241,6 +241,8 @@ export type ControlMessage =
   /** The one asked is no member yet, or says whom else to ask. */
   | { readonly kind: "try-also"; readonly addresses: readonly Address[] }
   | { readonly kind: "join-refused"; readonly reason: JoinRefusal; readonly detail: string }
+  /** The one asked was started and is in no cluster; what it knows of an earlier one. */
+  | { readonly kind: "waiting"; readonly addr: Address; readonly witness: boolean; readonly hint: ColdHint | null }
   /** Sent to the address that a joiner advertises; only the process behind it can answer. */
   | { readonly kind: "dial-back"; readonly nonce: number; readonly id: NodeId }
   | { readonly kind: "dial-back-ok"; readonly nonce: number; readonly id: NodeId }
@@ -270,6 +272,16 @@ export type ControlMessage =
   /** `fence` belongs to the last step; null: unknown, wait the full lease. */
   | { readonly kind: "view-delta"; readonly steps: readonly ViewStep[]; readonly fence: FenceTimes | null }
   | { readonly kind: "view-snapshot"; readonly view: PackedView }
+
+/** Which cluster a process belonged to before it was restarted, and where the members were in the newest view that it had. */
+export type ColdHint = {
+  readonly clusterId: string
+  readonly generation: number
+  /** In which the member list became this one. */
+  readonly epoch: Epoch
+  readonly copies: number
+  readonly addresses: readonly Address[]
+}
 
 export type JoinRefusal = "copies-differ" | "address-taken" | "no-dial-back" | "proto" | "full" | "wrong-cluster"
 

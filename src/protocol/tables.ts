@@ -23,6 +23,7 @@ import type {
   Ballot,
   ClientMember,
   ClientToNode,
+  ColdHint,
   Condition,
   DedupRecord,
   FenceTimes,
@@ -358,6 +359,11 @@ export const linkMessage = union<LinkMessage, "kind">("kind", {
   "view-pull": variant(50, { have: counter }),
   "view-delta": variant(51, { steps: list(viewStep, maxListItems), fence: nullable(fenceTimes) }),
   "view-snapshot": variant(52, { view: packedView }),
+  waiting: variant(53, {
+    addr: address,
+    witness: flag,
+    hint: nullable(struct<ColdHint>({ clusterId, generation, epoch: counter, copies: proto, addresses })),
+  }),
 
   repl: variant(64, { shard, q: counter, tid: counter, ops, commit: counter, last: counter }),
   "repl-ack": variant(65, { shard, q: counter, tid: counter, seq: counter, gap: flag, headroom: finite }),

@@ -52,7 +52,8 @@ default port was taken, because then nodes share the machine.`,
     description: "vote and hold no data: with it, a cluster of two nodes survives the loss of either",
   })
   bootstrap = Option.Boolean("--bootstrap", false, {
-    description: "form a new cluster even though the hint file tells of an earlier one",
+    description:
+      "form a new cluster although the hint file tells of an earlier one; should that live, there are two, and they never merge",
   })
   orphanReset = Option.String("--orphan-reset", {
     description:

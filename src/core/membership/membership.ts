@@ -9,6 +9,7 @@ import type { Config } from "../../config.ts"
 import type {
   AdminCommand,
   AdminOutcome,
+  ColdHint,
   Address,
   ControlMessage,
   Epoch,
@@ -24,6 +25,7 @@ import { type apply, changedShards, initialView, primariesLost, underReplicated 
 import type { NodePorts } from "../ports.ts"
 import type { Placement } from "../ring.ts"
 import type { Rules } from "../rules.ts"
+import { ColdStart } from "./cold-start.ts"
 import { Consensus, type Decision } from "./consensus.ts"
 import { Deaths } from "./deaths.ts"
 import { Detector } from "./detector.ts"
@@ -51,6 +53,8 @@ export type MembershipOptions = {
   readonly seeds: readonly Address[]
   readonly newCluster: { readonly clusterId: string; readonly hashKey: readonly [number, number] }
   readonly wantedCopies: number | null
+  /** What this process knows of a cluster of before; null: nothing, or it is to form a new one all the same. */
+  readonly hint: ColdHint | null
   readonly rules: Rules
   readonly prng: Prng
   readonly ports: NodePorts
@@ -75,6 +79,8 @@ const lostFactor = 5
 const rehearsedMembers = 24
 /** A node whose leave was decided waits at most so long for those who remain to know it. */
 const farewellMs = 2_000
+/** A restarted node says whom it waits for when they have had time to answer. */
+const askedFirstMs = 2_000
 /** How many addresses a joiner is told besides. */
 const addressesTold = 16
 
@@ -110,6 +116,10 @@ export class Membership {
   readonly #doorkeeper: Doorkeeper
   #fences: Fences
   #joiner: Joiner
+  readonly #coldStart: ColdStart | null
+  /** Whom it said to wait for. */
+  #awaited = ""
+  #startedAtMs = 0
 
   #beatAtMs = Number.NEGATIVE_INFINITY
   #tickedAtMs: number | null = null
@@ -142,6 +152,9 @@ export class Membership {
     this.#doorkeeper = new Doorkeeper(prng.fork())
     this.#fences = new Fences({ shardCount: config.shardCount, onCleared: options.fencesCleared })
     this.#joiner = new Joiner({ seeds, own: [self.addr, self.clientAddr] })
+    const { hint } = options
+    this.#coldStart = hint === null ? null : new ColdStart({ hint, self, askEveryMs: config.joinRetryMs, rules })
+    this.#joiner.learn(hint?.addresses ?? [])
     this.#consensus = new Consensus({
       self: self.id,
       prng: prng.fork(),
@@ -188,16 +201,19 @@ export class Membership {
   /** Forms a cluster of one, or begins to ask the seeds. */
   start(nowMs: number): void {
     this.#tickedAtMs = nowMs
+    this.#startedAtMs = nowMs
     if (this.#joiner.addresses.length > 0) {
       this.#options.ports.event({ kind: "joining", asking: [...this.#joiner.addresses] })
       this.#ask(nowMs)
-      return
-    }
+    } else this.#form(this.#options.wantedCopies ?? this.#options.hint?.copies ?? this.#options.config.copies, nowMs)
+  }
+
+  #form(copies: number, nowMs: number): void {
     const { config, self, newCluster } = this.#options
     const view = initialView({
       clusterId: newCluster.clusterId,
       generation: 1,
-      copies: config.copies,
+      copies,
       shardCount: config.shardCount,
       maxVoters: config.maxVoters,
       hashKey: newCluster.hashKey,
@@ -299,6 +315,9 @@ export class Membership {
         if (this.#phase === "joining")
           this.#options.ports.event({ kind: "join-refused", reason: message.reason, detail: message.detail, from })
         return
+      case "waiting":
+        this.#coldStart?.heard(message, nowMs)
+        return this.#joiner.learn(this.#coldStart?.addresses ?? [])
       case "dial-back":
         return this.#send(from, { kind: "dial-back-ok", nonce: message.nonce, id: this.#self })
       case "dial-back-ok":
@@ -348,6 +367,7 @@ export class Membership {
       if (nowMs >= this.#rehearseAtMs) this.#rehearse(nowMs)
     }
     if (this.#phase === "joining" || this.#isLost(nowMs)) this.#ask(nowMs)
+    if (this.#view === undefined) this.#coldStartTick(nowMs)
     if (this.#farewell !== null) this.#farewellTick(nowMs)
     else if (this.#phase === "leaving") this.#leaveTick(nowMs)
     this.#leaseChanged(nowMs)
@@ -808,6 +828,18 @@ export class Membership {
       })
   }
 
+  /** Restarted, and in no cluster: are all the others of before back as well? */
+  #coldStartTick(nowMs: number): void {
+    const coldStart = this.#coldStart
+    if (coldStart === null) return
+    const verdict = coldStart.verdict(nowMs)
+    if (verdict.kind === "form") return this.#form(verdict.copies, nowMs)
+    const awaited = verdict.missing.join()
+    if (awaited === this.#awaited || nowMs - this.#startedAtMs < askedFirstMs) return
+    this.#awaited = awaited
+    this.#options.ports.event({ kind: "awaiting", missing: [...verdict.missing] })
+  }
+
   /**
    * A member without a lease for long may have been forgotten: all voters that it knows may be gone. It asks like a
    * joiner, and is told the view, or admitted again.
@@ -824,7 +856,12 @@ export class Membership {
     const view = this.#view
     const { ports } = this.#options
     if (view === undefined || !this.#isMember)
-      return this.#send(from, { kind: "try-also", addresses: this.#joiner.addresses.slice(0, addressesTold) })
+      this.#send(from, { kind: "try-also", addresses: this.#joiner.addresses.slice(0, addressesTold) })
+    if (view === undefined) {
+      const { hint, self } = this.#options
+      return this.#send(from, { kind: "waiting", addr: self.addr, witness: self.witness, hint })
+    }
+    if (!this.#isMember) return
     const refusal = this.#doorkeeper.refusal(request, view)
     if (refusal !== undefined) return this.#send(from, { kind: "join-refused", ...refusal })
     if (memberOf(view, request.member.id) !== undefined) return this.#sendView(from, request.have, nowMs)
