@@ -56,6 +56,11 @@ export type Config = {
   proposeRetryMs: number
   /** A shard without holders is reset when none of them was heard of for so long. Infinity: never. */
   orphanResetMs: number
+  /** A process voted out three times in a row stays out for `flapWaitMs`, then twice as long each time, up to `flapWaitMaxMs`. */
+  flapWaitMs: number
+  flapWaitMaxMs: number
+  /** In a row: each time within so long of when it might come back. */
+  flapWindowMs: number
   /** When nothing happens, a node computes every so often what the loss of one member would mean. Infinity: never. */
   rehearseEveryMs: number
   /** A leaving node stops anyway after this: from then on it is a crash. */
@@ -125,6 +130,9 @@ export const defaultConfig: Config = {
   joinRetryMs: 300,
   proposeRetryMs: 100,
   orphanResetMs: 60_000,
+  flapWaitMs: 10_000,
+  flapWaitMaxMs: 300_000,
+  flapWindowMs: 300_000,
   rehearseEveryMs: 500,
   leaveTimeoutMs: 60_000,
   replProbeMs: 60,
@@ -151,6 +159,10 @@ export const simulatedConfig: Config = {
   ...defaultConfig,
   rehearseEveryMs: Number.POSITIVE_INFINITY,
   shardCount: 16,
+  // Runs last seconds.
+  flapWaitMs: 500,
+  flapWaitMaxMs: 2_000,
+  flapWindowMs: 10_000,
   maxBytes: 64 * 1024 * 1024,
 }
 

@@ -78,6 +78,7 @@ const staged: readonly (readonly [rule: keyof Rules, seen: string, file: string]
   ["finishInstances", "leases are not granted again", "leases.scenario.test.ts"],
   ["committedReads", "a value is read that is gone later", "visibility.scenario.test.ts"],
   ["deadAreFew", "one that was cut off decides alone", "deaths.scenario.test.ts"],
+  ["flapsWait", "views without end", "removal.scenario.test.ts"],
   ["coldStartWaits", "there are two clusters", "cold-start.scenario.test.ts"],
 ]
 

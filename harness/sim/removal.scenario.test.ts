@@ -1,7 +1,8 @@
 /** Stories of members that are taken for dead, and of who is removed then: what a review of the rules found, once each. */
-import { deepEqual, equal } from "node:assert/strict"
+import { deepEqual, equal, ok } from "node:assert/strict"
 import { test } from "node:test"
 import { assert } from "../../src/base/assert.ts"
+import type { Rules } from "../../src/core/rules.ts"
 import { simulatedCluster } from "./cluster.ts"
 import type { SimulatedProcess } from "./process.ts"
 
@@ -58,4 +59,35 @@ test("writes go on when a primary and its replica are cut from each other alone"
   cluster.run(10_000)
   equal(client.set(key, "after").kind, "stored")
   deepEqual(cluster.violations, [])
+})
+
+/** A member behind a link that comes and goes for two and a half minutes: the views made meanwhile. */
+function flapping(rules: Partial<Rules>): { views: number } {
+  const config = { flapWaitMs: 10_000, flapWaitMaxMs: 300_000, flapWindowMs: 300_000 }
+  const cluster = simulatedCluster({ nodes: 4, seed: 11, rules, config })
+  cluster.run(3_000)
+  const flapper = cluster.alive()[3]
+  assert(flapper !== undefined, "four nodes were started")
+  const firstEpoch = cluster.newestView.epoch
+  for (let round = 0; round < 30; round++) {
+    cluster.isolate(flapper)
+    cluster.run(2_500)
+    cluster.heal()
+    cluster.run(2_500)
+  }
+  const views = cluster.newestView.epoch - firstEpoch
+  // It is kept out for a time, not for ever.
+  cluster.runUntil(() => cluster.newestView.members.length === 4 && cluster.unfinished() === undefined, {
+    withinMs: 320_000,
+    everyMs: 100,
+  })
+  deepEqual(cluster.violations, [])
+  return { views }
+}
+
+test("a member that comes and goes is kept out for longer each time, and the views that it causes are few", () => {
+  const { views } = flapping({})
+  const without = flapping({ flapsWait: false })
+  ok(views <= 40, `${views} views`)
+  ok(without.views > 4 * views, `${without.views} views without the rule, ${views} with it`)
 })

@@ -119,6 +119,7 @@ const refusalAdvice: Record<JoinRefusal, string> = {
   proto: "start a node of the version that the cluster runs",
   full: "stop a node first",
   "wrong-cluster": "join nodes of one cluster",
+  flapping: "look at the network between this node and the others",
 }
 
 function counted(count: number, noun: string): string {

@@ -41,6 +41,8 @@ export type Rules = {
   deadAreFew: boolean
   /** Restarted processes form a cluster only when all members of the newest view that they know of are restarted. */
   coldStartWaits: boolean
+  /** Who is voted out again and again stays out for growing times. */
+  flapsWait: boolean
   /** The leader finishes an instance whose proposer went away. */
   finishInstances: boolean
 }
@@ -65,5 +67,6 @@ export const allRules: Rules = {
   recordUnmet: true,
   deadAreFew: true,
   coldStartWaits: true,
+  flapsWait: true,
   finishInstances: true,
 }

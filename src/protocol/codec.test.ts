@@ -229,7 +229,15 @@ const linkMessage = anyOf<LinkMessage, "kind">({
   "try-also": fc.record({ kind: just("try-also"), addresses: listOf(word) }),
   "join-refused": fc.record({
     kind: just("join-refused"),
-    reason: fc.constantFrom("copies-differ", "address-taken", "no-dial-back", "proto", "full", "wrong-cluster"),
+    reason: fc.constantFrom(
+      "copies-differ",
+      "address-taken",
+      "no-dial-back",
+      "proto",
+      "full",
+      "wrong-cluster",
+      "flapping",
+    ),
     detail: word,
   }),
   "dial-back": fc.record({ kind: just("dial-back"), nonce: word32, id }),

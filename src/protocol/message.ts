@@ -283,7 +283,14 @@ export type ColdHint = {
   readonly addresses: readonly Address[]
 }
 
-export type JoinRefusal = "copies-differ" | "address-taken" | "no-dial-back" | "proto" | "full" | "wrong-cluster"
+export type JoinRefusal =
+  | "copies-differ"
+  | "address-taken"
+  | "no-dial-back"
+  | "proto"
+  | "full"
+  | "wrong-cluster"
+  | "flapping"
 
 export type DataMessage =
   /** `tid` 0: to an in-sync replica. `last`: the newest seq sent so far, so that a gap shows without an operation. */

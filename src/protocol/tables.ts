@@ -300,6 +300,7 @@ const joinRefusal = word<JoinRefusal>({
   proto: true,
   full: true,
   "wrong-cluster": true,
+  flapping: true,
 })
 
 /** What travels between nodes: greetings, and everything of the core. */

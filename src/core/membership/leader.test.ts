@@ -47,7 +47,7 @@ function leaderOf(): Leader {
 }
 
 function situation(view: View, nowMs: number, rest: Partial<Situation> = {}): Situation {
-  const nobody = { failed: [], doubted: [], isDead: () => false, isReadyToVote: () => false }
+  const nobody = { failed: [], doubted: [], isDead: () => false, isReadyToVote: () => false, mayJoin: () => true }
   return { view, nowMs, ...nobody, hears: () => true, fenceMs: 505, ...rest }
 }
 

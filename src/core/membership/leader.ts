@@ -37,6 +37,8 @@ export type Situation = {
   /** How long any lease may last that was granted before now. */
   readonly fenceMs: number
   /** Whether it hears the member, and the member has shown an epoch in which it is one. */
+  /** Whether the process may join, or was voted out too often lately. */
+  readonly mayJoin: (id: NodeId) => boolean
   readonly isReadyToVote: (member: Member) => boolean
 }
 
@@ -84,7 +86,8 @@ export class Leader {
       if (nowMs - atMs > forgetAfterMs) this.#waiting.delete(key)
       else if (!isEffective(view, command) && !isJoinBehindRemoval(view, command, urgent)) continue
       else if (command.kind === "ready") completions.push(command)
-      else if (command.kind !== "join" || view.members.length < maxMembers) urgent.push(command)
+      else if (command.kind !== "join") urgent.push(command)
+      else if (view.members.length < maxMembers && situation.mayJoin(command.member.id)) urgent.push(command)
     }
     if (urgent.length === 0) {
       this.#firstAtMs = null

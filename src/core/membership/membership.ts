@@ -14,6 +14,7 @@ import type {
   ControlMessage,
   Epoch,
   FenceTimes,
+  JoinRefusal,
   MemberInfo,
   NodeId,
   ShardId,
@@ -29,6 +30,7 @@ import { ColdStart } from "./cold-start.ts"
 import { Consensus, type Decision } from "./consensus.ts"
 import { Deaths } from "./deaths.ts"
 import { Detector } from "./detector.ts"
+import { Flaps } from "./flaps.ts"
 import { Fences } from "./fences.ts"
 import { Doorkeeper, Joiner } from "./join.ts"
 import { Leader } from "./leader.ts"
@@ -114,6 +116,7 @@ export class Membership {
   readonly #consensus: Consensus
   readonly #leader: Leader
   readonly #doorkeeper: Doorkeeper
+  readonly #flaps: Flaps
   #fences: Fences
   #joiner: Joiner
   readonly #coldStart: ColdStart | null
@@ -150,6 +153,7 @@ export class Membership {
     })
     this.#leader = new Leader(config)
     this.#doorkeeper = new Doorkeeper(prng.fork())
+    this.#flaps = new Flaps(config, rules)
     this.#fences = new Fences({ shardCount: config.shardCount, onCleared: options.fencesCleared })
     this.#joiner = new Joiner({ seeds, own: [self.addr, self.clientAddr] })
     const { hint } = options
@@ -522,6 +526,7 @@ export class Membership {
         hears: id => id === this.#self || this.#detector.hears(id, nowMs),
         isDead: id => this.#deaths.has(id),
         fenceMs: this.#fenceMs(),
+        mayJoin: id => this.#flapWaitMs(id, view, nowMs) === 0,
         isReadyToVote: member =>
           this.#detector.hears(member.id, nowMs) && this.#detector.epochOf(member.id) >= member.since,
       })
@@ -681,6 +686,8 @@ export class Membership {
     }
     const joined = after.members.filter(({ id }) => before === undefined || memberOf(before, id) === undefined)
     const gone = (before?.members ?? []).filter(({ id }) => memberOf(after, id) === undefined)
+    // What a snapshot skipped may have been a leave.
+    if (how !== "gap") for (const { id, leaving } of gone) if (!leaving) this.#flaps.removed(id, nowMs)
     ports.event({
       kind: "view-installed",
       epoch: after.epoch,
@@ -862,13 +869,26 @@ export class Membership {
       return this.#send(from, { kind: "waiting", addr: self.addr, witness: self.witness, hint })
     }
     if (!this.#isMember) return
-    const refusal = this.#doorkeeper.refusal(request, view)
+    const refusal = this.#doorkeeper.refusal(request, view) ?? this.#flapRefusal(request.member.id, view, nowMs)
     if (refusal !== undefined) return this.#send(from, { kind: "join-refused", ...refusal })
     if (memberOf(view, request.member.id) !== undefined) return this.#sendView(from, request.have, nowMs)
     const told = view.members.filter(({ id }) => id !== this.#self).sort((a, b) => Number(b.voter) - Number(a.voter))
     this.#send(from, { kind: "try-also", addresses: told.slice(0, addressesTold).map(({ addr }) => addr) })
     const nonce = this.#doorkeeper.dialBack(request.member, nowMs)
     ports.sendToAddress(request.member.addr, { kind: "dial-back", nonce, id: request.member.id })
+  }
+
+  /** Whoever alone holds something is always welcome. */
+  #flapWaitMs(id: NodeId, view: View, nowMs: number): number {
+    const waitMs = this.#flaps.waitMs(id, nowMs)
+    return waitMs > 0 && view.shards.some(({ orphan, inSync }) => orphan && inSync.includes(id)) ? 0 : waitMs
+  }
+
+  #flapRefusal(id: NodeId, view: View, nowMs: number): { reason: JoinRefusal; detail: string } | undefined {
+    const waitMs = this.#flapWaitMs(id, view, nowMs)
+    if (waitMs === 0) return undefined
+    const seconds = Math.ceil(waitMs / 1_000)
+    return { reason: "flapping", detail: `the others lost it again and again; it may come back in ${seconds} s` }
   }
 
   #dialBackAnswered(nonce: number, id: NodeId, nowMs: number): void {
@@ -936,6 +956,7 @@ export class Membership {
     const keepMs = 4 * this.#fenceMs()
     this.#tidyAtMs = nowMs + keepMs
     this.#lease.forgetOld(nowMs, keepMs)
+    this.#flaps.tidy(nowMs)
     for (const [peer, atMs] of this.#pulledAtMs) if (nowMs - atMs > keepMs) this.#pulledAtMs.delete(peer)
     for (const [peer, { sentAtMs }] of this.#lagging) if (nowMs - sentAtMs > 2 * keepMs) this.#lagging.delete(peer)
     for (const member of this.#doorkeeper.expire(nowMs))
