@@ -166,7 +166,12 @@ export class SimulatedCluster {
   // -------------------------------------------------------------------------------------------------- processes
 
   /** A new process: on a new machine, or at a given address whose former process is gone. */
-  start(options: { seeds: readonly Address[]; address?: Address; hint?: ColdHint }): SimulatedProcess {
+  start(options: {
+    seeds: readonly Address[]
+    address?: Address
+    hint?: ColdHint
+    protoMax?: number
+  }): SimulatedProcess {
     const address = options.address ?? `n${++this.#machines}:7000`
     const host = address.slice(0, address.lastIndexOf(":"))
     const number = this.processes.filter(process => process.address === address).length
@@ -184,7 +189,7 @@ export class SimulatedCluster {
         zone: zones === 0 ? "" : `z${hostNumber % zones}`,
         witness: false,
         protoMin: 1,
-        protoMax: 1,
+        protoMax: options.protoMax ?? 1,
       },
       seeds: options.seeds,
       // A restarted cluster is another one.

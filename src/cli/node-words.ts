@@ -70,8 +70,10 @@ export function noticeOf(event: NodeEvent): string | undefined {
       return "the others went on without this node; joining again"
     case "data-loss":
       return `data lost: ${counted(event.shards.length, "shard")} had no holder left and began anew, empty`
+    case "disputed":
+      return `this node and ${event.peer} compute different views after epoch ${event.epoch}: are they of different builds?`
     case "forked":
-      return `this node and ${event.peer} disagree about epoch ${event.epoch}; it refuses all operations: restart it`
+      return `this node cannot follow the others beyond epoch ${event.epoch} and refuses all operations: restart it, with the version that they run`
     default:
       return undefined
   }

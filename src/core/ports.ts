@@ -45,6 +45,9 @@ export type NodeEvent =
   | { kind: "lease-gained" }
   | { kind: "shard-orphaned"; shards: ShardId[] }
   | { kind: "data-loss"; shards: ShardId[]; epoch: Epoch }
+  /** The peer makes another view of the same commands than this node: they are of different builds, or one is broken. */
+  | { kind: "disputed"; epoch: Epoch; peer: NodeId }
+  /** The decided view is not what this node makes of its commands; it refuses everything. */
   | { kind: "forked"; epoch: Epoch; peer: NodeId }
   | { kind: "self-distrust"; lateByMs: number }
   /** A peer sent a view that cannot be. */

@@ -19,6 +19,7 @@ export const eventLevels: { readonly [K in (NodeEvent | HostEvent)["kind"]]: Log
   "lease-gained": "info",
   "shard-orphaned": "error",
   "data-loss": "error",
+  disputed: "error",
   forked: "error",
   "self-distrust": "info",
   "leave-progress": "info",

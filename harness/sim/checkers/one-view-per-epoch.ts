@@ -8,7 +8,8 @@ export const oneViewPerEpoch: MakeChecker = cluster => {
   const promise = "one decided view per epoch"
   return {
     event(process, event) {
-      if (event.kind === "forked") cluster.violate(promise, `${cluster.nameOf(process.id)} finds itself forked`)
+      if (event.kind === "forked" || event.kind === "disputed")
+        cluster.violate(promise, `${cluster.nameOf(process.id)} says that views are ${event.kind}`)
       const view = process.node.view
       if (event.kind !== "view-installed" || view === undefined) return
       const name = cluster.nameOf(process.id)

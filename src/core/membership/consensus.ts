@@ -160,12 +160,16 @@ export class Consensus {
     proposal.promises.set(from, message.accepted)
     if (!this.#options.isQuorum(this.#voters, voter => proposal.promises.has(voter))) return
     let highest: Message<"promise">["accepted"] = null
-    for (const accepted of proposal.promises.values())
-      if (accepted !== null && (highest === null || isLess(highest.ballot, accepted.ballot))) highest = accepted
+    let acceptor = from
+    for (const [voter, accepted] of proposal.promises)
+      if (accepted !== null && (highest === null || isLess(highest.ballot, accepted.ballot))) {
+        highest = accepted
+        acceptor = voter
+      }
     const commands = highest?.commands ?? proposal.commands
     const next = this.#options.apply(commands)
     if (highest !== null && highest.hash !== next.hash) {
-      this.#options.diverged(from)
+      this.#options.diverged(acceptor)
       return
     }
     proposal.phase = "accept"

@@ -83,6 +83,18 @@ test("a join whose address belongs to a member waits for that member's removal, 
   )
 })
 
+test("the protocol version goes up when the last member speaks the new one, and not before", () => {
+  const next = (letter: string) => ({ ...info(letter), protoMax: 2 })
+  const mixed = viewOf([info("a"), next("b")])
+  const leader = leaderOf()
+  leader.due(situation(mixed, 0))
+  equal(leader.due(situation(mixed, 1_000)), undefined)
+  const since = mixed.members[0]?.since ?? 0
+  const upgraded = apply(mixed, [{ kind: "remove", id: idOf("a"), since }], placement)
+  leader.due(situation(upgraded, 2_000))
+  deepEqual(leader.due(situation(upgraded, 3_000)), [{ kind: "set-proto", proto: 2 }])
+})
+
 test("completions alone make a view at most every 200 ms", () => {
   const leader = leaderOf()
   const view = viewOf([info("a"), info("b")])

@@ -129,6 +129,9 @@ export class Leader {
         }
     }
     commands.push(...votersWanted(view, gone, isReadyToVote))
+    const proto = Math.min(...view.members.map(member => member.protoMax))
+    // Effective only if every member that stays speaks it: from then on nobody may join that does not.
+    if (proto > view.proto) commands.push({ kind: "set-proto", proto })
     for (const [shard, atMs] of this.#orphanedAtMs) {
       const config = view.shards[shard]
       if (config?.orphan !== true) continue

@@ -100,7 +100,10 @@ export class Membership {
   /** Until when the leases of those replaced by the current view last; null: it came without that. */
   #fenceUntilMs: ReadonlyMap<NodeId, number> | null = null
   #voterFenceUntilMs = Number.NEGATIVE_INFINITY
+  /** A decided view is not what this node makes of its commands: it can follow no further. */
   #forked = false
+  /** Peers that compute other views than this node does; what they say of views and leases does not count. */
+  readonly #disputed = new Set<NodeId>()
   #hadLease = false
   #leasedAtMs = 0
   /** The last time that the voters that this node hears were no majority. */
@@ -169,7 +172,7 @@ export class Membership {
       grantAges: (next, nowMs) => this.#grantAges(next, nowMs),
       fenceMs: () => this.#fenceMs(),
       decided: (decision, nowMs) => this.#decided(decision, nowMs),
-      diverged: from => this.#diverged(from),
+      diverged: from => this.#dispute(from),
     })
   }
 
@@ -291,6 +294,7 @@ export class Membership {
   }
 
   receive(from: NodeId, message: ControlMessage, nowMs: number): void {
+    if (isAboutViews(message) && (this.#forked || this.#disputed.has(from))) return
     switch (message.kind) {
       case "beat":
         return this.#beat(from, message, nowMs)
@@ -365,8 +369,9 @@ export class Membership {
     this.#fences.expire(nowMs)
     if (this.#phase === "left") return
     if (this.#isMember) {
-      if (nowMs >= this.#beatAtMs) this.#sendBeats(nowMs)
-      if (this.#isVoter) this.#voterTick(nowMs)
+      // Who can follow no further falls silent, so that others take over what it led.
+      if (nowMs >= this.#beatAtMs && !this.#forked) this.#sendBeats(nowMs)
+      if (this.#isVoter && !this.#forked) this.#voterTick(nowMs)
       this.#askForRelease(nowMs)
       if (nowMs >= this.#rehearseAtMs) this.#rehearse(nowMs)
     }
@@ -436,7 +441,7 @@ export class Membership {
     this.#detector.beat(from, beat.epoch, beat.acked, nowMs, isLate ? "late" : "punctual")
     this.#fences.released(from, beat.epoch)
     if (beat.epoch > view.epoch) this.pull(from, nowMs)
-    if (beat.epoch === view.epoch && beat.viewHash !== view.hash) return this.#diverged(from)
+    if (beat.epoch === view.epoch && beat.viewHash !== view.hash) return this.#dispute(from)
     if (beat.epoch < view.epoch) this.#helpLagging(from, beat.epoch, nowMs)
     else this.#lagging.delete(from)
     if (memberOf(view, from) === undefined) return
@@ -613,7 +618,7 @@ export class Membership {
       if (view === undefined || step.epoch > view.epoch + 1) return this.pull(from, nowMs)
       if (step.epoch <= view.epoch) continue
       const next = this.#apply(step.commands)
-      if (next.hash !== step.hash) return this.#diverged(from)
+      if (next.hash !== step.hash) return this.#fork(from)
       const isLast = index === steps.length - 1
       this.#fenceUntilMs =
         isLast && fence !== null ? new Map(fence.map(([who, leftMs]) => [who, nowMs + leftMs])) : null
@@ -687,6 +692,7 @@ export class Membership {
     const joined = after.members.filter(({ id }) => before === undefined || memberOf(before, id) === undefined)
     const gone = (before?.members ?? []).filter(({ id }) => memberOf(after, id) === undefined)
     // What a snapshot skipped may have been a leave.
+    for (const { id } of gone) this.#disputed.delete(id)
     if (how !== "gap") for (const { id, leaving } of gone) if (!leaving) this.#flaps.removed(id, nowMs)
     ports.event({
       kind: "view-installed",
@@ -800,7 +806,17 @@ export class Membership {
     return true
   }
 
-  #diverged(from: NodeId): void {
+  /**
+   * One of the two is of another build, or broken. It is not for either to know which: each treats the other as silent, and
+   * a majority that agrees votes the odd one out.
+   */
+  #dispute(peer: NodeId): void {
+    if (peer === this.#self || this.#disputed.has(peer)) return
+    this.#disputed.add(peer)
+    this.#options.ports.event({ kind: "disputed", epoch: this.#view?.epoch ?? 0, peer })
+  }
+
+  #fork(from: NodeId): void {
     if (this.#forked) return
     this.#forked = true
     this.#options.ports.event({ kind: "forked", epoch: this.#view?.epoch ?? 0, peer: from })
@@ -970,6 +986,23 @@ export class Membership {
   #send(to: NodeId, message: ControlMessage): void {
     assert(to !== this.#self, "nothing is sent to oneself")
     this.#options.ports.send(to, message)
+  }
+}
+
+function isAboutViews({ kind }: ControlMessage): boolean {
+  switch (kind) {
+    case "beat":
+    case "beat-ack":
+    case "suspect":
+    case "prepare":
+    case "promise":
+    case "accept":
+    case "accepted":
+    case "nack":
+    case "view-delta":
+      return true
+    default:
+      return false
   }
 }
 
