@@ -66,6 +66,7 @@ const layers: readonly { readonly files: string; readonly may: readonly string[]
     files: "harness/contract/",
     may: ["src/base/", "src/protocol/", "src/core/ports.ts", "src/host/", "harness/sim/", "ws", "node:"],
   },
+  { files: "harness/cluster/next-build.ts", may: ["node:", "esbuild", "harness/cluster/"] },
   {
     files: "harness/cluster/",
     may: ["src/base/", "src/protocol/", "src/client/", "harness/checker/", "harness/bench/load/", "node:"],

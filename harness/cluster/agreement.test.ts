@@ -15,6 +15,7 @@ function report(id: string, members: string, more: Partial<StatusReport> = {}): 
     epoch: 9,
     membersEpoch: 4,
     copies: 2,
+    proto: 1,
     shardCount: 16,
     underReplicated: 0,
     orphans: 0,

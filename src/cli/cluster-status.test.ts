@@ -33,6 +33,7 @@ function answer(name: string, lists: string, change: Partial<StatusReport> = {})
     epoch: 7,
     membersEpoch: 5,
     copies: 2,
+    proto: 1,
     shardCount: 15,
     underReplicated: 0,
     orphans: 0,

@@ -292,6 +292,7 @@ export class CacheNode {
       epoch: view?.epoch ?? 0,
       membersEpoch: view?.membersEpoch ?? 0,
       copies: view?.copies ?? config.copies,
+      proto: view?.proto ?? 0,
       shardCount: view?.shards.length ?? 0,
       underReplicated: view === undefined ? 0 : underReplicated(view, this.#placement),
       orphans: view === undefined ? 0 : orphans(view).length,

@@ -360,6 +360,7 @@ const nodeToClient = anyOf<NodeToClient, "kind">({
       epoch: count,
       membersEpoch: count,
       copies: small,
+      proto: small,
       shardCount: count,
       underReplicated: count,
       orphans: count,

@@ -453,6 +453,8 @@ export type StatusReport = {
   readonly epoch: Epoch
   readonly membersEpoch: Epoch
   readonly copies: number
+  /** The protocol version that the cluster speaks; 0: no view. */
+  readonly proto: number
   readonly shardCount: number
   /** Shards that have fewer in-sync replicas than their target has members. */
   readonly underReplicated: number

@@ -444,6 +444,7 @@ const statusReport = struct<StatusReport>({
   epoch: counter,
   membersEpoch: counter,
   copies: proto,
+  proto,
   shardCount: counter,
   underReplicated: counter,
   orphans: counter,

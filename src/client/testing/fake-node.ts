@@ -211,6 +211,7 @@ export class FakeNode implements AsyncDisposable {
         epoch: 1,
         membersEpoch: 1,
         copies: 1,
+        proto: 1,
         shardCount: 4,
         underReplicated: 0,
         orphans: 0,
