@@ -14,7 +14,16 @@ const status: StatusReport = {
     phase: "member",
     version: "1.2.3",
   },
-  ...{ clusterId: "c1", epoch: 9, membersEpoch: 7, copies: 2, proto: 1, shardCount: 16, underReplicated: 3, orphans: 1 },
+  ...{
+    clusterId: "c1",
+    epoch: 9,
+    membersEpoch: 7,
+    copies: 2,
+    proto: 1,
+    shardCount: 16,
+    underReplicated: 3,
+    orphans: 1,
+  },
   ...{ members: [], hasLease: true, leading: 8, serving: 7, entries: 42, bytes: 4_200, maxBytes: 1_000_000 },
   ...{ transfersOpen: 2, crowded: 0 },
 }
