@@ -16,6 +16,7 @@ function report(id: string, members: string, more: Partial<StatusReport> = {}): 
     membersEpoch: 4,
     copies: 2,
     proto: 1,
+    lost: [],
     shardCount: 16,
     underReplicated: 0,
     orphans: 0,

@@ -1,7 +1,10 @@
 /** Which fault comes next. Pure: what happened so far goes in. */
 import { unreachable } from "../../src/base/assert.ts"
 
-export const faultKinds = ["crash", "pause", "leave", "join", "restart"] as const
+/** What a run does unless it is told otherwise. */
+export const usualFaultKinds = ["crash", "pause", "leave", "join", "restart"] as const
+/** leader-crash: of the oldest voter. freeze: ten seconds. flap: three short pauses. join-burst: three at once. */
+export const faultKinds = [...usualFaultKinds, "leader-crash", "freeze", "flap", "join-burst"] as const
 export type FaultKind = (typeof faultKinds)[number]
 
 /** With fewer, one node's absence leaves no majority beside the fault itself. */
@@ -18,7 +21,10 @@ export function nextFault(
 ): FaultKind | undefined {
   const count = (kind: FaultKind) => done.filter(other => other === kind).length
   return kinds
-    .filter(kind => nodeCount.now + nodeChange(kind) >= fewestNodes(nodeCount.atStart))
+    .filter(kind => {
+      const after = nodeCount.now + nodeChange(kind)
+      return after >= fewestNodes(nodeCount.atStart) && (nodeChange(kind) <= 0 || after <= mostNodes(nodeCount.atStart))
+    })
     .toSorted((a, b) => count(a) - count(b))[0]
 }
 
@@ -26,16 +32,29 @@ export function nextFault(
 export function nodeChange(kind: FaultKind): number {
   switch (kind) {
     case "crash":
+    case "leader-crash":
     case "leave":
       return -1
     case "join":
       return 1
+    case "join-burst":
+      return burst
     case "pause":
+    case "freeze":
+    case "flap":
     case "restart":
       return 0
     default:
       return unreachable(kind)
   }
+}
+
+/** How many nodes a burst of joins starts. */
+export const burst = 3
+
+/** Nor one that grows without end. */
+function mostNodes(atStart: number): number {
+  return Math.ceil(atStart * 1.5) + burst
 }
 
 /** A cluster that shrinks without end would be another experiment than the one that was asked for. */

@@ -5,7 +5,7 @@
 import { setTimeout as sleep } from "node:timers/promises"
 import { unreachable } from "../../src/base/assert.ts"
 import type { Prng } from "../../src/base/prng.ts"
-import type { FaultKind } from "./fault-plan.ts"
+import { burst, type FaultKind } from "./fault-plan.ts"
 import type { Fleet, FleetNode } from "./fleet.ts"
 import { type Ask, keyOfEachShard, keysLedBy, Prober } from "./prober.ts"
 import { until } from "./until.ts"
@@ -34,6 +34,10 @@ export type FaultOutcome = {
 
 /** Well beyond detection and its adaptive limit, so that the paused node has been replaced when it goes on. */
 export const pauseMs = 3_000
+const freezeMs = 10_000
+/** About the time after which a silent member is voted out. */
+const flapMs = 500
+const flaps = 3
 const answerWithinMs = 30_000
 const completeWithinMs = 60_000
 const leaveWithinMs = 60_000
@@ -43,7 +47,7 @@ const watchedRanges = 64
 /** Rejects only when it is interrupted: what went wrong is part of the outcome. */
 export async function makeFault(kind: FaultKind, options: FaultOptions): Promise<FaultOutcome> {
   const { fleet, nowNs, prng, signal, onStage } = options
-  const victim = kind === "join" ? undefined : prng.pick(fleet.nodes)
+  const victim = victimOf(kind, fleet, prng)
   const keys = rangesConcerned(kind, victim, options)
   let node = victim?.name ?? "a new node"
   onStage(`${kind} of ${node}`)
@@ -70,15 +74,18 @@ export async function makeFault(kind: FaultKind, options: FaultOptions): Promise
 /** Does it, and settles with the node that it happened to when nothing more is to be done but to wait for repair. */
 async function carryOut(kind: FaultKind, victim: FleetNode | undefined, options: FaultOptions): Promise<FleetNode> {
   const { fleet, prng, signal } = options
-  if (kind === "join" || !victim) {
-    await fleet.reservePorts(1)
-    const joiner = fleet.startNew([prng.pick(fleet.nodes)])
-    await fleet.joined(joiner)
-    return joiner
+  if (kind === "join" || kind === "join-burst" || !victim) {
+    const count = kind === "join-burst" ? burst : 1
+    await fleet.reservePorts(count)
+    const seed = prng.pick(fleet.nodes)
+    const joiners = Array.from({ length: count }, () => fleet.startNew([seed]))
+    await Promise.all(joiners.map(joiner => fleet.joined(joiner)))
+    return joiners[0] as FleetNode // there is at least one
   }
   fleet.disturbed(victim)
   switch (kind) {
     case "crash":
+    case "leader-crash":
       fleet.forget(victim)
       victim.process.kill()
       await victim.process.ended
@@ -92,11 +99,13 @@ async function carryOut(kind: FaultKind, victim: FleetNode | undefined, options:
       return successor
     }
     case "pause":
-      victim.process.pause()
-      try {
-        await sleep(pauseMs, undefined, { signal })
-      } finally {
-        victim.process.resume()
+    case "freeze":
+      await stopped(victim, kind === "pause" ? pauseMs : freezeMs, signal)
+      return victim
+    case "flap":
+      for (let i = 0; i < flaps; i++) {
+        await stopped(victim, flapMs, signal)
+        await sleep(flapMs, undefined, { signal })
       }
       return victim
     case "leave": {
@@ -115,9 +124,27 @@ async function carryOut(kind: FaultKind, victim: FleetNode | undefined, options:
   }
 }
 
+async function stopped({ process }: FleetNode, forMs: number, signal: AbortSignal): Promise<void> {
+  process.pause()
+  try {
+    await sleep(forMs, undefined, { signal })
+  } finally {
+    process.resume()
+  }
+}
+
+/** The oldest voter leads when a view is to be decided. */
+function victimOf(kind: FaultKind, fleet: Fleet, prng: Prng): FleetNode | undefined {
+  if (kind === "join" || kind === "join-burst") return undefined
+  if (kind !== "leader-crash") return prng.pick(fleet.nodes)
+  const members = fleet.nodes[0]?.observer.lastReport?.members ?? []
+  const oldest = members.filter(({ voter }) => voter).toSorted((a, b) => a.since - b.since)[0]
+  return fleet.nodes.find(({ observer }) => observer.lastReport?.id === oldest?.id) ?? prng.pick(fleet.nodes)
+}
+
 /** What stands still is asked until it answers; what should not stand still at all is watched until all is done. */
 function modeOf(kind: FaultKind): "once" | "throughout" {
-  return kind === "leave" || kind === "join" ? "throughout" : "once"
+  return kind === "leave" || kind === "join" || kind === "join-burst" ? "throughout" : "once"
 }
 
 /** One key of each range that the victim leads; of a change that stops nothing, a sample of the ranges that may move. */

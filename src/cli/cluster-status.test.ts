@@ -34,6 +34,7 @@ function answer(name: string, lists: string, change: Partial<StatusReport> = {})
     membersEpoch: 5,
     copies: 2,
     proto: 1,
+    lost: [],
     shardCount: 15,
     underReplicated: 0,
     orphans: 0,
@@ -128,6 +129,7 @@ test("statusText: a row for each member, aligned, and how the copies stand", () 
   match(text([answer("a", "a", { underReplicated: 3 })]), /\n3 shards being copied\n$/)
   match(text([answer("a", "a", { orphans: 1 })]), /\n1 shard lost all holders: .*refused.*\n.*\n.*dcache forget/)
   match(text([answer("a", "a", { crowded: 2 })]), /\n2 shards with two copies in one zone/)
+  match(text([answer("a", "a", { lost: [3, 4, 5, 9] })]), /\ndata lost: 4 shards of 15 .* empty: 3-5, 9\n/)
 })
 
 test("statusText: zones are shown when there are several, and who leaves with what is left to hand over", () => {

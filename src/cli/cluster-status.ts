@@ -19,6 +19,8 @@ export type ClusterStatus = {
   readonly underReplicated: number
   /** Shards that lost all their holders. */
   readonly orphans: number
+  /** Shards that began anew, empty, because every holder was gone. */
+  readonly lost: readonly number[]
   /** Shards with two copies in one zone although another zone has none. */
   readonly crowded: number
   /** Every member answered and all of them list the same members. */
@@ -39,7 +41,7 @@ export type MemberStatus = {
   readonly primaries: number
   readonly replicas: number
   /** What it says of itself; null: it did not answer. */
-  readonly node: Omit<StatusReport, "id" | "name" | "addr" | "members" | "copies" | "shardCount"> | null
+  readonly node: Omit<StatusReport, "id" | "name" | "addr" | "members" | "copies" | "shardCount" | "lost"> | null
 }
 
 /** `undefined`: nobody who answered is a member of a cluster. */
@@ -60,6 +62,7 @@ export function clusterStatus(answers: readonly NodeAnswer[]): ClusterStatus | u
     shardCount: newest.shardCount,
     underReplicated: newest.underReplicated,
     orphans: newest.orphans,
+    lost: newest.lost,
     crowded: newest.crowded,
     agreed: differences.length === 0 && newest.members.every(member => byId.has(member.id)),
     differences,
@@ -106,6 +109,8 @@ function memberStatus(member: StatusReport["members"][number], report: StatusRep
 }
 
 function ofItself(report: StatusReport): MemberStatus["node"] {
-  const { id: _id, name: _name, addr: _addr, members: _members, copies: _copies, shardCount: _shards, ...rest } = report
+  const { id: _id, name: _name, addr: _addr, members: _members, copies: _copies, ...more } = report
+  // Of the cluster, and said once.
+  const { shardCount: _shards, lost: _lost, ...rest } = more
   return rest
 }

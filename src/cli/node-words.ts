@@ -2,6 +2,7 @@
 import type { NodeEvent } from "../core/ports.ts"
 import type { ListenChoice } from "../host/own-address.ts"
 import type { Address, JoinRefusal } from "../protocol/message.ts"
+import { rangesText } from "./ranges.ts"
 
 export type Greeting = {
   readonly version: string
@@ -69,7 +70,7 @@ export function noticeOf(event: NodeEvent): string | undefined {
     case "removed":
       return "the others went on without this node; joining again"
     case "data-loss":
-      return `data lost: ${counted(event.shards.length, "shard")} had no holder left and began anew, empty`
+      return `data lost: ${counted(event.shards.length, "shard")} had no holder left and began anew, empty: ${rangesText(event.shards)}`
     case "disputed":
       return `this node and ${event.peer} compute different views after epoch ${event.epoch}: are they of different builds?`
     case "forked":

@@ -1,6 +1,7 @@
 /** `dcache status` for people: a summary, a row for each member, what differs, and how the copies stand. */
 import { formatSize } from "../base/size.ts"
 import type { ClusterStatus, MemberStatus } from "./cluster-status.ts"
+import { rangesText } from "./ranges.ts"
 import type { Colours } from "./output.ts"
 import { type Column, table } from "./table.ts"
 
@@ -54,10 +55,11 @@ function row(member: MemberStatus, zones: "shown" | "hidden", colours: Colours):
 }
 
 function copiesText(status: ClusterStatus, colours: Colours): string {
-  const { crowded, members, orphans, underReplicated } = status
+  const { crowded, lost, members, orphans, shardCount, underReplicated } = status
   const leaving = members.filter(member => member.leaving)
   const lines = [
     ...(orphans > 0 ? orphanLines(orphans, colours) : []),
+    ...(lost.length > 0 ? [colours.red(lostText(lost, shardCount))] : []),
     ...leaving.map(({ name, replicas }) => `${name} is leaving: ${counted(replicas, "shard")} left to hand over`),
     underReplicated > 0 ? colours.yellow(`${counted(underReplicated, "shard")} being copied`) : "copies complete",
     // Until copies are complete they stand where there was a place at once.
@@ -66,6 +68,11 @@ function copiesText(status: ClusterStatus, colours: Colours): string {
       : []),
   ]
   return lines.join("\n")
+}
+
+/** Which key ranges: the same as the log's. */
+function lostText(lost: readonly number[], shardCount: number): string {
+  return `data lost: ${counted(lost.length, "shard")} of ${shardCount} had no holder left and began anew, empty: ${rangesText(lost)}`
 }
 
 /** What it means, and what to do about it. */

@@ -296,6 +296,7 @@ export class CacheNode {
       shardCount: view?.shards.length ?? 0,
       underReplicated: view === undefined ? 0 : underReplicated(view, this.#placement),
       orphans: view === undefined ? 0 : orphans(view).length,
+      lost: (view?.shards ?? []).flatMap(({ resetAt }, shard) => (resetAt > 0 ? [shard] : [])),
       members: (view?.members ?? []).map(member => ({
         ...member,
         primaries: counts.get(member.id)?.primaries ?? 0,

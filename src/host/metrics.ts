@@ -81,6 +81,7 @@ export class Metrics {
     status("dcache_shards", "Shards of the cluster", ({ shardCount }) => shardCount)
     status("dcache_shards_under_replicated", "Shards with fewer copies than they should have", r => r.underReplicated)
     status("dcache_shards_orphaned", "Shards that every holder is gone from: refused until one returns", r => r.orphans)
+    status("dcache_shards_lost", "Shards that began anew, empty, because every holder was gone", r => r.lost.length)
     status("dcache_shards_crowded", "Shards with two copies in one zone although another has none", r => r.crowded)
   }
 

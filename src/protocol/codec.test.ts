@@ -374,6 +374,7 @@ const nodeToClient = anyOf<NodeToClient, "kind">({
       bytes: count,
       maxBytes: count,
       transfersOpen: count,
+      lost: listOf(small),
       crowded: count,
     }),
   }),

@@ -459,6 +459,8 @@ export type StatusReport = {
   /** Shards that have fewer in-sync replicas than their target has members. */
   readonly underReplicated: number
   readonly orphans: number
+  /** Shards that once lost all holders, and began anew, empty: what was in them before that is gone. */
+  readonly lost: readonly ShardId[]
   readonly members: readonly (Member & { readonly primaries: number; readonly replicas: number })[]
   readonly hasLease: boolean
   /** Of the shards that this node leads: those that serve now. */

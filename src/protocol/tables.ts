@@ -448,6 +448,7 @@ const statusReport = struct<StatusReport>({
   shardCount: counter,
   underReplicated: counter,
   orphans: counter,
+  lost: list(shard, maxListItems),
   members: list(
     struct<StatusReport["members"][number]>({ ...memberShape, primaries: counter, replicas: counter }),
     maxMembers,

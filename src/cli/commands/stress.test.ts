@@ -26,6 +26,12 @@ test("without options: twenty nodes, every kind of fault, less than two minutes"
 const meant: { form: Partial<StressForm>; settings: Partial<ReturnType<typeof stressSettings>> }[] = [
   { form: { faults: ["none"] }, settings: { faults: [] } },
   { form: { faults: ["join,crash", "join"] }, settings: { faults: ["join", "crash"] } },
+  {
+    form: { faults: ["all"] },
+    settings: {
+      faults: ["crash", "pause", "leave", "join", "restart", "leader-crash", "freeze", "flap", "join-burst"],
+    },
+  },
   { form: { rate: "max" }, settings: { rate: undefined } },
   { form: { rate: "50" }, settings: { rate: 50 } },
   { form: { duration: "1m30s" }, settings: { durationMs: 90_000 } },
@@ -42,6 +48,7 @@ const refused: { form: Partial<StressForm>; flag: string; because: RegExp }[] = 
   { form: { nodes: "2" }, flag: "--nodes", because: /faults need 3 nodes or more/ },
   { form: { nodes: "1000" }, flag: "--nodes", because: /from 1 to 200/ },
   { form: { faults: ["none,crash"] }, flag: "--faults", because: /none goes with no other kind/ },
+  { form: { faults: ["all,crash"] }, flag: "--faults", because: /all goes with no other kind/ },
   { form: { faults: ["quake"] }, flag: "--faults", because: /must be one of crash, pause, leave, join, restart/ },
   { form: { rate: "0" }, flag: "--rate", because: /from 1 to/ },
   { form: { duration: "30" }, flag: "--duration", because: /30s or 30ms/ },

@@ -3,7 +3,12 @@ import { createWriteStream, mkdirSync } from "node:fs"
 import { Readable, type Writable } from "node:stream"
 import { pipeline } from "node:stream/promises"
 import { Command, Option } from "clipanion"
-import { type FaultKind, faultKinds, fewestNodesForFaults } from "../../../harness/cluster/fault-plan.ts"
+import {
+  type FaultKind,
+  faultKinds,
+  fewestNodesForFaults,
+  usualFaultKinds,
+} from "../../../harness/cluster/fault-plan.ts"
 import { historyLine, type Operation } from "../../../harness/checker/history.ts"
 import type { StressAtOptions } from "../../../harness/cluster/stress-at.ts"
 import type { StressOptions, StressResult, StressWatcher } from "../../../harness/cluster/stress.ts"
@@ -32,6 +37,10 @@ Exit status: 0 consistent, 1 inconsistent (a bug of dcache), 4 undecided, 3 coul
 at a rate that keeps it busy, times say more about the machine than about the cluster.`,
     examples: [
       ["Twenty nodes, five kinds of fault, less than two minutes", "dcache stress"],
+      [
+        "Every kind of fault that it can make, also ten seconds of standstill",
+        "dcache stress --faults all --duration 3m",
+      ],
       ["Only crashes and restarts, for ten minutes", "dcache stress --faults crash,restart --duration 10m"],
       ["As much load as the machine can do, without faults", "dcache stress --faults none --rate max"],
       ["Check a running cluster for a minute", "dcache stress --at 10.0.0.7:5555 --duration 1m --rate max"],
@@ -54,7 +63,7 @@ at a rate that keeps it busy, times say more about the machine than about the cl
   rate = Option.String("--rate", { description: "<N> operations a second, or max; default 300" })
   seed = Option.String("--seed", { description: "<N> repeats the choices of another run; default: by chance" })
   faults = Option.Array("--faults", {
-    description: `<KINDS> of ${faultKinds.join(", ")}, between commas; or none; default all`,
+    description: `<KINDS> of ${faultKinds.join(", ")}, between commas; or all, or none; default the first ${usualFaultKinds.length}`,
   })
   report = Option.String("--report", { description: "<FILE> write everything found, as JSON" })
   history = Option.String("--history", { description: "<FILE> write the history, one JSON line an operation" })
@@ -131,13 +140,12 @@ export function stressAtSettings(form: StressForm): Omit<StressAtOptions, "at"> 
 
 function chosenFaults(texts: readonly string[] | undefined): readonly FaultKind[] {
   const given = listed("--faults", texts)
-  if (given.length === 0) return faultKinds
-  if (given.some(({ text }) => text === "none")) {
-    if (given.length === 1) return []
-    throw new UsageError("none goes with no other kind", {
-      flag: "--faults",
-      text: given.map(({ text }) => text).join(","),
-    })
+  if (given.length === 0) return usualFaultKinds
+  const alone = given.find(({ text }) => text === "none" || text === "all")?.text
+  if (alone !== undefined) {
+    if (given.length === 1) return alone === "all" ? faultKinds : []
+    const text = given.map(one => one.text).join(",")
+    throw new UsageError(`${alone} goes with no other kind`, { flag: "--faults", text })
   }
   return [...new Set(given.map(one => oneOf(one, faultKinds)))]
 }

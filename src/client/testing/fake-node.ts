@@ -212,6 +212,7 @@ export class FakeNode implements AsyncDisposable {
         membersEpoch: 1,
         copies: 1,
         proto: 1,
+        lost: [],
         shardCount: 4,
         underReplicated: 0,
         orphans: 0,

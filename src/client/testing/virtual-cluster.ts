@@ -314,7 +314,17 @@ function reportOf(node: VirtualNode): StatusReport {
     transfersOpen: 0,
     crowded: 0,
   }
-  const view = { clusterId, epoch, membersEpoch: 1, copies: 2, proto: 1, shardCount, members: [], hasLease: true }
+  const view = {
+    clusterId,
+    epoch,
+    membersEpoch: 1,
+    copies: 2,
+    proto: 1,
+    shardCount,
+    lost: [],
+    members: [],
+    hasLease: true,
+  }
   return { id, name, addr, phase, version: "test", ...view, ...counts }
 }
 
