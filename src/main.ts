@@ -13,6 +13,7 @@ const commands = new Map<string, LoadCommand>([
   ["status", async () => (await import("./cli/commands/status.ts")).StatusCommand],
   ["leave", async () => (await import("./cli/commands/leave.ts")).LeaveCommand],
   ["forget", async () => (await import("./cli/commands/forget.ts")).ForgetCommand],
+  ["recover", async () => (await import("./cli/commands/recover.ts")).RecoverCommand],
   ["health", async () => (await import("./cli/commands/health.ts")).HealthCommand],
   ["bench", async () => (await import("./cli/commands/bench.ts")).BenchCommand],
   ["stress", async () => (await import("./cli/commands/stress.ts")).StressCommand],

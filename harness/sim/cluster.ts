@@ -49,6 +49,15 @@ export type ClusterSettings = {
   readonly checkers?: readonly MakeChecker[]
 }
 
+const crossing: ReadonlySet<PeerMessage["kind"]> = new Set([
+  "join-request",
+  "join-refused",
+  "try-also",
+  "dial-back",
+  "dial-back-ok",
+  "view-snapshot",
+])
+
 export type IsLost = (from: SimulatedProcess, to: SimulatedProcess | undefined, message: PeerMessage) => boolean
 
 /** A promise that was broken. */
@@ -206,7 +215,9 @@ export class SimulatedCluster {
       clients: this.#clientNetwork,
       observer: this.#observer,
       wire: this.#wire,
-      passes: (from, to, message) => this.#losses.every(isLost => !isLost(from, this.#byId.get(to), message)),
+      passes: (from, to, message) =>
+        this.#isOfOneLife(from, this.#byId.get(to), message) &&
+        this.#losses.every(isLost => !isLost(from, this.#byId.get(to), message)),
     })
     this.processes.push(process)
     this.#byId.set(process.id, process)
@@ -290,6 +301,12 @@ export class SimulatedCluster {
   heal(cuts: Iterable<Cut> = this.weather.cuts): void {
     this.trace.note("network", "heals")
     for (const cut of [...cuts]) this.weather.heal(cut)
+  }
+
+  /** As real links do: between two generations of a cluster only what leads from one to the other is carried. */
+  #isOfOneLife(from: SimulatedProcess, to: SimulatedProcess | undefined, { kind }: PeerMessage): boolean {
+    const [one, other] = [from.node.view?.generation, to?.node.view?.generation]
+    return one === undefined || other === undefined || one === other || crossing.has(kind)
   }
 
   /** Loses every message that this says, until the returned function is called. `to` undefined: an address was dialed. */

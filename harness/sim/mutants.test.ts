@@ -79,6 +79,7 @@ const staged: readonly (readonly [rule: keyof Rules, seen: string, file: string]
   ["committedReads", "a value is read that is gone later", "visibility.scenario.test.ts"],
   ["deadAreFew", "one that was cut off decides alone", "deaths.scenario.test.ts"],
   ["flapsWait", "views without end", "removal.scenario.test.ts"],
+  ["leaseKeepsGeneration", "a majority falls for what an operator did elsewhere", "recovery.scenario.test.ts"],
   ["coldStartWaits", "there are two clusters", "cold-start.scenario.test.ts"],
 ]
 

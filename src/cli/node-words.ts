@@ -73,6 +73,10 @@ export function noticeOf(event: NodeEvent): string | undefined {
       return `data lost: ${counted(event.shards.length, "shard")} had no holder left and began anew, empty: ${rangesText(event.shards)}`
     case "disputed":
       return `this node and ${event.peer} compute different views after epoch ${event.epoch}: are they of different builds?`
+    case "recovered":
+      return `recovered by an operator's word: ${counted(event.members, "member")} of a new generation`
+    case "left-behind":
+      return `the cluster was recovered from an older state than this node's (epoch ${event.epoch}) and goes on without what it holds; restart this node to join it, empty`
     case "forked":
       return `this node cannot follow the others beyond epoch ${event.epoch} and refuses all operations: restart it, with the version that they run`
     default:

@@ -35,6 +35,7 @@ function oneShardView(config: ShardConfig, members: string): View {
   const view = {
     clusterId: "c",
     generation: 1,
+    baseEpoch: 0,
     epoch: 9,
     membersEpoch: 1,
     copies: 2,

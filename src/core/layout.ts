@@ -51,6 +51,7 @@ export function initialView(cluster: NewCluster): View {
   const view = {
     clusterId,
     generation,
+    baseEpoch: 0,
     epoch: 1,
     membersEpoch: 1,
     copies,

@@ -41,6 +41,10 @@ export type NodeEvent =
   /** It was seen to be gone, or an operator vouched for that. */
   | { kind: "death-known"; peer: NodeId }
   | { kind: "proposed"; epoch: Epoch; commands: string[] }
+  /** By an operator's word: this node and those that it hears are a new generation of the cluster. */
+  | { kind: "recovered"; generation: number; members: number }
+  /** The cluster went on as another generation, without what this node knows. */
+  | { kind: "left-behind"; generation: number; epoch: Epoch }
   | { kind: "lease-lost" }
   | { kind: "lease-gained" }
   | { kind: "shard-orphaned"; shards: ShardId[] }

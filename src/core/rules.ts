@@ -41,6 +41,8 @@ export type Rules = {
   deadAreFew: boolean
   /** Restarted processes form a cluster only when all members of the newest view that they know of are restarted. */
   coldStartWaits: boolean
+  /** A node with a lease ignores views of another generation. */
+  leaseKeepsGeneration: boolean
   /** Who is voted out again and again stays out for growing times. */
   flapsWait: boolean
   /** The leader finishes an instance whose proposer went away. */
@@ -67,6 +69,7 @@ export const allRules: Rules = {
   recordUnmet: true,
   deadAreFew: true,
   coldStartWaits: true,
+  leaseKeepsGeneration: true,
   flapsWait: true,
   finishInstances: true,
 }

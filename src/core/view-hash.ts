@@ -20,6 +20,7 @@ export function viewHash(view: Omit<View, "hash">): number {
   const all = new ContentHash()
     .text(view.clusterId)
     .integer(view.generation)
+    .integer(view.baseEpoch)
     .integer(view.epoch)
     .integer(view.membersEpoch)
     .integer(view.copies)

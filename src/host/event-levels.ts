@@ -15,6 +15,8 @@ export const eventLevels: { readonly [K in (NodeEvent | HostEvent)["kind"]]: Log
   "death-known": "warn",
   proposed: "debug",
   "snapshot-refused": "warn",
+  recovered: "warn",
+  "left-behind": "error",
   "lease-lost": "warn",
   "lease-gained": "info",
   "shard-orphaned": "error",

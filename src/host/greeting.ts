@@ -4,7 +4,7 @@
  */
 import type { FrameHeader } from "../protocol/codec.ts"
 import { protoMax, protoMin } from "../protocol/limits.ts"
-import type { Goodbye, Hello, NodeId } from "../protocol/message.ts"
+import type { Goodbye, Hello, NodeId, PeerMessage } from "../protocol/message.ts"
 
 /** What a node knows of itself when it greets. */
 export type Identity = {
@@ -38,6 +38,21 @@ export function helloProblem(self: Identity, header: FrameHeader, hello: Hello):
 /** The newest version that both understand. */
 export function commonProto(hello: Hello): number {
   return Math.min(protoMax, hello.protoMax)
+}
+
+/** By these a node of an earlier generation finds its way into the later one; everything else between the two is of another life. */
+export function crossesGenerations(kind: PeerMessage["kind"]): boolean {
+  switch (kind) {
+    case "join-request":
+    case "join-refused":
+    case "try-also":
+    case "dial-back":
+    case "dial-back-ok":
+    case "view-snapshot":
+      return true
+    default:
+      return false
+  }
 }
 
 /** Messages of another life of the cluster are dropped; the connection may stand, since both may meet in the newer one. */

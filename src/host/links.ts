@@ -22,7 +22,15 @@ import { linkClassOf } from "../protocol/link-class.ts"
 import type { Address, Goodbye, Hello, LinkClass, NodeId, PeerMessage, ProcessMark } from "../protocol/message.ts"
 import type { HostBounds } from "./bounds.ts"
 import { closeCodes, FrameSocket, type FrameSocketOptions, type SocketEnd } from "./frame-socket.ts"
-import { commonProto, headerProblem, helloProblem, type Identity, isOtherGeneration, type Refused } from "./greeting.ts"
+import {
+  commonProto,
+  crossesGenerations,
+  headerProblem,
+  helloProblem,
+  type Identity,
+  isOtherGeneration,
+  type Refused,
+} from "./greeting.ts"
 import { detailOf, type HostEvent } from "./host-event.ts"
 import { contest, idle, type LinkEvent, type LinkState, type LinkTimes, nextLinkState } from "./link-state.ts"
 import type { TurnEnd } from "./turn-end.ts"
@@ -351,8 +359,10 @@ export class Links {
         reason: "malformed",
         detail: "a frame names another sender than the greeting",
       })
-    if (isOtherGeneration(self, header)) return
+    const isOther = isOtherGeneration(self, header)
     for (const message of messages) {
+      if (isOther && message.kind !== "hello" && message.kind !== "goodbye" && !crossesGenerations(message.kind))
+        continue
       if (connection.socket.isEnded) return
       if (message.kind === "hello" || message.kind === "goodbye")
         return this.#dismiss(connection, { reason: "malformed", detail: "a second greeting" })

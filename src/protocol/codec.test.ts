@@ -180,6 +180,7 @@ const dedup = fc.record({ client: id, low: count, idleMs: span, results: listOf(
 const packedView = fc.record({
   clusterId: id,
   generation: word32,
+  baseEpoch: count,
   epoch: count,
   membersEpoch: count,
   copies: small,

@@ -65,7 +65,10 @@ export type ShardConfig = {
 /** The decided state of the cluster: who is a member and who holds what. Immutable. */
 export type View = {
   readonly clusterId: string
+  /** Changes when survivors go on by an operator's word. Not a count: a higher one is later. */
   readonly generation: number
+  /** The epoch of the view that this generation went on from; 0: the first generation. */
+  readonly baseEpoch: Epoch
   readonly epoch: Epoch
   /** Epoch in which the member list last changed. */
   readonly membersEpoch: Epoch

@@ -124,6 +124,7 @@ const memberShape: Shape<Member> = { ...memberInfoShape, since: counter, voter: 
 const packedView = struct<PackedView>({
   clusterId,
   generation,
+  baseEpoch: counter,
   epoch: counter,
   membersEpoch: counter,
   copies: proto,

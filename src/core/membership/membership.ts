@@ -36,6 +36,7 @@ import { Doorkeeper, Joiner } from "./join.ts"
 import { Leader } from "./leader.ts"
 import { Lease } from "./lease.ts"
 import { obey } from "./orders.ts"
+import { foreignGeneration, recoveredView } from "./recovery.ts"
 import { type Times, timesFor } from "./times.ts"
 import { memberOf, packView, unpackView, votersOf } from "./view.ts"
 
@@ -247,7 +248,36 @@ export class Membership {
       propose: commands => this.propose(commands, nowMs),
       hears: id => id === this.#self || (this.#isVoter && this.#detector.hears(id, nowMs)),
       died: id => this.peerDied(id, nowMs),
+      hasLease: this.hasLease(nowMs),
+      recovered: current => this.#recovered(current, nowMs),
+      recover: next => this.#recover(next, nowMs),
     })
+  }
+
+  /** With everybody whom this node hears, and nobody else. Who is not heard and lives may join again. */
+  #recovered(view: View, nowMs: number): View {
+    const hears = (id: NodeId) => id === this.#self || (this.#isVoter && this.#detector.hears(id, nowMs))
+    const survivors = new Set(view.members.flatMap(({ id }) => (hears(id) ? [id] : [])))
+    const { apply, placement, prng } = this.#options
+    return recoveredView(view, survivors, {
+      chance: prng.uint32(),
+      apply: (before, commands) => apply(before, commands, placement),
+    })
+  }
+
+  #recover(next: View, nowMs: number): void {
+    this.#options.ports.event({ kind: "recovered", generation: next.generation, members: next.members.length })
+    this.#follow(next, nowMs)
+    for (const { id } of next.members)
+      if (id !== this.#self) this.#send(id, { kind: "view-snapshot", view: packView(next) })
+  }
+
+  /** Goes over to a view that did not come of the present one by a decision: how leases stand is not known. */
+  #follow(view: View, nowMs: number): void {
+    const before = this.#view
+    this.#fenceUntilMs = null
+    this.#steps = []
+    this.#installed(before, view, before === undefined ? allShards(view) : changedShards(before, view), nowMs, "gap")
   }
 
   /** Has commands put into a view; to be repeated until a view shows them. */
@@ -628,7 +658,8 @@ export class Membership {
 
   #snapshot(view: View, nowMs: number): void {
     const before = this.#view
-    if (before !== undefined && (view.clusterId !== before.clusterId || view.generation !== before.generation)) return
+    if (before !== undefined && (view.clusterId !== before.clusterId || view.generation !== before.generation))
+      return this.#foreignSnapshot(before, view, nowMs)
     if (before !== undefined && view.epoch <= before.epoch) return
     // A joiner has no use for a view that does not name it; one that was a member must learn what became of it.
     if (before === undefined && memberOf(view, this.#self) === undefined) return
@@ -638,9 +669,16 @@ export class Membership {
       this.#steps = []
       return this.#installed(before, view, changedShards(before, view), nowMs, "contiguous")
     }
-    this.#fenceUntilMs = null
-    this.#steps = []
-    this.#installed(before, view, before === undefined ? allShards(view) : changedShards(before, view), nowMs, "gap")
+    this.#follow(view, nowMs)
+  }
+
+  #foreignSnapshot(before: View, view: View, nowMs: number): void {
+    const mayKeep = this.#options.rules.leaseKeepsGeneration && this.hasLease(nowMs)
+    const verdict = foreignGeneration(before, view, mayKeep ? "has-a-lease" : "without-lease")
+    if (verdict === "follow") this.#follow(view, nowMs)
+    // What it would have to forget may be what nobody else has: that is for a person to decide.
+    else if (verdict === "left-behind")
+      this.#options.ports.event({ kind: "left-behind", generation: view.generation, epoch: before.epoch })
   }
 
   #advance(step: ViewStep, next: View, nowMs: number, beats: "beat" | "quiet" = "beat"): void {
@@ -737,8 +775,9 @@ export class Membership {
       const lastEpoch = before?.epoch ?? 0
       if (rules.gapFence) {
         const unknown: ShardId[] = []
+        const isOther = before?.generation !== after.generation
         for (const [shard, { primary, primarySince }] of after.shards.entries())
-          if (primary === null || primarySince > lastEpoch) unknown.push(shard)
+          if (isOther || primary === null || primarySince > lastEpoch) unknown.push(shard)
         this.#fences.add({ who: null, epoch: after.epoch, untilMs: wholeMs, shards: unknown })
         this.#voterFenceUntilMs = wholeMs
       }

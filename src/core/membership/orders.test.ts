@@ -12,16 +12,21 @@ function viewOf(...members: Partial<Member>[]): View {
   return { ...view, members: members.map((member, i) => ({ ...first, id: `${i}`, ...member })) }
 }
 
+const recovered: number[] = []
+
 type Obeyed = { readonly outcome: AdminOutcome; readonly proposed: ViewCommand[]; readonly died: NodeId[] }
 
 /** Member 0 is heard. */
-function order(command: AdminCommand, view: View | undefined): Obeyed {
+function order(command: AdminCommand, view: View | undefined, hasLease = true): Obeyed {
   const [proposed, died]: [ViewCommand[], NodeId[]] = [[], []]
   const outcome = obey(command, {
     view,
     propose: commands => proposed.push(...commands),
     hears: id => id === "0",
     died: id => died.push(id),
+    hasLease,
+    recovered: current => ({ ...current, generation: 2, members: current.members.slice(0, 1) }),
+    recover: next => recovered.push(next.generation),
   })
   return { outcome, proposed, died }
 }
@@ -73,3 +78,16 @@ for (const { id, reason, because } of [
     equal(outcome.kind === "refused" && outcome.reason, reason)
     deepEqual(died, [])
   })
+
+test("recover: only where nothing can be decided any more; first what it would mean, then it is done", () => {
+  const view = viewOf({}, {})
+  const { outcome } = order({ kind: "recover", how: "plan" }, view)
+  equal(outcome.kind === "refused" && outcome.reason, "not-needed")
+  deepEqual(order({ kind: "recover", how: "plan" }, view, false).outcome, {
+    ...{ kind: "plan", generation: 2, keeps: ["0"], drops: ["1"] },
+    ...{ shardsKept: view.shards.length, shardsOrphaned: 0 },
+  })
+  deepEqual(recovered, [])
+  deepEqual(order({ kind: "recover", how: "force" }, view, false).outcome, { kind: "accepted" })
+  deepEqual(recovered, [2])
+})

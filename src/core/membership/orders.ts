@@ -4,7 +4,7 @@
  */
 import type { AdminCommand, AdminOutcome, AdminRefusal, NodeId, View, ViewCommand } from "../../protocol/message.ts"
 import { isActive } from "../ring.ts"
-import { memberOf } from "./view.ts"
+import { memberOf, orphans } from "./view.ts"
 
 export type OrderGround = {
   /** Undefined: this node is no member of a cluster. */
@@ -14,6 +14,10 @@ export type OrderGround = {
   readonly hears: (id: NodeId) => boolean
   /** From here on this process counts as dead. */
   readonly died: (id: NodeId) => void
+  readonly hasLease: boolean
+  /** Goes on as a new generation. */
+  readonly recover: (view: View) => void
+  readonly recovered: (view: View) => View
 }
 
 export function obey(command: AdminCommand, ground: OrderGround): AdminOutcome {
@@ -25,7 +29,7 @@ export function obey(command: AdminCommand, ground: OrderGround): AdminOutcome {
     case "forget":
       return forget(command.id, view, ground)
     case "recover":
-      return refused("unsupported", "this node cannot do that yet")
+      return recover(command.how, view, ground)
   }
 }
 
@@ -48,6 +52,26 @@ function forget(id: NodeId, view: View, { hears, died }: OrderGround): AdminOutc
   if (hears(id)) return refused("alive", `${member?.name ?? id} was heard just now: it lives`)
   died(id)
   return { kind: "accepted" }
+}
+
+function recover(how: "plan" | "force", view: View, ground: OrderGround): AdminOutcome {
+  if (ground.hasLease)
+    return refused("not-needed", "this node hears a majority of the voters: the cluster decides as ever")
+  const next = ground.recovered(view)
+  if (how === "force") {
+    ground.recover(next)
+    return { kind: "accepted" }
+  }
+  const shardsOrphaned = orphans(next).length
+  const keeps = next.members.map(({ id }) => id)
+  return {
+    kind: "plan",
+    generation: next.generation,
+    keeps,
+    drops: view.members.flatMap(({ id }) => (keeps.includes(id) ? [] : [id])),
+    shardsKept: next.shards.length - shardsOrphaned,
+    shardsOrphaned,
+  }
 }
 
 function refused(reason: AdminRefusal, detail: string): AdminOutcome {

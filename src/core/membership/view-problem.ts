@@ -30,6 +30,8 @@ export function stepProblem(before: View, after: View): string | undefined {
 
 function headProblem(view: View): string | undefined {
   if (!isCount(view.epoch, 1)) return "epochs count from 1"
+  if (!isCount(view.baseEpoch, 0) || view.baseEpoch >= view.epoch)
+    return "a generation begins after what it goes on from"
   if (!isCount(view.membersEpoch, 1) || view.membersEpoch > view.epoch) return "membersEpoch lies in the future"
   if (!isCount(view.copies, 1) || view.copies > 7) return "a shard has 1 to 7 copies"
   if (!isCount(view.maxVoters, 1) || view.maxVoters > 9) return "a cluster has 1 to 9 voters"
