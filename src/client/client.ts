@@ -12,7 +12,7 @@
  */
 import { defaultPort, formatAddress, parseAddress } from "../base/address.ts"
 import { Prng } from "../base/prng.ts"
-import { packForNode } from "../protocol/codec.ts"
+import { assertCarried } from "../protocol/codec.ts"
 import { maxDeadlineMs, maxTtlMs } from "../protocol/limits.ts"
 import type {
   Address,
@@ -222,7 +222,7 @@ export class CacheClient implements AsyncDisposable {
   async ask(key: Uint8Array, operation: Operation, options?: CallOptions): Promise<CallOutcome> {
     const request = { clientId: "0".repeat(16), n: 1, ackedBelow: 1, firstEpoch: 1, deadlineMs: 1, key, operation }
     // What is too long is an outcome, and told as one.
-    if (tooLong(key, operation) === undefined) packForNode({ kind: "request", attempt: 1, request })
+    if (tooLong(key, operation) === undefined) assertCarried({ kind: "request", attempt: 1, request })
     return this.#ask(key, operation, options)
   }
 

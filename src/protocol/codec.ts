@@ -12,6 +12,10 @@
  */
 import { Encoder } from "cbor-x"
 import { assert } from "../base/assert.ts"
+import { CborReader } from "./cbor-reader.ts"
+import { CborWriter } from "./cbor-writer.ts"
+import { mayBeHot, readForClient, readForNode, readLinkFrame } from "./hot-decode.ts"
+import { type AnyMessage, hotBytes, writeHot } from "./hot-encode.ts"
 import { maxFrameBytes } from "./limits.ts"
 import type { ClientToNode, NodeToClient } from "./message.ts"
 import { plainProblem } from "./plain.ts"
@@ -20,7 +24,10 @@ import { clientToNode, type FrameHeader, frameHeader, type LinkMessage, linkMess
 
 export type { FrameHeader, LinkMessage } from "./tables.ts"
 
-/** A message checked and ready to be encoded. `bytes` is the most that it takes in a frame. */
+/**
+ * A message ready to be encoded. `bytes` is the most that it takes in a frame; `wire` what the encoder is given, checked,
+ * or undefined for one that is written without it (`hot-encode.ts`) and must not change before.
+ */
 export type Packed<M> = { readonly bytes: number; readonly wire: unknown; readonly message: M }
 
 export type DecodedMessages<M> =
@@ -52,10 +59,15 @@ export function packLinkMessage(message: LinkMessage): Packed<LinkMessage> {
 }
 
 export function encodeLinkFrame(header: FrameHeader, messages: readonly Packed<LinkMessage>[]): Uint8Array {
-  return encode([frameHeader.pack(header, { bytes: 0 }), messages.map(({ wire }) => wire)])
+  writer.begin(frameOverheadBytes + bytesOf(messages))
+  writer.list(2)
+  writer.raw(cbor.encode(frameHeader.pack(header, { bytes: 0 })))
+  return encoded(messages)
 }
 
 export function decodeLinkFrame(frame: Uint8Array): DecodedLinkFrame {
+  const hot = hotFrame(frame, readLinkFrame)
+  if (hot !== undefined) return { ...hot, kind: "frame", unsupported: none }
   return refusing(() => {
     const items = topLevel(frame)
     const header = frameHeader.unpack(items[0])
@@ -69,22 +81,32 @@ export function packForNode(message: ClientToNode): Packed<ClientToNode> {
   return pack(clientToNode, message)
 }
 
+/** Throws when no message can carry this: for what a program hands in as it is. */
+export function assertCarried(message: ClientToNode): void {
+  clientToNode.pack(message, { bytes: 0 })
+}
+
 export function packForClient(message: NodeToClient): Packed<NodeToClient> {
   return pack(nodeToClient, message)
 }
 
 /** A frame of a client's messages, or of a node's to a client. */
 export function encodeClientFrame(messages: readonly Packed<ClientToNode | NodeToClient>[]): Uint8Array {
-  return encode(messages.map(({ wire }) => wire))
+  writer.begin(frameOverheadBytes + bytesOf(messages))
+  return encoded(messages)
 }
 
 /** What a client sent to a node. */
 export function decodeForNode(frame: Uint8Array): DecodedMessages<ClientToNode> {
+  const messages = hotFrame(frame, readForNode)
+  if (messages !== undefined) return { kind: "messages", messages, unsupported: none }
   return refusing(() => unpackAll(clientToNode, topLevel(frame)))
 }
 
 /** What a node sent to a client. */
 export function decodeForClient(frame: Uint8Array): DecodedMessages<NodeToClient> {
+  const messages = hotFrame(frame, readForClient)
+  if (messages !== undefined) return { kind: "messages", messages, unsupported: none }
   return refusing(() => unpackAll(nodeToClient, topLevel(frame)))
 }
 
@@ -106,16 +128,41 @@ export function decodeValue(bytes: Uint8Array): unknown {
 
 // ----------------------------------------------------------------------------------------------------------- inside
 
-function pack<M>(table: Union<M>, message: M): Packed<M> {
+const writer = new CborWriter()
+const reader = new CborReader()
+const none: readonly number[] = []
+
+function pack<M extends AnyMessage>(table: Union<M>, message: M): Packed<M> {
+  const bytes = hotBytes(message)
+  if (bytes !== undefined) return { bytes, wire: undefined, message }
   const tally = { bytes: 0 }
   const wire = table.pack(message, tally)
   return { bytes: tally.bytes, wire, message }
 }
 
-function encode(wire: unknown): Uint8Array {
-  const frame = cbor.encode(wire)
+function bytesOf(messages: readonly Packed<AnyMessage>[]): number {
+  let bytes = 0
+  for (const message of messages) bytes += message.bytes
+  return bytes
+}
+
+/** The list of the messages, as the end of the frame that has been begun. */
+function encoded(messages: readonly Packed<AnyMessage>[]): Uint8Array {
+  writer.list(messages.length)
+  for (const { message, wire } of messages) {
+    if (wire === undefined) writeHot(message, writer)
+    else writer.raw(cbor.encode(wire))
+  }
+  const frame = writer.end()
   assert(frame.length <= maxFrameBytes, "a frame that is sent is one that is accepted")
   return frame
+}
+
+/** What the frame holds, when it is one of those of which there are many; undefined: the tables are to read it. */
+function hotFrame<T>(frame: Uint8Array, read: (from: CborReader) => T | undefined): T | undefined {
+  if (!mayBeHot(frame)) return undefined
+  reader.begin(frame)
+  return read(reader)
 }
 
 function topLevel(frame: Uint8Array): readonly unknown[] {

@@ -1,0 +1,288 @@
+/**
+ * The messages of which there are many (requests and their answers, replication and its acknowledgements) written straight
+ * into a frame, without the lists that the tables of `tables.ts` would build for the encoder. The bytes are the same: that
+ * the tables and this file agree is what a property test is for. Everything else goes by the tables.
+ */
+import { assert, unreachable } from "../base/assert.ts"
+import type { CborWriter } from "./cbor-writer.ts"
+import type {
+  ClientToNode,
+  Condition,
+  NodeToClient,
+  Operation,
+  ReplicatedOp,
+  Reply,
+  Request,
+  Result,
+} from "./message.ts"
+import type { LinkMessage } from "./tables.ts"
+
+export type AnyMessage = LinkMessage | ClientToNode | NodeToClient
+
+/** The kinds that are written here, and by how many bytes a message can exceed the keys and values in it. */
+const overheadBytes = 160
+
+/** The most that the message takes; undefined: it is none of those written here. */
+export function hotBytes(message: AnyMessage): number | undefined {
+  switch (message.kind) {
+    case "request":
+    case "forward":
+      return overheadBytes + message.request.key.length + operationBytes(message.request.operation)
+    case "reply":
+    case "forward-reply":
+      return isHotReply(message.reply) ? overheadBytes + resultBytes(message.reply) : undefined
+    case "repl": {
+      let bytes = overheadBytes
+      for (const op of message.ops) bytes += overheadBytes + replicatedBytes(op)
+      return bytes
+    }
+    case "repl-ack":
+      return overheadBytes
+    default:
+      return undefined
+  }
+}
+
+/** Only what `hotBytes` has given a size. */
+export function writeHot(message: AnyMessage, to: CborWriter): void {
+  switch (message.kind) {
+    case "request":
+      to.list(3)
+      to.number(2)
+      to.number(message.attempt)
+      return writeRequest(message.request, to)
+    case "reply":
+      assert(isHotReply(message.reply), "other replies go by the tables")
+      to.list(5)
+      to.number(4)
+      to.number(message.n)
+      to.number(message.attempt)
+      writeResult(message.reply, to)
+      return to.number(message.epoch)
+    case "repl":
+      to.list(7)
+      to.number(64)
+      to.number(message.shard)
+      to.number(message.q)
+      to.number(message.tid)
+      to.list(message.ops.length)
+      for (const op of message.ops) writeReplicated(op, to)
+      to.number(message.commit)
+      return to.number(message.last)
+    case "repl-ack":
+      to.list(7)
+      to.number(65)
+      to.number(message.shard)
+      to.number(message.q)
+      to.number(message.tid)
+      to.number(message.seq)
+      to.flag(message.gap)
+      return to.number(message.headroom)
+    case "forward":
+      to.list(3)
+      to.number(72)
+      to.number(message.n)
+      return writeRequest(message.request, to)
+    case "forward-reply":
+      assert(isHotReply(message.reply), "other replies go by the tables")
+      to.list(4)
+      to.number(73)
+      to.number(message.n)
+      writeResult(message.reply, to)
+      return to.number(message.epoch)
+    default:
+      assert(false, `${message.kind} goes by the tables`)
+  }
+}
+
+// ------------------------------------------------------------------------------------------------------- sizes
+
+function operationBytes(operation: Operation): number {
+  if (operation.op === "set") return operation.value.length + conditionBytes(operation.condition)
+  return operation.op === "delete" || operation.op === "touch" ? conditionBytes(operation.condition) : 0
+}
+
+function conditionBytes(condition: Condition | null): number {
+  return condition !== null && condition.if === "value" ? condition.value.length : 0
+}
+
+function resultBytes(result: Result): number {
+  return result.kind === "value" ? result.value.length : 0
+}
+
+function replicatedBytes({ key, effect, result }: ReplicatedOp): number {
+  return key.length + (effect.kind === "put" ? effect.value.length : 0) + (result === null ? 0 : resultBytes(result))
+}
+
+/** Refusals are rare, and have words and ids in them. */
+function isHotReply(reply: Reply): reply is Result {
+  return resultNumbers[reply.kind] !== 0
+}
+
+const resultNumbers: Readonly<Record<Reply["kind"], number>> = {
+  value: 1,
+  missing: 2,
+  ttl: 3,
+  stored: 4,
+  deleted: 5,
+  touched: 6,
+  counted: 7,
+  unmet: 8,
+  "not-a-number": 9,
+  moved: 0,
+  retry: 0,
+  busy: 0,
+  full: 0,
+  unavailable: 0,
+  timeout: 0,
+  duplicate: 0,
+  rejected: 0,
+}
+
+// ----------------------------------------------------------------------------------------------------- writing
+
+function writeRequest(request: Request, to: CborWriter): void {
+  to.list(7)
+  to.shortText(request.clientId)
+  to.number(request.n)
+  to.number(request.ackedBelow)
+  to.number(request.firstEpoch)
+  to.bytes(request.key)
+  writeOperation(request.operation, to)
+  to.number(request.deadlineMs)
+}
+
+function writeOperation(operation: Operation, to: CborWriter): void {
+  switch (operation.op) {
+    case "get":
+      to.list(1)
+      return to.number(1)
+    case "ttl":
+      to.list(1)
+      return to.number(2)
+    case "set":
+      to.list(5)
+      to.number(3)
+      to.bytes(operation.value)
+      to.number(operation.flags)
+      if (operation.ttlMs === "keep") to.number(-1)
+      else numberOrNull(operation.ttlMs, to)
+      return writeCondition(operation.condition, to)
+    case "delete":
+      to.list(2)
+      to.number(4)
+      return writeCondition(operation.condition, to)
+    case "touch":
+      to.list(3)
+      to.number(5)
+      numberOrNull(operation.ttlMs, to)
+      return writeCondition(operation.condition, to)
+    case "incr":
+      to.list(2)
+      to.number(6)
+      return to.number(operation.by)
+    default:
+      return unreachable(operation)
+  }
+}
+
+function writeCondition(condition: Condition | null, to: CborWriter): void {
+  if (condition === null) return to.null()
+  switch (condition.if) {
+    case "absent":
+      to.list(1)
+      return to.number(1)
+    case "present":
+      to.list(1)
+      return to.number(2)
+    case "version":
+      to.list(2)
+      to.number(3)
+      return to.number(condition.version)
+    case "value":
+      to.list(2)
+      to.number(4)
+      return to.bytes(condition.value)
+    default:
+      return unreachable(condition)
+  }
+}
+
+function writeResult(result: Result, to: CborWriter): void {
+  const number = resultNumbers[result.kind]
+  switch (result.kind) {
+    case "value":
+      to.list(4)
+      to.number(number)
+      to.bytes(result.value)
+      to.number(result.flags)
+      return to.number(result.version)
+    case "ttl":
+      to.list(3)
+      to.number(number)
+      numberOrNull(result.ttlMs, to)
+      return to.number(result.version)
+    case "counted":
+      to.list(3)
+      to.number(number)
+      to.number(result.value)
+      return to.number(result.version)
+    case "stored":
+    case "touched":
+    case "unmet":
+      to.list(2)
+      to.number(number)
+      return to.number(result.version)
+    case "missing":
+    case "deleted":
+    case "not-a-number":
+      to.list(1)
+      return to.number(number)
+    default:
+      return unreachable(result)
+  }
+}
+
+function writeReplicated({ seq, key, effect, origin, result }: ReplicatedOp, to: CborWriter): void {
+  to.list(5)
+  to.number(seq)
+  to.bytes(key)
+  switch (effect.kind) {
+    case "put":
+      to.list(4)
+      to.number(1)
+      to.bytes(effect.value)
+      to.number(effect.flags)
+      numberOrNull(effect.ttlLeftMs, to)
+      break
+    case "delete":
+      to.list(1)
+      to.number(2)
+      break
+    case "none":
+      to.list(1)
+      to.number(3)
+      break
+    case "forget-client":
+      to.list(2)
+      to.number(4)
+      to.shortText(effect.client)
+      break
+    default:
+      unreachable(effect)
+  }
+  if (origin === null) to.null()
+  else {
+    to.list(3)
+    to.shortText(origin.client)
+    to.number(origin.n)
+    to.number(origin.ackedBelow)
+  }
+  if (result === null) to.null()
+  else writeResult(result, to)
+}
+
+function numberOrNull(value: number | null, to: CborWriter): void {
+  if (value === null) to.null()
+  else to.number(value)
+}
