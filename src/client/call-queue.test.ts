@@ -1,11 +1,11 @@
 import { deepEqual, equal } from "node:assert/strict"
 import { test } from "node:test"
 import fc from "fast-check"
-import { type Call, newCall } from "./call.ts"
+import { Call } from "./call.ts"
 import { CallQueue } from "./call-queue.ts"
 
 function call(): Call {
-  return newCall({ key: new Uint8Array(1), operation: { op: "get" }, deadlineAtMs: 0, done: () => {} })
+  return new Call({ key: new Uint8Array(1), operation: { op: "get" }, timeoutMs: 0, done: () => {} }, 0)
 }
 
 test("first in, first out, whatever settles meanwhile; never more than its bound", () => {

@@ -44,6 +44,10 @@ export type CallOutcome = Result | Failed
 /** A request that was sent and not yet answered. */
 export type Attempt = { readonly number: number; readonly to: Address; readonly sentAtMs: number }
 
+const noAttempts: readonly Attempt[] = []
+const queued = { kind: "queued" } as const
+export const settled = { kind: "settled" } as const
+
 export type CallState =
   /** Waits for a view, or for room in the window. Not numbered yet. */
   | { readonly kind: "queued" }
@@ -53,56 +57,53 @@ export type CallState =
   | { readonly kind: "sent"; readonly attempt: Attempt; readonly askElsewhereAtMs: number }
   | { readonly kind: "settled" }
 
-export type Call = {
+/** `index` is what the call was given as its own: many calls may share one such function. */
+export type Done = (outcome: CallOutcome, index: number) => void
+
+export type CallOptions = {
+  readonly key: Uint8Array
+  readonly operation: Operation
+  readonly timeoutMs: number
+  readonly done: Done
+  readonly index?: number
+}
+
+/** A class, so that all of the thousands under way are of one shape. */
+export class Call {
   readonly key: Uint8Array
   readonly operation: Operation
   readonly bytes: number
   readonly deadlineAtMs: number
-  readonly done: (outcome: CallOutcome) => void
-  state: CallState
+  readonly done: Done
+  readonly index: number
+  state: CallState = queued
   // What follows has a meaning once the call has left the queue.
-  n: number
-  firstEpoch: Epoch
-  shard: ShardId
+  n = 0
+  firstEpoch: Epoch = 0
+  shard: ShardId = 0
   /** Whom the newest attempt was meant for. */
-  primary: NodeId | undefined
-  attempts: number
+  primary: NodeId | undefined = undefined
+  attempts = 0
   /** Attempts without an answer, the newest last. */
-  readonly open: Attempt[]
+  open: readonly Attempt[] = noAttempts
   /** An attempt was lost, or answered by what does not tell whether it was executed. */
-  fateUnknown: boolean
-  refusals: number
-  timeouts: number
+  fateUnknown = false
+  refusals = 0
+  timeouts = 0
   /** What the last refusal said, for when nothing better follows. */
-  lastCode: FailureCode | undefined
+  lastCode: FailureCode | undefined = undefined
   /** Where the last attempt came to nothing. */
-  avoid: Address | undefined
+  avoid: Address | undefined = undefined
   /** A node said that this one is the primary now, by a view that is newer than ours. */
-  hint: { readonly primary: NodeId; readonly epoch: Epoch; readonly from: Address } | undefined
-}
+  hint: { readonly primary: NodeId; readonly epoch: Epoch; readonly from: Address } | undefined = undefined
 
-export function newCall(options: {
-  key: Uint8Array
-  operation: Operation
-  deadlineAtMs: number
-  done: (outcome: CallOutcome) => void
-}): Call {
-  return {
-    ...options,
-    bytes: bytesOf(options.key, options.operation),
-    state: { kind: "queued" },
-    n: 0,
-    firstEpoch: 0,
-    shard: 0,
-    primary: undefined,
-    attempts: 0,
-    open: [],
-    fateUnknown: false,
-    refusals: 0,
-    timeouts: 0,
-    lastCode: undefined,
-    avoid: undefined,
-    hint: undefined,
+  constructor({ key, operation, done, index }: CallOptions, deadlineAtMs: number) {
+    this.key = key
+    this.operation = operation
+    this.bytes = bytesOf(key, operation)
+    this.deadlineAtMs = deadlineAtMs
+    this.done = done
+    this.index = index ?? 0
   }
 }
 

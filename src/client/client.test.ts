@@ -1,10 +1,10 @@
-import { deepEqual, equal, ok, rejects } from "node:assert/strict"
+import { deepEqual, equal, match, ok, rejects } from "node:assert/strict"
 import { spawn } from "node:child_process"
 import { once } from "node:events"
 import { test } from "node:test"
 import { setTimeout as sleep } from "node:timers/promises"
 import type { Reply } from "../protocol/message.ts"
-import { CacheClient, CacheError, type CacheErrorCode } from "./client.ts"
+import { CacheClient, CacheError, type CacheErrorCode, CacheManyError } from "./client.ts"
 import { blackHole, FakeCluster, FakeNode } from "./testing/fake-node.ts"
 
 /** A cluster of one node, and a client of it. */
@@ -213,6 +213,60 @@ test("an abort ends the call at once, with the reason as its cause", async () =>
   )
   await rejects(cache.set("k", 1, { signal: aborting.signal }), failing("cancelled", "not-done"))
   equal(node.requests.length, 1, "nothing is sent for a call that was aborted before")
+})
+
+test("many keys are asked for in one frame to each node, and answered in the order of the keys", async () => {
+  await using both = await pair()
+  const { cache } = both
+  const keys = Array.from({ length: 50 }, (_, i) => `many-${i}`)
+  const stored = await cache.setMany(keys.map((key, i) => [key, i % 2 === 0 ? `value ${i}` : { i }]))
+  ok(stored.every(({ kind }) => kind === "stored"))
+  deepEqual(await cache.getMany(["none", ...keys]), [
+    undefined,
+    ...keys.map((_, i) => (i % 2 === 0 ? `value ${i}` : { i })),
+  ])
+  deepEqual(await cache.deleteMany([...keys, "none"]), [...keys.map(() => true), false])
+  deepEqual(await cache.getMany([]), [])
+})
+
+test("of many keys each fails by itself, and the error holds what came of the others", async () => {
+  await using both = await pair()
+  const { cache, node } = both
+  await cache.set("b", "kept")
+  node.behaviour = request =>
+    new TextDecoder().decode(request.key) === "a" ? { kind: "rejected", reason: "bad-request" } : "as-usual"
+  await rejects(cache.getMany(["a", "b", "c"]), (error: unknown) => {
+    ok(error instanceof CacheManyError)
+    match(error.message, /1 of 3 keys failed.*get "a"/)
+    deepEqual(
+      error.results.map(result => (result.status === "fulfilled" ? result.value : result.reason.code)),
+      ["bad-request", "kept", undefined],
+    )
+    return true
+  })
+  await rejects(cache.getMany(["x".repeat(5_000)]), CacheManyError)
+  await rejects(cache.setMany([["k", () => 0]]), TypeError)
+})
+
+test("a signal ends all of many calls", async () => {
+  await using both = await pair()
+  const { cache, node } = both
+  node.behaviour = () => "silence"
+  const aborting = new AbortController()
+  const call = cache.setMany(
+    [
+      ["a", 1],
+      ["b", 2],
+    ],
+    { signal: aborting.signal },
+  )
+  await until(() => node.requests.length === 2)
+  aborting.abort()
+  await rejects(call, (error: unknown) => {
+    ok(error instanceof CacheManyError)
+    ok(error.results.every(result => result.status === "rejected" && failing("cancelled", "unknown")(result.reason)))
+    return true
+  })
 })
 
 test("more calls than the bounds allow fail at once; those within them are answered", async () => {

@@ -23,15 +23,22 @@ import type {
   Result,
   StatusReport,
 } from "../protocol/message.ts"
-import { type CallOutcome, type FailureCode, tooLong } from "./call.ts"
-import { CacheError, errorOf } from "./errors.ts"
+import {
+  type CallOutcome,
+  type Done,
+  type Failed,
+  type FailureCode,
+  type CallOptions as SessionCall,
+  tooLong,
+} from "./call.ts"
+import { CacheError, CacheManyError, errorOf, type ManyResult } from "./errors.ts"
 import { Session, type SessionLimits, type SessionView } from "./session.ts"
 import { Sockets, socketLimits } from "./sockets.ts"
 import { fromStored, keyBytes, toStored } from "./values.ts"
 
 export type { Address, ClientMember, Operation, Result, StatusReport } from "../protocol/message.ts"
 export type { CallOutcome, FailureCode } from "./call.ts"
-export { CacheError, type CacheErrorCode } from "./errors.ts"
+export { CacheError, type CacheErrorCode, CacheManyError, type ManyResult } from "./errors.ts"
 export type { SessionLimits, SessionView } from "./session.ts"
 
 /** Text as UTF-8, or any bytes; at most 4096 of them. */
@@ -81,6 +88,7 @@ export type MemberStatus =
   | { readonly member: ClientMember; readonly report: null; readonly code: FailureCode }
 
 const defaultTimeoutMs = 5_000
+const noOptions: SetOptions = {}
 
 export class CacheClient implements AsyncDisposable {
   readonly #seeds: readonly Address[]
@@ -141,77 +149,79 @@ export class CacheClient implements AsyncDisposable {
   // -------------------------------------------------------------------------------------------- operations
 
   /** The value, or undefined. The type is the caller's word: nothing checks what is stored against it. */
-  async get<T = unknown>(key: Key, options?: CallOptions): Promise<T | undefined> {
-    return (await this.getEntry<T>(key, options))?.value
+  get<T = unknown>(key: Key, options?: CallOptions): Promise<T | undefined> {
+    return this.#do(key, getOperation, options, valueOf) as Promise<T | undefined> // as the caller says
   }
 
   /** The value with its version, for a later `ifVersion`. */
-  async getEntry<T = unknown>(key: Key, options?: CallOptions): Promise<Entry<T> | undefined> {
-    const result = await this.#do(key, { op: "get" }, options)
-    if (result.kind === "missing") return undefined
-    if (result.kind !== "value") throw unexpected(result, key)
-    const { version } = result
-    try {
-      const value = fromStored({ bytes: result.value, flags: result.flags }) as T // as the caller says
-      return { value, version }
-    } catch (cause) {
-      const detail = `get ${named(key)}: the stored bytes are not what they are marked as`
-      throw new CacheError({ code: "unreadable-value", outcome: "not-done", detail, cause })
-    }
+  getEntry<T = unknown>(key: Key, options?: CallOptions): Promise<Entry<T> | undefined> {
+    return this.#do(key, getOperation, options, entryOf) as Promise<Entry<T> | undefined> // as the caller says
   }
 
-  async has(key: Key, options?: CallOptions): Promise<boolean> {
-    return (await this.ttl(key, options)) !== undefined
+  has(key: Key, options?: CallOptions): Promise<boolean> {
+    return this.#do(key, ttlOperation, options, (result, key) => ttlLeft(result, key) !== undefined)
   }
 
   /** What is left of the entry's life in ms, Infinity when it does not expire, undefined when there is none. */
-  async ttl(key: Key, options?: CallOptions): Promise<number | undefined> {
-    const result = await this.#do(key, { op: "ttl" }, options)
-    if (result.kind === "missing") return undefined
-    if (result.kind !== "ttl") throw unexpected(result, key)
-    return result.ttlMs ?? Number.POSITIVE_INFINITY
+  ttl(key: Key, options?: CallOptions): Promise<number | undefined> {
+    return this.#do(key, ttlOperation, options, ttlLeft)
   }
 
   /** Strings and bytes are stored as they are, other values as CBOR. */
-  async set(key: Key, value: unknown, options: SetOptions = {}): Promise<SetResult> {
-    const { bytes, flags } = toStored(value)
-    const condition = conditionOf(options)
-    const ttlMs = ttlOf(options.ttlMs)
-    const result = await this.#do(key, { op: "set", value: bytes, flags, ttlMs, condition }, options)
-    switch (result.kind) {
-      case "stored":
-        return { kind: "stored", version: result.version }
-      case "unmet":
-        return { kind: "unmet", version: result.version }
-      case "missing":
-        return { kind: "unmet", version: undefined }
-      default:
-        throw unexpected(result, key)
+  set(key: Key, value: unknown, options: SetOptions = noOptions): Promise<SetResult> {
+    try {
+      return this.#do(key, setOperation(value, lifeAndCondition(options)), options, setResult)
+    } catch (error) {
+      return Promise.reject(error) // a value that cannot be stored, or two conditions
     }
   }
 
   /** Whether there was an entry, which met the condition if one was stated, and is gone now. */
   async delete(key: Key, options: DeleteOptions = {}): Promise<boolean> {
-    const result = await this.#do(key, { op: "delete", condition: conditionOf(options) }, options)
-    if (result.kind !== "deleted" && result.kind !== "missing" && result.kind !== "unmet") throw unexpected(result, key)
-    return result.kind === "deleted"
+    return this.#do(key, { op: "delete", condition: conditionOf(options) }, options, wasDeleted)
   }
 
   /** Gives the entry a new life; Infinity: it does not expire. False: there is none. */
   async touch(key: Key, ttlMs: number, options?: CallOptions): Promise<boolean> {
-    const result = await this.#do(key, { op: "touch", ttlMs: ttlOf(ttlMs), condition: null }, options)
-    if (result.kind !== "touched" && result.kind !== "missing") throw unexpected(result, key)
-    return result.kind === "touched"
+    const operation: Operation = { op: "touch", ttlMs: ttlOf(ttlMs), condition: null }
+    return this.#do(key, operation, options, (result, key) => {
+      if (result.kind !== "touched" && result.kind !== "missing") throw unexpected(result, key)
+      return result.kind === "touched"
+    })
   }
 
   /** Adds to a whole number kept as text, 0 when there is none, exactly once however often it must be sent. */
   async incr(key: Key, by = 1, options?: CallOptions): Promise<number> {
     if (!Number.isSafeInteger(by)) throw new RangeError("incr adds whole numbers below 2^53")
-    const result = await this.#do(key, { op: "incr", by }, options)
-    if (result.kind === "counted") return result.value
-    if (result.kind !== "not-a-number") throw unexpected(result, key)
-    const detail = `incr ${named(key)}: the value is not a whole number, or would leave the range of those`
-    throw new CacheError({ code: "not-a-number", outcome: "not-done", detail })
+    return this.#do(key, { op: "incr", by }, options, counted)
+  }
+
+  // -------------------------------------------------------------------------------------------- many keys
+
+  /**
+   * The values of many keys in their order, undefined where there is none. The keys may be any: each node that leads some of
+   * them is asked at once, in one frame. Each key is read by itself, so this is no snapshot. If some fail, throws a
+   * `CacheManyError` that holds what came of each; so do the two below.
+   */
+  async getMany<T = unknown>(keys: readonly Key[], options?: CallOptions): Promise<(T | undefined)[]> {
+    const values = await this.#many("getMany", keys, () => getOperation, options, valueOf)
+    return values as (T | undefined)[] // as the caller says
+  }
+
+  /** Sets many keys, each by itself: not one transaction. A key that is named twice is set twice, in either order. */
+  async setMany(entries: Iterable<readonly [Key, unknown]>, options: SetOptions = {}): Promise<SetResult[]> {
+    const pairs = [...entries]
+    const how = lifeAndCondition(options)
+    const operations = pairs.map(([, value]) => setOperation(value, how))
+    const keys = pairs.map(([key]) => key)
+    // One operation for each key.
+    return this.#many("setMany", keys, index => operations[index] as Operation, options, setResult)
+  }
+
+  /** For each key whether there was an entry, which is gone now. */
+  async deleteMany(keys: readonly Key[], options?: CallOptions): Promise<boolean[]> {
+    const operation: Operation = { op: "delete", condition: null }
+    return this.#many("deleteMany", keys, () => operation, options, wasDeleted)
   }
 
   /**
@@ -246,27 +256,84 @@ export class CacheClient implements AsyncDisposable {
 
   // -------------------------------------------------------------------------------------------- inside
 
-  async #do(key: Key, operation: Operation, options: CallOptions = {}): Promise<Result> {
-    const outcome = await this.#ask(keyBytes(key), operation, options)
-    if (outcome.kind !== "failed") return outcome
-    const cause: unknown = outcome.code === "cancelled" ? options.signal?.reason : undefined
-    throw errorOf(outcome, `${operation.op} ${named(key)}`, cause)
+  /** One promise and one function a call: there may be a hundred thousand a second. What `read` throws rejects. */
+  #do<R>(
+    key: Key,
+    operation: Operation,
+    options: CallOptions | undefined,
+    read: (result: Result, key: Key) => R,
+  ): Promise<R> {
+    return new Promise((resolve, reject) => {
+      const done = (outcome: CallOutcome) => {
+        if (outcome.kind === "failed") return reject(failure(outcome, key, operation, options))
+        try {
+          resolve(read(outcome, key))
+        } catch (error) {
+          reject(error) // an answer that does not fit, or bytes that are not what they are marked as
+        }
+      }
+      this.#start(keyBytes(key), operation, options, done)
+    })
   }
 
-  #ask(key: Uint8Array, operation: Operation, options: CallOptions = {}): Promise<CallOutcome> {
-    const { signal } = options
-    const timeoutMs = checkedTimeoutMs(options.timeoutMs ?? this.#timeoutMs)
-    return new Promise(resolve => {
-      if (signal?.aborted) return resolve({ kind: "failed", code: "cancelled", mayHaveHappened: "no" })
-      const cancel = () => this.#step(() => handle.cancel())
-      const done = (outcome: CallOutcome) => {
-        signal?.removeEventListener("abort", cancel)
-        resolve(outcome)
+  async #many<R>(
+    what: string,
+    keys: readonly Key[],
+    operationOf: (index: number) => Operation,
+    options: CallOptions | undefined,
+    read: (result: Result, key: Key) => R,
+  ): Promise<R[]> {
+    if (keys.length === 0) return []
+    const bytes = keys.map(keyBytes)
+    const outcomes = await new Promise<CallOutcome[]>(resolve => {
+      const outcomes = new Array<CallOutcome>(keys.length)
+      let missing = keys.length
+      const done = (outcome: CallOutcome, index: number) => {
+        outcomes[index] = outcome
+        missing -= 1
+        if (missing === 0) resolve(outcomes)
       }
-      signal?.addEventListener("abort", cancel)
-      const handle = this.#session.call({ key, operation, timeoutMs, done })
-      this.#arm()
+      bytes.forEach((key, index) => this.#start(key, operationOf(index), options, done, index))
     })
+    const values: R[] = []
+    const results = outcomes.map((outcome, index): ManyResult<R> => {
+      const key = keys[index] as Key // an outcome for each key
+      try {
+        if (outcome.kind === "failed") throw failure(outcome, key, operationOf(index), options)
+        const value = read(outcome, key)
+        values.push(value)
+        return { status: "fulfilled", value }
+      } catch (error) {
+        if (error instanceof CacheError) return { status: "rejected", reason: error }
+        throw error
+      }
+    })
+    if (values.length < results.length) throw new CacheManyError(what, results)
+    return values
+  }
+
+  #ask(key: Uint8Array, operation: Operation, options: CallOptions | undefined): Promise<CallOutcome> {
+    return new Promise(resolve => this.#start(key, operation, options, resolve))
+  }
+
+  #start(key: Uint8Array, operation: Operation, options: CallOptions | undefined, done: Done, index = 0): void {
+    const timeoutMs = options?.timeoutMs === undefined ? this.#timeoutMs : checkedTimeoutMs(options.timeoutMs)
+    const signal = options?.signal
+    if (signal === undefined) this.#session.call({ key, operation, timeoutMs, done, index })
+    else this.#startAbortable({ key, operation, timeoutMs, done, index }, signal)
+    this.#arm()
+  }
+
+  #startAbortable(options: SessionCall, signal: AbortSignal): void {
+    if (signal.aborted)
+      return options.done({ kind: "failed", code: "cancelled", mayHaveHappened: "no" }, options.index ?? 0)
+    const cancel = () => this.#step(() => this.#session.cancel(handle))
+    const done: Done = (outcome, index) => {
+      signal.removeEventListener("abort", cancel)
+      options.done(outcome, index)
+    }
+    signal.addEventListener("abort", cancel)
+    const handle = this.#session.call({ ...options, done })
   }
 
   #statusOf(member: ClientMember, timeoutMs: number): Promise<MemberStatus> {
@@ -385,6 +452,79 @@ function ttlOf(ttlMs: number | undefined): number | null {
   if (ttlMs > 0 && ttlMs <= maxTtlMs) return ttlMs
   throw new RangeError(`a time to live is above 0 and at most ${maxTtlMs} ms, or Infinity`)
 }
+
+const getOperation: Operation = { op: "get" }
+const ttlOperation: Operation = { op: "ttl" }
+
+type LifeAndCondition = { readonly ttlMs: number | null; readonly condition: Condition | null }
+const foreverAndAlways: LifeAndCondition = { ttlMs: null, condition: null }
+
+function lifeAndCondition(options: SetOptions): LifeAndCondition {
+  if (options === noOptions) return foreverAndAlways
+  return { ttlMs: ttlOf(options.ttlMs), condition: conditionOf(options) }
+}
+
+function setOperation(value: unknown, { ttlMs, condition }: LifeAndCondition): Operation {
+  const { bytes, flags } = toStored(value)
+  return { op: "set", value: bytes, flags, ttlMs, condition }
+}
+
+// ------------------------------------------------------------------------------------------------ reading answers
+
+function valueOf(result: Result, key: Key): unknown {
+  if (result.kind === "missing") return undefined
+  if (result.kind !== "value") throw unexpected(result, key)
+  try {
+    return fromStored({ bytes: result.value, flags: result.flags })
+  } catch (cause) {
+    const detail = `get ${named(key)}: the stored bytes are not what they are marked as`
+    throw new CacheError({ code: "unreadable-value", outcome: "not-done", detail, cause })
+  }
+}
+
+function entryOf(result: Result, key: Key): Entry<unknown> | undefined {
+  return result.kind === "value" ? { value: valueOf(result, key), version: result.version } : missing(result, key)
+}
+
+function missing(result: Result, key: Key): undefined {
+  if (result.kind !== "missing") throw unexpected(result, key)
+}
+
+function ttlLeft(result: Result, key: Key): number | undefined {
+  return result.kind === "ttl" ? (result.ttlMs ?? Number.POSITIVE_INFINITY) : missing(result, key)
+}
+
+function setResult(result: Result, key: Key): SetResult {
+  switch (result.kind) {
+    case "stored":
+      return { kind: "stored", version: result.version }
+    case "unmet":
+      return { kind: "unmet", version: result.version }
+    case "missing":
+      return { kind: "unmet", version: undefined }
+    default:
+      throw unexpected(result, key)
+  }
+}
+
+function wasDeleted(result: Result, key: Key): boolean {
+  if (result.kind !== "deleted" && result.kind !== "missing" && result.kind !== "unmet") throw unexpected(result, key)
+  return result.kind === "deleted"
+}
+
+function counted(result: Result, key: Key): number {
+  if (result.kind === "counted") return result.value
+  if (result.kind !== "not-a-number") throw unexpected(result, key)
+  const detail = `incr ${named(key)}: the value is not a whole number, or would leave the range of those`
+  throw new CacheError({ code: "not-a-number", outcome: "not-done", detail })
+}
+
+function failure(failed: Failed, key: Key, operation: Operation, options: CallOptions | undefined): CacheError {
+  const cause: unknown = failed.code === "cancelled" ? options?.signal?.reason : undefined
+  return errorOf(failed, `${operation.op} ${named(key)}`, cause)
+}
+
+// ------------------------------------------------------------------------------------------------ checking options
 
 function conditionOf({ ifAbsent, ifPresent, ifVersion, ifValue }: Conditions): Condition | null {
   const conditions: Condition[] = []

@@ -23,6 +23,28 @@ export class CacheError extends Error {
   }
 }
 
+/** What a call of many keys throws when some of them failed. The others took effect, and their results are in here. */
+export class CacheManyError<T = unknown> extends Error {
+  override readonly name = "CacheManyError"
+  /** One for each key, in their order. */
+  readonly results: readonly ManyResult<T>[]
+
+  constructor(what: string, results: readonly ManyResult<T>[]) {
+    const errors = results.flatMap(result => (result.status === "rejected" ? [result.reason] : []))
+    const first = errors[0]
+    super(
+      `${what}: ${errors.length} of ${results.length} keys failed, the first: ${first?.message}`,
+      first === undefined ? {} : { cause: first },
+    )
+    this.results = results
+  }
+}
+
+/** As `Promise.allSettled` has it, with the type of what is thrown. */
+export type ManyResult<T> =
+  | { readonly status: "fulfilled"; readonly value: T }
+  | { readonly status: "rejected"; readonly reason: CacheError }
+
 /** `what`: the operation in words, for the message. */
 export function errorOf(failed: Failed, what: string, cause?: unknown): CacheError {
   const isUnknown = failed.mayHaveHappened === "unknown"

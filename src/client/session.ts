@@ -21,8 +21,8 @@ import type {
   Refusal,
   StatusReport,
 } from "../protocol/message.ts"
-import type { Attempt, Call, CallOutcome, FailureCode } from "./call.ts"
-import { isRefusal, mayHaveHappened, newCall, saysNotExecuted, tooLong } from "./call.ts"
+import type { Attempt, CallOptions, CallOutcome, FailureCode } from "./call.ts"
+import { Call, isRefusal, mayHaveHappened, saysNotExecuted, settled, tooLong } from "./call.ts"
 import { CallQueue } from "./call-queue.ts"
 import type { Contact, ContactLimits } from "./contacts.ts"
 import { Contacts } from "./contacts.ts"
@@ -47,7 +47,7 @@ export type SessionLimits = ContactLimits & {
   /** Operations under way at once, and their bytes. Calls beyond wait in the queue. */
   maxInFlight: number
   maxInFlightBytes: number
-  /** Calls that wait for a view or for room; beyond, a call fails at once, "too-many-calls". */
+  /** Calls that wait for a view or for room, records included; beyond, a call fails at once, "too-many-calls". */
   maxQueued: number
   maxQueuedBytes: number
   /** Status reports asked for at once. */
@@ -77,9 +77,10 @@ export type SessionLimits = ContactLimits & {
 }
 
 export const defaultSessionLimits: SessionLimits = {
-  maxInFlight: 1_000,
+  // As far as numbers may be ahead; what bounds a pipeline is its bytes.
+  maxInFlight: maxOperationsAhead,
   maxInFlightBytes: 64 * 1024 * 1024,
-  maxQueued: 10_000,
+  maxQueued: Number.POSITIVE_INFINITY,
   maxQueuedBytes: 64 * 1024 * 1024,
   maxStatusRequests: 2_048,
   firstRetryMs: 5,
@@ -102,10 +103,8 @@ export const defaultSessionLimits: SessionLimits = {
   pausedMs: 5_000,
 }
 
-export type CallHandle = {
-  /** Ends the call now, as "cancelled". What was sent may still take effect. */
-  cancel(): void
-}
+/** One call, for `cancel`. */
+export type CallHandle = Call
 
 export type StatusOutcome =
   | { readonly kind: "report"; readonly report: StatusReport }
@@ -201,25 +200,25 @@ export class Session {
   }
 
   /** `done` is called once, with the outcome; before `call` returns when the outcome is known at once. */
-  call(options: {
-    key: Uint8Array
-    operation: Operation
-    timeoutMs: number
-    done: (outcome: CallOutcome) => void
-  }): CallHandle {
+  call(options: CallOptions): CallHandle {
+    const nowMs = this.#now()
     const timeoutMs = Math.min(Math.max(options.timeoutMs, 0), maxDeadlineMs)
-    const { key, operation, done } = options
-    const call = newCall({ key, operation, done, deadlineAtMs: this.#now() + timeoutMs })
+    const call = new Call(options, nowMs + timeoutMs)
     const refused = this.#refusedHere(call)
     if (refused !== undefined) {
-      call.state = { kind: "settled" }
-      done({ kind: "failed", code: refused, mayHaveHappened: "no" })
+      call.state = settled
+      call.done({ kind: "failed", code: refused, mayHaveHappened: "no" }, call.index)
     } else {
       this.#wakeBy(call.deadlineAtMs)
-      if (this.#contacts.ready.length === 0) this.#wakeBy(this.#now())
+      if (this.#contacts.ready.length === 0) this.#wakeBy(nowMs)
       this.#sendQueued()
     }
-    return { cancel: () => this.#fail(call, "cancelled") }
+    return call
+  }
+
+  /** Ends a call now, as "cancelled". What was sent may still take effect. */
+  cancel(call: CallHandle): void {
+    this.#fail(call, "cancelled")
   }
 
   /** Asks one node how things stand as it sees them, member of the cluster or not. */
@@ -363,7 +362,7 @@ export class Session {
     }
     const attempt: Attempt = { number: ++call.attempts, to: contact.address, sentAtMs: nowMs }
     const waitMs = Math.min(this.#limits.longestAttemptMs, this.#limits.attemptMs * 2 ** call.timeouts)
-    call.open.push(attempt)
+    call.open = call.open.length === 0 ? [attempt] : [...call.open, attempt]
     call.state = { kind: "sent", attempt, askElsewhereAtMs: nowMs + waitMs }
     this.#wakeBy(nowMs + waitMs)
     const { n, firstEpoch, key, operation } = call
@@ -446,9 +445,10 @@ export class Session {
   #answered(contact: Contact, message: Extract<NodeToClient, { kind: "reply" }>): void {
     this.#noteEpoch(contact, message.epoch)
     const call = this.#active.get(message.n)
-    const index = call?.open.findIndex(one => one.number === message.attempt && one.to === contact.address) ?? -1
-    if (call === undefined || index < 0) return
-    call.open.splice(index, 1)
+    if (call === undefined) return
+    const open = call.open.filter(one => one.number !== message.attempt || one.to !== contact.address)
+    if (open.length === call.open.length) return
+    call.open = open
     if (isRefusal(message.reply)) this.#refused(call, contact, message.attempt, message.reply)
     else this.#settle(call, message.reply)
   }
@@ -528,7 +528,7 @@ export class Session {
   #settle(call: Call, outcome: CallOutcome): void {
     if (call.state.kind === "settled") return
     const wasQueued = call.state.kind === "queued"
-    call.state = { kind: "settled" }
+    call.state = settled
     if (wasQueued) {
       this.#queue.settled(call)
     } else {
@@ -537,7 +537,7 @@ export class Session {
       while (this.#ackedBelow < this.#nextN && !this.#active.has(this.#ackedBelow)) this.#ackedBelow++
       if (this.#phase === "running") this.#sendQueued()
     }
-    call.done(outcome)
+    call.done(outcome, call.index)
   }
 
   #statusFailed(n: number, code: FailureCode): void {
@@ -647,11 +647,9 @@ export class Session {
   }
 
   #attemptsLost(call: Call, address: Address): void {
-    for (let i = call.open.length - 1; i >= 0; i--) {
-      if (call.open[i]?.to !== address) continue
-      call.open.splice(i, 1)
-      call.fateUnknown = true
-    }
+    const open = call.open.filter(one => one.to !== address)
+    if (open.length < call.open.length) call.fateUnknown = true
+    call.open = open
     if (call.state.kind !== "sent" || call.state.attempt.to !== address) return
     call.avoid = address
     this.#send(call)

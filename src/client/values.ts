@@ -2,6 +2,7 @@
  * Values of a program as bytes, and back. Bytes and strings are stored as they are, so that every other client reads
  * them; anything else as CBOR. Which of the three it was is kept with the entry, in its flags.
  */
+import { copyOf, utf8Of } from "../base/bytes.ts"
 import { decodeValue, encodeValue } from "../protocol/codec.ts"
 import { textFlags } from "../protocol/limits.ts"
 
@@ -10,14 +11,13 @@ export const cborFlags = 2
 
 export type StoredValue = { readonly bytes: Uint8Array; readonly flags: number }
 
-const encoder = new TextEncoder()
 /** A byte order mark is part of the text; bytes that are no UTF-8 are an error, not question marks. */
 const decoder = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true })
 
 /** Throws a `TypeError` for what cannot be stored. The bytes are a copy: the caller may go on writing into its own. */
 export function toStored(value: unknown): StoredValue {
-  if (value instanceof Uint8Array) return { bytes: Uint8Array.from(value), flags: bytesFlags }
-  if (typeof value === "string") return { bytes: encoder.encode(value), flags: textFlags }
+  if (value instanceof Uint8Array) return { bytes: copyOf(value), flags: bytesFlags }
+  if (typeof value === "string") return { bytes: utf8Of(value), flags: textFlags }
   // A read of it could not be told from a missing key.
   if (value === undefined) throw new TypeError("undefined cannot be stored; delete the key instead")
   try {
@@ -31,9 +31,9 @@ export function toStored(value: unknown): StoredValue {
 export function fromStored({ bytes, flags }: StoredValue): unknown {
   if (flags === textFlags) return decoder.decode(bytes)
   // What arrived is a window onto a whole frame; what a program keeps should not keep that.
-  return flags === cborFlags ? decodeValue(bytes) : Uint8Array.from(bytes)
+  return flags === cborFlags ? decodeValue(bytes) : copyOf(bytes)
 }
 
 export function keyBytes(key: string | Uint8Array): Uint8Array {
-  return typeof key === "string" ? encoder.encode(key) : Uint8Array.from(key)
+  return typeof key === "string" ? utf8Of(key) : copyOf(key)
 }

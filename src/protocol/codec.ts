@@ -123,7 +123,7 @@ export function encodeValue(value: unknown): Uint8Array {
 
 /** Throws when the bytes are no value. What it returns shares no memory with them. */
 export function decodeValue(bytes: Uint8Array): unknown {
-  return valueCbor.decode(Uint8Array.from(bytes))
+  return valueCbor.decode(new Uint8Array(bytes))
 }
 
 // ----------------------------------------------------------------------------------------------------------- inside

@@ -50,8 +50,8 @@ export async function dcacheTarget(options: {
       close,
       get: key => client.get(key),
       set: (key, value) => client.set(key, value),
-      getMany: keys => Promise.all(keys.map(key => client.get(key))),
-      setMany: entries => Promise.all(entries.map(([key, value]) => client.set(key, value))),
+      getMany: keys => client.getMany(keys),
+      setMany: entries => client.setMany(entries),
     }
   } catch (error) {
     const tails = nodes.map(node => node.tail).join("\n")

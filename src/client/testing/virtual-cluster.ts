@@ -128,7 +128,7 @@ export class VirtualCluster {
       atMs.push(this.nowMs)
     }
     const handle = this.session.call({ key, operation, timeoutMs, done })
-    return { outcomes, atMs, cancel: () => handle.cancel() }
+    return { outcomes, atMs, cancel: () => this.session.cancel(handle) }
   }
 
   run(forMs: number): void {
