@@ -3,6 +3,7 @@
  * `undefined` where it is missing or has expired ("Data path").
  */
 import { unreachable } from "../../base/assert.ts"
+import { copyOf } from "../../base/bytes.ts"
 import { textFlags } from "../../protocol/limits.ts"
 import type { Condition, Operation, ReplicatedOp, Result, Seq } from "../../protocol/message.ts"
 import type { Entry } from "../../store/store.ts"
@@ -36,7 +37,7 @@ export function evaluate(options: {
       const { value, flags, ttlMs } = operation
       const kept = entry === undefined ? null : ttlLeftMs(entry, nowMs)
       return {
-        effect: { kind: "put", value: Uint8Array.from(value), flags, ttlLeftMs: ttlMs === "keep" ? kept : ttlMs },
+        effect: { kind: "put", value: copyOf(value), flags, ttlLeftMs: ttlMs === "keep" ? kept : ttlMs },
         result: { kind: "stored", version: seq },
       }
     }

@@ -3,6 +3,7 @@
  * executes operations where this node serves, and commits what has been acknowledged ("Data path", "Transfers").
  */
 import { assert } from "../../base/assert.ts"
+import { copyOf } from "../../base/bytes.ts"
 import type { Config } from "../../config.ts"
 import { maxOperationsAhead } from "../../protocol/limits.ts"
 import type {
@@ -446,7 +447,7 @@ export class Shards {
     if (effect.kind === "none" && !rules.recordUnmet) return answer(pending, result)
     const origin = { client: clientId, n, ackedBelow }
     // The key came in a frame that must not be kept alive by it.
-    this.#append(shard, { seq, key: Uint8Array.from(key.bytes), effect, origin, result }, key, pending, nowMs)
+    this.#append(shard, { seq, key: copyOf(key.bytes), effect, origin, result }, key, pending, nowMs)
   }
 
   #isCrowded(shard: Shard, client: ClientId): boolean {
@@ -694,7 +695,7 @@ function expiryOf(shard: Shard, key: HashedKey): ReplicatedOp {
 
 /** What is decoded from a frame is a window onto it: a copy is what may be kept. */
 function ownedCopy(op: ReplicatedOp): ReplicatedOp {
-  const key = Uint8Array.from(op.key)
+  const key = copyOf(op.key)
   if (op.effect.kind !== "put") return { ...op, key }
-  return { ...op, key, effect: { ...op.effect, value: Uint8Array.from(op.effect.value) } }
+  return { ...op, key, effect: { ...op.effect, value: copyOf(op.effect.value) } }
 }
