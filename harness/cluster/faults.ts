@@ -54,7 +54,7 @@ export async function makeFault(kind: FaultKind, options: FaultOptions): Promise
   const fromNs = nowNs()
   // Runs up to its first wait: when the first question is asked, the deed is done.
   const deed = carryOut(kind, victim, options)
-  const prober = new Prober({ ask: options.ask, keys, mode: modeOf(kind), nowMs: () => nowNs() / 1e6 })
+  const prober = new Prober({ ask: options.ask, keys, mode: modeOf(kind), nowMs: () => nowNs() / 1e6, signal })
   let completeMs: number | null = null
   let problem: string | undefined
   try {

@@ -26,8 +26,28 @@ test("the slowest key decides, counted from the start", async () => {
 })
 
 test("a key that is never answered is no number", async () => {
-  const prober = new Prober({ ask: async key => key === "a", keys: ["a", "b"], mode: "once", nowMs: () => 0 })
+  let nowMs = 0
+  const ask = async (key: string) => {
+    nowMs += 2_000
+    return key === "a"
+  }
+  const prober = new Prober({ ask, keys: ["a", "b"], mode: "once", nowMs: () => nowMs })
   equal(await prober.stop(), null)
+})
+
+test("who waits when it ends is waited for, unless the run was interrupted", async () => {
+  let asked = 0
+  const ask = async () => ++asked > 3
+  const prober = new Prober({ ask, keys: ["a"], mode: "throughout", nowMs: () => asked })
+  equal(await prober.stop(), 4)
+  const never = new Prober({
+    ask: async () => false,
+    keys: ["a"],
+    mode: "throughout",
+    nowMs: () => 0,
+    signal: AbortSignal.abort(),
+  })
+  equal(await never.stop(), null)
 })
 
 const routes: Routes = {

@@ -15,6 +15,8 @@ export type ProberOptions = {
   /** once: until each key was answered. throughout: over and over until `stop`, as long as something moves. */
   readonly mode: "once" | "throughout"
   readonly nowMs: () => number
+  /** Aborted: nobody waits for anything any more. */
+  readonly signal?: AbortSignal
 }
 
 /**
@@ -23,6 +25,8 @@ export type ProberOptions = {
  */
 const attemptMs = 1_000
 const betweenMs = 20
+/** An operation that takes long is no lost one. */
+const patienceMs = 10_000
 /** In `throughout`, each key is asked for so often. */
 const againMs = 200
 
@@ -30,6 +34,8 @@ export class Prober {
   readonly #options: ProberOptions
   readonly #probes: Promise<void>[]
   #state: "running" | "stopping" = "running"
+  /** Whoever waits then is waited for until this time. */
+  #patientUntilMs = Number.NEGATIVE_INFINITY
   #longestMs = 0
   #unanswered = 0
 
@@ -46,8 +52,9 @@ export class Prober {
     clearTimeout(timer)
   }
 
-  /** The longest wait; null: some key was never answered. */
+  /** The longest wait; null: some key was never answered, not even a while after this was asked for. */
   async stop(): Promise<number | null> {
+    if (this.#state === "running") this.#patientUntilMs = this.#options.nowMs() + patienceMs
     this.#stop()
     await Promise.all(this.#probes)
     return this.#unanswered > 0 ? null : this.#longestMs
@@ -62,7 +69,8 @@ export class Prober {
     do {
       const askedAtMs = nowMs()
       while (!(await ask(key, attemptMs))) {
-        if (this.#state === "stopping") {
+        const isOver = nowMs() > this.#patientUntilMs || this.#options.signal?.aborted === true
+        if (this.#state === "stopping" && isOver) {
           this.#unanswered++
           return
         }

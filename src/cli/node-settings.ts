@@ -13,6 +13,7 @@ export type NodeForm = {
   readonly advertise: string | undefined
   readonly advertiseClient: string | undefined
   readonly copies: string | undefined
+  readonly shards: string | undefined
   readonly memory: string | undefined
   readonly name: string | undefined
   readonly zone: string | undefined
@@ -34,6 +35,8 @@ export type NodeSettings = {
   readonly advertiseClient: Address | undefined
   /** Undefined: the default for a new cluster, whatever it has for a joiner. */
   readonly copies: number | undefined
+  /** Of a new cluster; undefined: the default. */
+  readonly shards: number | undefined
   readonly memoryBytes: number | undefined
   readonly name: string | undefined
   /** Undefined: the name of the host. */
@@ -58,6 +61,8 @@ const smallestMemoryBytes = 1024 * 1024
 /** Shorter, and a node that is restarted could not come back in time; a cluster that waits longer waits for good. */
 const orphanResetBounds = { minMs: 5_000, maxMs: 7 * 24 * 3_600_000 }
 
+const shardBounds = { min: 64, max: 4_096 }
+
 export function nodeSettings(form: NodeForm): NodeSettings {
   const listen =
     form.listen === undefined ? undefined : listenAddress({ flag: "--listen", text: form.listen }, defaultPort)
@@ -71,6 +76,7 @@ export function nodeSettings(form: NodeForm): NodeSettings {
     seeds: [...new Set(seeds)],
     advertise,
     advertiseClient: advertised("--advertise-client", form.advertiseClient, ownPort),
+    shards: form.shards === undefined ? undefined : shardsOf({ flag: "--shards", text: form.shards }),
     copies:
       form.copies === undefined
         ? undefined
@@ -115,4 +121,10 @@ function label(given: Given): string {
   if (given.text.length > maxNameChars) throw new UsageError(`must be at most ${maxNameChars} characters`, given)
   if (/[\p{Cc}\p{Cf}]/u.test(given.text)) throw new UsageError("must not contain control characters", given)
   return given.text
+}
+
+function shardsOf(given: Given): number {
+  const shards = wholeNumber(given, shardBounds)
+  if (Number.isInteger(Math.log2(shards))) return shards
+  throw new UsageError("must be a power of two, like 1024 or 4096", given)
 }

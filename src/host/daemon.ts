@@ -44,6 +44,8 @@ export type DaemonOptions = {
   readonly advertiseClient: Address | undefined
   /** Undefined: the default for a new cluster, whatever it has for a joiner. */
   readonly copies: number | undefined
+  /** Of a cluster that it forms. Undefined: the default. */
+  readonly shards?: number | undefined
   /** Undefined: host name and port. */
   readonly name: string | undefined
   /** Undefined: the name of the host. */
@@ -146,6 +148,7 @@ function configFor(options: DaemonOptions, choice: ListenChoice): Config {
   const config: Config = {
     ...defaultConfig,
     ...(options.copies === undefined ? {} : { copies: options.copies }),
+    ...(options.shards === undefined ? {} : { shardCount: options.shards }),
     ...(options.orphanResetMs === undefined ? {} : { orphanResetMs: options.orphanResetMs }),
     maxBytes: options.maxBytes(choice.kind === "next-port" ? "sharing" : "alone"),
     ...options.config,

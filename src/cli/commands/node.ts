@@ -42,6 +42,10 @@ default port was taken, because then nodes share the machine.`,
   copies = Option.String("--copies", {
     description: "<N> copies of each entry, 1 to 7; a new cluster has 2, a joiner takes what the cluster has",
   })
+  shards = Option.String("--shards", {
+    description:
+      "<N> arcs that a new cluster divides its keys into, a power of two; default 1024; 4096 for more than about 50 nodes",
+  })
   memory = Option.String("--memory", { description: "<SIZE> memory for entries, like 512MiB; default: see below" })
   name = Option.String("--name", { description: "<NAME> shown in dcache status; default: host name and port" })
   zone = Option.String("--zone", {
