@@ -1,6 +1,7 @@
 /** The commands that load a cluster which runs already: `stress --at` judges its answers, `bench` times them. */
 import { deepEqual, equal, match, ok } from "node:assert/strict"
 import { test } from "node:test"
+import { CacheClient } from "../../src/client/client.ts"
 import type { BenchReport } from "../bench/load/run.ts"
 import { checkRow, startCommand } from "./command-row.ts"
 import { NodeBench } from "./node-bench.ts"
@@ -28,6 +29,25 @@ test("a running cluster is checked and timed, and is left as it was", { timeout:
       deepEqual(report.membership.members.map(({ name }) => name).toSorted(), ["n1", "n2"])
       const status = await first.observer.status(10_000)
       equal(status?.entries, 0)
+    },
+  )
+
+  await context.test(
+    "many keys in one call, whichever nodes lead them, are read back through the other node",
+    async () => {
+      await using writer = await CacheClient.connect(at)
+      await using reader = await CacheClient.connect(first.process.address)
+      const entries = Array.from({ length: 5_000 }, (_, i) => [`many-${i}`, i] as const)
+      const keys = entries.map(([key]) => key)
+      const stored = await writer.setMany(entries)
+      ok(stored.every(({ kind }) => kind === "stored"))
+      deepEqual(
+        await reader.getMany(keys),
+        entries.map(([, value]) => value),
+      )
+      const gone = await reader.deleteMany(keys)
+      ok(gone.every(Boolean))
+      ok((await writer.getMany(keys)).every(value => value === undefined))
     },
   )
 

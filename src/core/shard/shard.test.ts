@@ -39,7 +39,7 @@ function put(shard: Shard, name: string, text: string, n?: number): void {
 }
 
 const read = (shard: Shard, name: string, which: "newest" | "committed") => {
-  const entry = which === "newest" ? shard.newest(hashed(name)) : shard.committed(hashed(name), name)
+  const entry = which === "newest" ? shard.newest(hashed(name)) : shard.committed(hashed(name))
   return entry === undefined ? undefined : textOf(entry.value)
 }
 

@@ -76,13 +76,14 @@ export class Shard {
   }
 
   /** The value that readers may see. */
-  committed(key: HashedKey, keyText: string): Entry | undefined {
-    const overlay = this.#overlay.get(keyText)
+  committed(key: HashedKey): Entry | undefined {
+    // Mostly nothing is under way in a shard, and the text of a key costs more than all the rest of a read.
+    const overlay = this.#overlay.size === 0 ? undefined : this.#overlay.get(textOf(key.bytes))
     return overlay === undefined ? this.#store.get(key) : overlay.committed
   }
 
-  pendingOf(keyText: string): number {
-    return this.#overlay.get(keyText)?.pending ?? 0
+  pendingOf(key: HashedKey): number {
+    return this.#overlay.size === 0 ? 0 : (this.#overlay.get(textOf(key.bytes))?.pending ?? 0)
   }
 
   /** Applies the next operation, keeping what undoes it. The operation owns its bytes. */

@@ -4,6 +4,7 @@ import { type Config, simulatedConfig } from "../../config.ts"
 import { maxFrameBytes, maxValueBytes } from "../../protocol/limits.ts"
 import type { DataMessage, NodeId, Operation, ReplicatedOp, Reply, ShardConfig, View } from "../../protocol/message.ts"
 import { initialView } from "../layout.ts"
+import { hashKeyPosition } from "../ring.ts"
 import type { Pending } from "../requests.ts"
 import { allRules } from "../rules.ts"
 import { bytesOf } from "./shard.ts"
@@ -63,8 +64,9 @@ function nodeOf(self: NodeId, settings: Partial<Config> = {}) {
     propose: () => {},
     linkDown: () => {},
     answer: (_pending, reply) => answers.push(reply),
-    rerun: (pending, nowMs) => shards.execute(last(), pending, nowMs),
+    rerun: (pending, nowMs) => shards.execute(last(), pending, hashed(pending.request.key), nowMs),
   })
+  const hashed = (bytes: Uint8Array) => ({ bytes, position: hashKeyPosition(bytes, [1, 2]) })
   const last = () => (view?.shards.length ?? 1) - 1
   return {
     shards,
@@ -86,7 +88,7 @@ function nodeOf(self: NodeId, settings: Partial<Config> = {}) {
         arrivedAtMs: nowMs,
         deadlineAtMs: nowMs + 5_000,
       }
-      shards.execute(last(), pending, nowMs)
+      shards.execute(last(), pending, hashed(request.key), nowMs)
     },
     inspect: () => shards.inspect(last()),
     /** What was sent last of this kind. */

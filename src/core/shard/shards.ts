@@ -390,30 +390,27 @@ export class Shards {
   // ------------------------------------------------------------------------------------------------ operations
 
   /** Executes an operation of a shard that this node leads by its view. */
-  execute(index: ShardId, pending: Pending, nowMs: number): void {
+  execute(index: ShardId, pending: Pending, key: HashedKey, nowMs: number): void {
     const shard = this.#table[index]
     assert(shard !== undefined && shard.role === "primary", "a primary knows its shard")
     const state = this.#state(shard, nowMs)
     if (state !== "serving") return this.#park(shard, pending, nowMs)
-    const { request } = pending
-    const key = this.#hashed(request.key)
-    const keyText = textOf(key.bytes)
-    if (isRead(request.operation)) this.#read(shard, pending, key, keyText, nowMs)
-    else this.#write(shard, pending, key, keyText, nowMs)
+    if (isRead(pending.request.operation)) this.#read(shard, pending, key, nowMs)
+    else this.#write(shard, pending, key, nowMs)
   }
 
-  #read(shard: Shard, pending: Pending, key: HashedKey, keyText: string, nowMs: number): void {
+  #read(shard: Shard, pending: Pending, key: HashedKey, nowMs: number): void {
     const { operation } = pending.request
     assert(isRead(operation), "only reads are read")
-    const entry = this.#options.rules.committedReads ? shard.committed(key, keyText) : shard.newest(key)
+    const entry = this.#options.rules.committedReads ? shard.committed(key) : shard.newest(key)
     if (entry === undefined || !hasExpired(entry, nowMs))
       return this.#options.answer(pending, read(entry, operation, nowMs))
     // Gone once seen gone: the deletion commits before the miss is answered.
-    if (shard.pendingOf(keyText) > 0) return this.#park(shard, pending, nowMs)
+    if (shard.pendingOf(key) > 0) return this.#park(shard, pending, nowMs)
     this.#append(shard, expiryOf(shard, key), key, pending, nowMs)
   }
 
-  #write(shard: Shard, pending: Pending, key: HashedKey, keyText: string, nowMs: number): void {
+  #write(shard: Shard, pending: Pending, key: HashedKey, nowMs: number): void {
     const { answer, config, rules } = this.#options
     const { request } = pending
     const { operation, clientId, n, ackedBelow } = request
@@ -432,7 +429,7 @@ export class Shards {
     if (n < ackedBelow) return answer(pending, { kind: "rejected", reason: "bad-request" })
     if (n - ackedBelow > maxOperationsAhead || this.#isCrowded(shard, clientId))
       return answer(pending, { kind: "busy", retryAfterMs: busyRetryMs })
-    if (shard.log.length >= config.maxUncommitted || shard.pendingOf(keyText) >= config.maxPendingPerKey)
+    if (shard.log.length >= config.maxUncommitted || shard.pendingOf(key) >= config.maxPendingPerKey)
       return answer(pending, { kind: "busy", retryAfterMs: busyRetryMs })
     const added = bytesAdded(operation, request.key)
     if (added > 0 && !this.#fits(shard, added + entryOverhead, nowMs)) return answer(pending, { kind: "full" })
@@ -604,7 +601,7 @@ export class Shards {
       if (shard !== undefined) expired.push({ shard, key: { bytes: Uint8Array.from(bytes), position } })
     })
     for (const { shard, key } of expired)
-      if (this.#state(shard, nowMs) === "serving" && shard.pendingOf(textOf(key.bytes)) === 0)
+      if (this.#state(shard, nowMs) === "serving" && shard.pendingOf(key) === 0)
         this.#append(shard, expiryOf(shard, key), key, undefined, nowMs)
   }
 
