@@ -1,9 +1,11 @@
 /**
  * The store as a plain `Map` for each partition of the ring (`README.md`, "As built"). Costs memory where an arena would
- * not, and leaves collecting to the engine; what it buys is that nothing in it is clever.
+ * not, and leaves collecting to the engine; what it buys is that nothing in it is clever. What it forgets for want of
+ * memory is whatever its hand passes next.
  */
 import { assert } from "../base/assert.ts"
-import type { Arc, Cursor, Entry, HashedKey, Store, Visit } from "./store.ts"
+import { ContentHash } from "../base/hash.ts"
+import type { Arc, Cursor, Entry, HashedKey, Store, StoreCounts, StoreOptions, Visit } from "./store.ts"
 
 /**
  * What an entry takes besides its key and its value: the record, its place in the `Map`, the key's and the value's
@@ -31,13 +33,28 @@ type Partition = {
 /** The iterator is live: what is set or deleted between two steps neither ends it nor makes it leave out another. */
 type Place = { readonly partition: number; readonly left: MapIterator<Held> }
 
+const unbounded: StoreOptions = {
+  maxBytes: Number.POSITIVE_INFINITY,
+  eviction: "none",
+  copiesShare: 0,
+  owner: { isLed: () => true, mayDrop: () => true, dropped: () => {} },
+}
+
 export class MapStore implements Store {
+  readonly #options: StoreOptions
   /** Made when first written to: most simulated nodes hold next to nothing. */
   readonly #partitions: (Partition | undefined)[] = Array.from({ length: partitionCount }, () => undefined)
   #entries = 0
   #bytes = 0
   #expiring = 0
   #sweepAt: Place = { partition: 0, left: noneLeft() }
+  #evictAt: Place = { partition: 0, left: noneLeft() }
+  #evicted = 0
+  #evictedCopies = 0
+
+  constructor(options: StoreOptions = unbounded) {
+    this.#options = options
+  }
 
   get entries(): number {
     return this.#entries
@@ -62,6 +79,7 @@ export class MapStore implements Store {
     const held = { key: before?.key ?? Uint8Array.from(key.bytes), position: key.position, entry }
     partition.held.set(name, held)
     this.#account(partition, held, 1)
+    if (this.#options.eviction !== "none" && this.#bytes > this.#options.maxBytes) this.#makeRoom(held)
   }
 
   delete(key: HashedKey): boolean {
@@ -73,6 +91,45 @@ export class MapStore implements Store {
     this.#account(partition, before, -1)
     return true
   }
+
+  forget(key: HashedKey, version: number): boolean {
+    return this.get(key)?.version === version && this.delete(key)
+  }
+
+  get counts(): StoreCounts {
+    return { evicted: this.#evicted, evictedCopies: this.#evictedCopies }
+  }
+
+  get headroomBytes(): number {
+    const { eviction, maxBytes } = this.#options
+    return eviction === "none" ? Math.max(0, maxBytes - this.#bytes - entryOverheadBytes) : Number.POSITIVE_INFINITY
+  }
+
+  fits(bytes: number): boolean {
+    return bytes <= this.headroomBytes
+  }
+
+  /** Goes round, at most once for entries used here and once for copies, and drops what it meets until the rest fits. */
+  #makeRoom(kept: Held): void {
+    const { maxBytes, owner } = this.#options
+    for (const isCopy of [false, true])
+      for (let passed = 0; passed <= partitionCount && this.#bytes > maxBytes; ) {
+        const { done, value: held } = this.#evictAt.left.next()
+        if (done === true) {
+          this.#evictAt = this.#beginningOf((this.#evictAt.partition + 1) % partitionCount)
+          passed += 1
+          continue
+        }
+        const { key, position, entry } = held
+        if (held === kept || owner.isLed(position) === isCopy || !owner.mayDrop(key, position)) continue
+        this.delete({ bytes: key, position })
+        if (isCopy) this.#evictedCopies += 1
+        else this.#evicted += 1
+        owner.dropped(key, position, entry.version, isCopy)
+      }
+  }
+
+  tidy(): void {}
 
   scan(arc: Arc, cursor: Cursor | undefined, budgetBytes: number, visit: Visit): Cursor | undefined {
     checkArc(arc)
@@ -156,6 +213,17 @@ export class MapStore implements Store {
       }
     }
     return { entries, bytes }
+  }
+
+  digestArc(arc: Arc): number {
+    let digest = 0
+    const add: Visit = (key, position, { version }) => {
+      const hash = new ContentHash().text(nameOf(key)).integer(position).integer(version)
+      digest = (digest ^ hash.low) >>> 0
+    }
+    for (let cursor = this.scan(arc, undefined, Infinity, add); cursor !== undefined; )
+      cursor = this.scan(arc, cursor, Infinity, add)
+    return digest
   }
 
   #account(partition: Partition, held: Held, sign: 1 | -1): void {

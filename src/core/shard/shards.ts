@@ -84,7 +84,7 @@ export type ShardInspection = {
 export class Shards {
   readonly #options: ShardsOptions
   #view: View | undefined
-  #store: Store = new MapStore()
+  readonly #store: Store
   #table: (Shard | undefined)[] = []
   /** Shards led here in which something is under way. */
   readonly #active = new Set<Shard>()
@@ -99,6 +99,12 @@ export class Shards {
 
   constructor(options: ShardsOptions) {
     this.#options = options
+    this.#store = new MapStore({
+      maxBytes: options.config.maxBytes,
+      eviction: "none",
+      copiesShare: 0,
+      owner: { isLed: () => true, mayDrop: () => false, dropped: () => {} },
+    })
     this.#transfers = new Transfers({
       send: options.send,
       propose: options.propose,
@@ -659,7 +665,7 @@ export class Shards {
   }
 
   get #headroomBytes(): number {
-    return Math.max(0, this.#options.config.maxBytes - this.#store.bytes)
+    return Math.min(this.#store.headroomBytes, Number.MAX_SAFE_INTEGER)
   }
 
   #fits(shard: Shard, bytes: number, nowMs: number): boolean {
