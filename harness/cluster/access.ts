@@ -79,7 +79,7 @@ export function operationOf(intent: Intent): Operation {
     case "delete":
       return { op: "delete", condition: null }
     case "incr":
-      return { op: "incr", by: intent.by }
+      return { op: "incr", by: intent.by, ttlMs: null }
   }
 }
 

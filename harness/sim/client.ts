@@ -262,7 +262,11 @@ export const questions = {
     meaning: { op: "cas", expected, value },
   }),
   delete: (key: string): Question => ({ key, operation: { op: "delete", condition: null }, meaning: { op: "delete" } }),
-  incr: (key: string, by: number): Question => ({ key, operation: { op: "incr", by }, meaning: { op: "incr", by } }),
+  incr: (key: string, by: number): Question => ({
+    key,
+    operation: { op: "incr", by, ttlMs: null },
+    meaning: { op: "incr", by },
+  }),
   touch: (key: string, ttlMs: number | null): Question => ({
     key,
     operation: { op: "touch", ttlMs, condition: null },

@@ -100,6 +100,9 @@ test("incr counts in decimal text, and refuses what is none", async () => {
   equal(await cache.incr("n"), 1)
   equal(await cache.incr("n", 41), 42)
   equal(await cache.get("n"), "42")
+  equal(await cache.incr("window", 1, { ttlMs: 60_000 }), 1)
+  equal(await cache.incr("window", 1, { ttlMs: 1 }), 2)
+  ok(((await cache.ttl("window")) ?? 0) > 1_000, "an entry that is there keeps its time to live")
   await cache.set("s", "many")
   await rejects(cache.incr("s"), failing("not-a-number", "not-done"))
 })
@@ -167,9 +170,9 @@ test("ask tells every outcome as a value, and throws for what no message can car
   const { cache, node } = both
   deepEqual(await cache.ask(Uint8Array.of(1), { op: "get" }), { kind: "missing" })
   node.behaviour = () => ({ kind: "full" })
-  const outcome = await cache.ask(Uint8Array.of(1), { op: "incr", by: 1 })
+  const outcome = await cache.ask(Uint8Array.of(1), { op: "incr", by: 1, ttlMs: null })
   deepEqual(outcome, { kind: "failed", code: "full", mayHaveHappened: "no" })
-  await rejects(cache.ask(Uint8Array.of(1), { op: "incr", by: Number.NaN }))
+  await rejects(cache.ask(Uint8Array.of(1), { op: "incr", by: Number.NaN, ttlMs: null }))
 })
 
 test("an answer that does not fit, or bytes that are not what they are marked as, are errors of their own", async () => {

@@ -62,6 +62,8 @@ export type Conditions = {
 }
 
 export type SetOptions = CallOptions & Conditions & { /** Infinity or left out: does not expire. */ ttlMs?: number }
+/** `ttlMs`: of an entry that is made by it; one that is there keeps its own. Infinity or left out: does not expire. */
+export type IncrOptions = CallOptions & { ttlMs?: number }
 export type DeleteOptions = CallOptions & Pick<Conditions, "ifVersion" | "ifValue">
 
 /** `version` of an unmet condition is that of the entry that is there; undefined: there is none. */
@@ -191,9 +193,9 @@ export class CacheClient implements AsyncDisposable {
   }
 
   /** Adds to a whole number kept as text, 0 when there is none, exactly once however often it must be sent. */
-  async incr(key: Key, by = 1, options?: CallOptions): Promise<number> {
+  async incr(key: Key, by = 1, options?: IncrOptions): Promise<number> {
     if (!Number.isSafeInteger(by)) throw new RangeError("incr adds whole numbers below 2^53")
-    return this.#do(key, { op: "incr", by }, options, counted)
+    return this.#do(key, { op: "incr", by, ttlMs: ttlOf(options?.ttlMs) }, options, counted)
   }
 
   // -------------------------------------------------------------------------------------------- many keys

@@ -262,8 +262,8 @@ function problemOf(request: Request): Extract<Reply, { kind: "rejected" }>["reas
 }
 
 function hasBadNumber(operation: Operation): boolean {
-  if (operation.op === "incr") return !Number.isSafeInteger(operation.by)
-  if (operation.op !== "set" && operation.op !== "touch") return false
+  if (operation.op === "incr" && !Number.isSafeInteger(operation.by)) return true
+  if (operation.op !== "set" && operation.op !== "touch" && operation.op !== "incr") return false
   const { ttlMs } = operation
   return ttlMs !== null && ttlMs !== "keep" && !(ttlMs >= 0 && ttlMs <= maxTtlMs)
 }

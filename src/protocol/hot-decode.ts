@@ -137,7 +137,10 @@ function readOperation(from: CborReader): Operation {
     const ttlMs = readTtl(from)
     return { op: "touch", ttlMs, condition: readCondition(from) }
   }
-  if (kind === 6 && length === 2) return { op: "incr", by: readInteger(from) }
+  if (kind === 6 && length === 3) {
+    const by = readInteger(from)
+    return { op: "incr", by, ttlMs: readTtl(from) }
+  }
   from.fail()
   return { op: "get" }
 }

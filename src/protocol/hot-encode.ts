@@ -178,9 +178,10 @@ function writeOperation(operation: Operation, to: CborWriter): void {
       numberOrNull(operation.ttlMs, to)
       return writeCondition(operation.condition, to)
     case "incr":
-      to.list(2)
+      to.list(3)
       to.number(6)
-      return to.number(operation.by)
+      to.number(operation.by)
+      return numberOrNull(operation.ttlMs, to)
     default:
       return unreachable(operation)
   }

@@ -131,8 +131,11 @@ export type Operation =
     }
   | { readonly op: "delete"; readonly condition: Condition | null }
   | { readonly op: "touch"; readonly ttlMs: number | null; readonly condition: Condition | null }
-  /** Adds to a decimal integer kept as text; a missing key counts as 0. */
-  | { readonly op: "incr"; readonly by: number }
+  /**
+   * Adds to a decimal integer kept as text; a missing key counts as 0. `ttlMs` is that of an entry that it makes: one that is
+   * there keeps its own, which is how a rate limiter counts within a window.
+   */
+  | { readonly op: "incr"; readonly by: number; readonly ttlMs: number | null }
 
 export type Request = {
   readonly clientId: ClientId

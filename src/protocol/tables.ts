@@ -226,7 +226,7 @@ const operation = union<Operation, "op">("op", {
   set: variant(3, { value: askedBytes, flags, ttlMs: ttlChange, condition: nullable(condition) }),
   delete: variant(4, { condition: nullable(condition) }),
   touch: variant(5, { ttlMs, condition: nullable(condition) }),
-  incr: variant(6, { by: int }),
+  incr: variant(6, { by: int, ttlMs }),
 })
 
 const request = struct<Request>({

@@ -107,14 +107,14 @@ const rows: Row[] = [
   },
   {
     name: "incr: the sum",
-    work: asking => increment(asking, { key: "k", by: -5 }),
+    work: asking => increment(asking, { key: "k", by: -5, ttlMs: null }),
     answers: (_key, operation) => ({ kind: "counted", value: operation.op === "incr" ? operation.by : 0, version: 4 }),
     text: { code: 0, out: "-5\n", err: "" },
     json: { code: 0, out: { key: "k", value: -5, version: 4 } },
   },
   {
     name: "incr: a word",
-    work: asking => increment(asking, { key: "k", by: 1 }),
+    work: asking => increment(asking, { key: "k", by: 1, ttlMs: null }),
     answers: () => ({ kind: "not-a-number" }),
     text: {
       code: 1,
@@ -179,7 +179,7 @@ const failures = [
 for (const { code, mayHaveHappened, exit, line } of failures) {
   test(`${code}, effect ${mayHaveHappened}: exit ${exit}`, async () => {
     const failed = tried(
-      asking => increment(asking, { key: "k", by: 1 }),
+      asking => increment(asking, { key: "k", by: 1, ttlMs: null }),
       () => ({ kind: "failed", code, mayHaveHappened }),
     )
     await rejects(failed, (error: unknown) => {

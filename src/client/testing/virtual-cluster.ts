@@ -329,4 +329,4 @@ function reportOf(node: VirtualNode): StatusReport {
 }
 
 export const get: Operation = { op: "get" }
-export const incr: Operation = { op: "incr", by: 1 }
+export const incr: Operation = { op: "incr", by: 1, ttlMs: null }

@@ -92,35 +92,35 @@ const writes: { name: string; entry?: Entry; operation: WriteOperation; result: 
   },
   {
     name: "incr a missing key",
-    operation: { op: "incr", by: 3 },
+    operation: { op: "incr", by: 3, ttlMs: null },
     result: { kind: "counted", value: 3, version: 9 },
     effect: "put",
   },
   {
     name: "incr",
     entry: entryOf("-41"),
-    operation: { op: "incr", by: 83 },
+    operation: { op: "incr", by: 83, ttlMs: null },
     result: { kind: "counted", value: 42, version: 9 },
     effect: "put",
   },
   {
     name: "incr text",
     entry: entryOf("4x"),
-    operation: { op: "incr", by: 1 },
+    operation: { op: "incr", by: 1, ttlMs: null },
     result: { kind: "not-a-number" },
     effect: "none",
   },
   {
     name: "incr what is not written as a number is",
     entry: entryOf("007"),
-    operation: { op: "incr", by: 1 },
+    operation: { op: "incr", by: 1, ttlMs: null },
     result: { kind: "not-a-number" },
     effect: "none",
   },
   {
     name: "incr beyond what a number holds exactly",
     entry: entryOf(String(Number.MAX_SAFE_INTEGER)),
-    operation: { op: "incr", by: 1 },
+    operation: { op: "incr", by: 1, ttlMs: null },
     result: { kind: "not-a-number" },
     effect: "none",
   },
@@ -145,9 +145,15 @@ test("what was written survives a change of the buffer that it came in", () => {
   deepEqual(effect.kind === "put" ? effect.value : undefined, bytes("abc"))
 })
 
-test("incr keeps what is left of the time to live", () => {
-  const { effect } = evaluate({ entry: entryOf("1", 130), operation: { op: "incr", by: 1 }, seq: 9, nowMs: 100 })
-  equal(effect.kind === "put" ? effect.ttlLeftMs : undefined, 30)
+test("incr keeps what is left of the time to live, and gives one to what it makes", () => {
+  for (const [entry, left] of [
+    [entryOf("1", 130), 30],
+    [entryOf("1"), null],
+    [undefined, 500],
+  ] as const) {
+    const { effect } = evaluate({ entry, operation: { op: "incr", by: 1, ttlMs: 500 }, seq: 9, nowMs: 100 })
+    equal(effect.kind === "put" ? effect.ttlLeftMs : undefined, left)
+  }
 })
 
 test("a set that keeps the time to live takes over what is left of it, and a new entry lives for ever", () => {

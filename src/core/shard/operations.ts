@@ -66,7 +66,7 @@ export function evaluate(options: {
           kind: "put",
           value: textOf(after),
           flags: entry?.flags ?? textFlags,
-          ttlLeftMs: entry === undefined ? null : ttlLeftMs(entry, nowMs),
+          ttlLeftMs: entry === undefined ? operation.ttlMs : ttlLeftMs(entry, nowMs),
         },
         result: { kind: "counted", value: after, version: seq },
       }

@@ -270,7 +270,7 @@ function counter(name: string, arity: 2 | 3, byOf: (args: Arguments) => number):
     ...{ name, arity, keys: oneKey, flags: ["write", "denyoom", "fast"], group: "string" },
     summary: "Adds to the integer value of a key. Uses 0 as initial value if the key doesn't exist.",
     run: async ({ cache, key }, args) => {
-      const counted = await cache.ask(key(wordAt(args, 0)), { op: "incr", by: byOf(args) })
+      const counted = await cache.ask(key(wordAt(args, 0)), { op: "incr", by: byOf(args), ttlMs: null })
       if (counted.kind === "failed") throw new CacheRefusal(counted)
       if (counted.kind !== "counted") throw new CommandError(notAnInteger)
       return integer(counted.value)

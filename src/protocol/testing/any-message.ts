@@ -97,7 +97,7 @@ export const operation = anyOf<Operation, "op">({
   set: fc.record({ op: just("set"), value: bytes, flags: small, ttlMs: fc.oneof(ttl, just("keep")), condition }),
   delete: fc.record({ op: just("delete"), condition }),
   touch: fc.record({ op: just("touch"), ttlMs: ttl, condition }),
-  incr: fc.record({ op: just("incr"), by: whole }),
+  incr: fc.record({ op: just("incr"), by: whole, ttlMs: ttl }),
 })
 
 export const request: fc.Arbitrary<Request> = fc.record({
