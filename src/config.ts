@@ -92,6 +92,8 @@ export type Config = {
   maxPendingPerKey: number
   /** Operations that wait at this node for something to clear; beyond: `busy`. */
   maxParked: number
+  /** Operations under way that this process itself has asked for, by other protocols than ours; beyond: `busy`. */
+  maxOwnCalls: number
   /** How long an operation waits for a lease before it is refused, `minority`. */
   parkWithoutLeaseMs: number
   /** A client's dedup records are forgotten so long after its last operation. Longer than any deadline. */
@@ -150,6 +152,7 @@ export const defaultConfig: Config = {
   maxUncommittedBytes: 8 * 1024 * 1024,
   maxPendingPerKey: 1_024,
   maxParked: 10_000,
+  maxOwnCalls: 50_000,
   parkWithoutLeaseMs: 200,
   dedupIdleMs: 120_000,
   maxDedupClients: 16_384,

@@ -27,6 +27,7 @@ import type { PeerNetwork } from "./links.ts"
 import { Network } from "./network.ts"
 import { type ClientNetwork, type MakeNode, type ProcessObserver, SimulatedProcess } from "./process.ts"
 import { Recorder, textOf } from "./recorder.ts"
+import { ResidentClient } from "./resident.ts"
 import { type Millis, Simulator } from "./simulator.ts"
 import { countMessage, countView, newTally } from "./tally.ts"
 import { brief, Trace } from "./trace.ts"
@@ -98,6 +99,7 @@ export class SimulatedCluster {
   /** Every process that ever was, in the order of their start. */
   readonly processes: SimulatedProcess[] = []
   readonly clients: SimulatedClient[] = []
+  readonly residents: ResidentClient[] = []
   readonly violations: Violation[] = []
   readonly tally = newTally()
   readonly #settings: ClusterSettings
@@ -519,6 +521,18 @@ export class SimulatedCluster {
     })
     this.clients.push(client)
     return client
+  }
+
+  /** Somebody who asks from within some node's process. */
+  resident(): ResidentClient {
+    const { simulator, recorder, trace } = this
+    const number = 50 + this.residents.length
+    const resident = new ResidentClient({
+      ...{ number, simulator, recorder, trace, prng: this.prng.fork() },
+      alive: () => this.alive(),
+    })
+    this.residents.push(resident)
+    return resident
   }
 
   // ----------------------------------------------------------------------------------------------------- promises

@@ -56,6 +56,8 @@ const mutants: readonly Mutant[] = [
   { rule: "leaseMajority", kinds: cuts, config: longLeases, because: "so does a pair in a minority" },
   { rule: "dedup", kinds: retries, because: "a repeated operation takes effect twice" },
   { rule: "recordUnmet", kinds: retries, because: "a condition that was unmet is met by the late duplicate" },
+  { rule: "ownNumbers", kinds: retries, because: "so does one that a node's own process repeats" },
+  { rule: "aloneAtOnce", kinds: moves, because: "a write is answered that no replica has" },
   { rule: "learnersWait", kinds: moves, because: "a replica leads that holds a part of the data" },
   { rule: "fifo", kinds: losses, because: "a replica acknowledges operations that it never got" },
   { rule: "readyNeedsInclude", kinds: moves, because: "a replica is in sync that nobody waits for" },

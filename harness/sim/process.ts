@@ -6,6 +6,7 @@
 import type { Prng } from "../../src/base/prng.ts"
 import type { Config } from "../../src/config.ts"
 import type { CacheNode, NodeOptions } from "../../src/core/node.ts"
+import type { OwnOutcome } from "../../src/core/own-calls.ts"
 import type { ConnectionId, NodeEvent } from "../../src/core/ports.ts"
 import type {
   Address,
@@ -14,6 +15,7 @@ import type {
   MemberInfo,
   NodeId,
   NodeToClient,
+  Operation,
   PeerMessage,
   Reply,
   Request,
@@ -21,6 +23,7 @@ import type {
 import type { MachineClock } from "./clock.ts"
 import { type LinkedProcess, PeerLinks, type PeerNetwork } from "./links.ts"
 import { acceptor, type Network } from "./network.ts"
+import type { Millis } from "./simulator.ts"
 import type { Stream } from "./stream.ts"
 import type { Host } from "./weather.ts"
 import type { Wire } from "./wire.ts"
@@ -42,6 +45,8 @@ export type SimulatedNode = Pick<
   | "receive"
   | "clientMessage"
   | "clientGone"
+  | "call"
+  | "callNow"
   | "linkLost"
   | "peerRefused"
   | "peerDied"
@@ -209,6 +214,25 @@ export class SimulatedProcess implements LinkedProcess {
     this.#input({ what: "news", run: () => this.node.leave() })
   }
 
+  /** Somebody within the process asks, as its doors do: at once if the node can, else by a call. */
+  call(
+    asked: { readonly key: Uint8Array; readonly operation: Operation; readonly timeoutMs: Millis },
+    done: (outcome: OwnOutcome) => void,
+  ): void {
+    const { key, operation } = asked
+    const run = () => {
+      const request: Request = { clientId: this.id, n: 1, ackedBelow: 1, firstEpoch: 0, deadlineMs: 1, key, operation }
+      const answer = (outcome: OwnOutcome) => {
+        if (outcome.kind !== "failed") this.#options.observer.answers(this, request, outcome)
+        done(outcome)
+      }
+      const result = this.node.callNow(key, operation)
+      if (result !== undefined) answer(result)
+      else this.node.call(asked, answer)
+    }
+    this.#input({ what: "news", run })
+  }
+
   /** SIGSTOP: nothing runs; the kernel goes on taking what arrives. The machine's clock runs on. */
   pause(): void {
     if (this.#state !== "running") return
@@ -350,11 +374,12 @@ export class SimulatedProcess implements LinkedProcess {
       return
     }
     // Handling one may send to others, never to this inbox at once, so this ends.
-    for (let index = 0; index < this.#inbox.length && this.#state === "running"; index++) {
-      const input = this.#inbox[index]
+    let handled = 0
+    while (handled < this.#inbox.length && this.#state === "running") {
+      const input = this.#inbox[handled++]
       if (input !== undefined) this.#guarded(input.run)
     }
-    this.#inbox = []
+    this.#inbox = this.#inbox.slice(handled)
   }
 
   /** A slow process takes its inputs one after another. */

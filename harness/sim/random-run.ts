@@ -90,6 +90,7 @@ export function randomRun(options: RunOptions): RunReport {
       if (prng.chance(0.3)) client.duplicates = { chance: 0.05, withinMs: 4_500 }
       workload.begin(client)
     }
+    for (let i = prng.below(3); i > 0; i--) workload.begin(cluster.resident())
     workload.fill(cluster.client())
     cluster.run(prng.between(100, 400))
     faults.begin()
@@ -162,8 +163,8 @@ function settle(cluster: SimulatedCluster): Millis {
 
 /** Every call under way ends, and a newcomer finds every key. */
 function readEverythingBack(cluster: SimulatedCluster, workload: Workload): void {
-  const { clients } = cluster
-  cluster.runUntil(() => clients.every(client => client.open === 0), {
+  const askers = [...cluster.clients, ...cluster.residents]
+  cluster.runUntil(() => askers.every(({ open }) => open === 0), {
     withinMs: 8_000,
     orElse: "every call ends by its deadline",
   })

@@ -7,6 +7,7 @@ import type { CallOutcome } from "../../src/client/session.ts"
 import { type Question, questions, type SimulatedClient } from "./client.ts"
 import type { SimulatedCluster } from "./cluster.ts"
 import { textOf } from "./recorder.ts"
+import type { Asker } from "./resident.ts"
 import type { Millis } from "./simulator.ts"
 
 export type WorkloadShape = {
@@ -65,7 +66,7 @@ export class Workload {
   }
 
   /** Sets a client to work until `stop`. */
-  begin(client: SimulatedClient): void {
+  begin(client: Asker): void {
     for (let lane = 0; lane < this.#shape.lanes; lane++) this.#askLater(client, lane)
   }
 
@@ -78,7 +79,7 @@ export class Workload {
     this.#paceFactor = factor
   }
 
-  #askLater(client: SimulatedClient, lane: number): void {
+  #askLater(client: Asker, lane: number): void {
     const thinkMs = -this.#shape.thinkMs * this.#paceFactor * Math.log(1 - this.#prng.fraction())
     this.#cluster.simulator.after(thinkMs, () => {
       if (!this.#isOn) return

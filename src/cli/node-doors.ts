@@ -24,11 +24,7 @@ export class NodeDoors {
   /** Throws `CommandFailure` when a port of its own that was asked for is not to be had. */
   async open(daemon: Daemon, { log, resp }: { log: Log; resp: HostPort | undefined }): Promise<void> {
     this.#resp = new RespDoor({
-      node: {
-        clientAddress: daemon.clientAddress,
-        status: () => daemon.status(),
-        connectLocal: receive => daemon.connectLocal(receive),
-      },
+      node: daemon,
       version,
       port: daemon.listen.port,
       maxConnections: maxRespConnections,

@@ -12,7 +12,9 @@ import type {
   ColdHint,
   MemberInfo,
   NodeId,
+  Operation,
   PeerMessage,
+  Result,
   ShardId,
   StatusReport,
   View,
@@ -21,6 +23,7 @@ import { apply, underReplicated } from "./layout.ts"
 import { Membership, type Phase, type ViewChange } from "./membership/membership.ts"
 import { crowded, isMember, memberOf, orphans, shardCounts } from "./membership/view.ts"
 import type { OperationCounts } from "./operation-counts.ts"
+import type { OwnOutcome } from "./own-calls.ts"
 import type { ConnectionId, NodePorts } from "./ports.ts"
 import { Requests } from "./requests.ts"
 import { Placement } from "./ring.ts"
@@ -101,7 +104,10 @@ export class CacheNode {
     this.#requests = new Requests({
       self: self.id,
       now: options.now,
+      prng: prng.fork(),
+      rules,
       maxForwards: config.maxParked,
+      maxOwnCalls: config.maxOwnCalls,
       shards: () => this.#shards,
       view: () => this.#membership.view,
       phase: () => this.#membership.phase,
@@ -228,6 +234,27 @@ export class CacheNode {
 
   clientMessage(connection: ConnectionId, message: ClientToNode): void {
     this.#requests.clientMessage(connection, message, this.#options.now())
+  }
+
+  /**
+   * Asks something of the cluster on behalf of this process. `done` is called once, maybe before this returns, always in
+   * the middle of a step: it must not call the node. The bytes must not change before.
+   */
+  call(
+    asked: { readonly key: Uint8Array; readonly operation: Operation; readonly timeoutMs: number },
+    done: (outcome: OwnOutcome) => void,
+  ): void {
+    this.#requests.own.call(asked, done, this.#options.now())
+  }
+
+  /** The same where the answer can be had in this very step; undefined: it cannot, and nothing has happened. */
+  callNow(key: Uint8Array, operation: Operation): Result | undefined {
+    return this.#requests.runNow(key, operation, this.#options.now())
+  }
+
+  /** Ends what this process has asked. */
+  endCalls(): void {
+    this.#requests.own.close()
   }
 
   clientGone(connection: ConnectionId): void {

@@ -1,8 +1,10 @@
 import { deepEqual, equal } from "node:assert/strict"
 import { test } from "node:test"
+import { Prng } from "../base/prng.ts"
 import type { MemberInfo, NodeToClient, PeerMessage, View } from "../protocol/message.ts"
 import { initialView } from "./layout.ts"
 import { Requests } from "./requests.ts"
+import { allRules } from "./rules.ts"
 
 const self = "00000000000000aa"
 const [oldPrimary, newPrimary] = ["00000000000000bb", "00000000000000cc"]
@@ -24,7 +26,15 @@ function forwarder() {
   const answered: NodeToClient[] = []
   let view = viewLedBy(oldPrimary, 1)
   const requests = new Requests({
-    ...{ self, maxForwards: 2, parkWithoutLeaseMs: 200, now: () => 0 },
+    ...{
+      self,
+      maxForwards: 2,
+      maxOwnCalls: 2,
+      parkWithoutLeaseMs: 200,
+      prng: new Prng(1),
+      rules: allRules,
+      now: () => 0,
+    },
     shards: () => {
       throw new Error("this node leads nothing")
     },

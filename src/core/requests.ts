@@ -3,6 +3,7 @@
  * node's side of client connections: greeting, the view that they route by, status ("Client protocol").
  */
 import { assert } from "../base/assert.ts"
+import type { Prng } from "../base/prng.ts"
 import { maxDeadlineMs, maxKeyBytes, maxTtlMs, maxValueBytes } from "../protocol/limits.ts"
 import type {
   AdminCommand,
@@ -16,20 +17,24 @@ import type {
   Operation,
   Reply,
   Request,
+  Result,
   StatusReport,
   View,
 } from "../protocol/message.ts"
 import type { Phase, ViewChange } from "./membership/membership.ts"
 import { clientView, clientViewDelta } from "./membership/view.ts"
 import { OperationCounts } from "./operation-counts.ts"
+import { type OwnCall, OwnCalls } from "./own-calls.ts"
 import type { ConnectionId } from "./ports.ts"
 import { hashKeyPosition, shardOf } from "./ring.ts"
+import type { Rules } from "./rules.ts"
 import type { Shards } from "./shard/shards.ts"
 
 /** An operation under way at this node, and where its answer goes. */
 export type Pending = {
   readonly origin:
     | { readonly kind: "client"; readonly connection: ConnectionId; readonly attempt: number }
+    | { readonly kind: "own"; readonly call: OwnCall }
     | { readonly kind: "peer"; readonly id: NodeId; readonly n: number }
   readonly request: Request
   readonly arrivedAtMs: number
@@ -41,7 +46,10 @@ export type Pending = {
 export type RequestsOptions = {
   readonly self: NodeId
   readonly now: () => number
+  readonly prng: Prng
+  readonly rules: Rules
   readonly maxForwards: number
+  readonly maxOwnCalls: number
   readonly shards: () => Shards
   readonly view: () => View | undefined
   readonly phase: () => Phase
@@ -69,6 +77,8 @@ export class Requests {
   readonly #options: RequestsOptions
   /** Of the operations that clients asked of this node, wherever they were executed. */
   readonly counts = new OperationCounts()
+  /** Of this process itself. */
+  readonly own: OwnCalls
   readonly #connections = new Map<ConnectionId, Connection>()
   readonly #forwards = new Map<number, { readonly pending: Pending; readonly to: NodeId }>()
   #lastForward = 0
@@ -78,6 +88,18 @@ export class Requests {
 
   constructor(options: RequestsOptions) {
     this.#options = options
+    this.own = new OwnCalls({
+      self: options.self,
+      prng: options.prng,
+      maxOpen: options.maxOwnCalls,
+      shardOf: key => {
+        const view = options.view()
+        return view && shardOf(hashKeyPosition(key, view.hashKey), view.shards.length)
+      },
+      epoch: () => options.view()?.epoch ?? 0,
+      rules: options.rules,
+      run: (pending, nowMs) => this.run(pending, nowMs),
+    })
   }
 
   // ------------------------------------------------------------------------------------------------ clients
@@ -153,7 +175,7 @@ export class Requests {
     if (current === undefined || phase() === "joining")
       return this.answer(pending, { kind: "unavailable", reason: "joining" })
     if (isForked()) return this.answer(pending, { kind: "unavailable", reason: "forked" })
-    const reason = problemOf(request)
+    const reason = request.n < 1 ? "bad-request" : problemOf(request.key, request.operation)
     if (reason !== undefined) return this.answer(pending, { kind: "rejected", reason })
     if (nowMs >= pending.deadlineAtMs) return this.answer(pending, { kind: "busy", retryAfterMs: retryMs })
     const position = hashKeyPosition(request.key, current.hashKey)
@@ -167,12 +189,34 @@ export class Requests {
     this.#forward(config.primary, pending, nowMs)
   }
 
+  /**
+   * An operation of this process itself, if it can be executed in this very step: read here, or written where nobody else
+   * holds a copy. Then it needs no number, since nobody could ever repeat it. Undefined: nothing has happened.
+   */
+  runNow(key: Uint8Array, operation: Operation, nowMs: number): Result | undefined {
+    const { view, phase, isForked, self, shards } = this.#options
+    const current = view()
+    if (current === undefined || phase() === "joining" || isForked()) return undefined
+    if (problemOf(key, operation) !== undefined) return undefined
+    const position = hashKeyPosition(key, current.hashKey)
+    const shard = shardOf(position, current.shards.length)
+    if (current.shards[shard]?.primary !== self) return undefined
+    const result = shards().executeNow(shard, operation, { bytes: key, position }, nowMs)
+    if (result !== undefined) this.counts.record(operation.op, result.kind, 0)
+    return result
+  }
+
   answer(pending: Pending, reply: Reply): void {
     const { origin, request } = pending
     const epoch = this.#options.view()?.epoch ?? 0
-    if (origin.kind === "peer") this.#options.send(origin.id, { kind: "forward-reply", n: origin.n, reply, epoch })
-    else if (this.#connections.has(origin.connection)) {
-      this.counts.record(request.operation.op, reply.kind, this.#options.now() - pending.arrivedAtMs)
+    if (origin.kind === "peer")
+      return this.#options.send(origin.id, { kind: "forward-reply", n: origin.n, reply, epoch })
+    const nowMs = this.#options.now()
+    if (origin.kind === "own") {
+      this.counts.record(request.operation.op, reply.kind, nowMs - pending.arrivedAtMs)
+      this.own.answered(origin.call, reply, nowMs)
+    } else if (this.#connections.has(origin.connection)) {
+      this.counts.record(request.operation.op, reply.kind, nowMs - pending.arrivedAtMs)
       this.#options.sendToClient(origin.connection, {
         kind: "reply",
         n: request.n,
@@ -234,6 +278,7 @@ export class Requests {
   }
 
   tick(nowMs: number): void {
+    this.own.tick(nowMs)
     if (this.#options.hasLease(nowMs)) this.#leasedAtMs = nowMs
     this.#leasedAtMs ??= nowMs
     if (nowMs < this.#expireAtMs) return
@@ -254,11 +299,10 @@ export class Requests {
 }
 
 /** What the codec lets pass and this node still refuses. */
-function problemOf(request: Request): Extract<Reply, { kind: "rejected" }>["reason"] | undefined {
-  if (request.key.length > maxKeyBytes) return "key-too-long"
-  const { operation } = request
+function problemOf(key: Uint8Array, operation: Operation): Extract<Reply, { kind: "rejected" }>["reason"] | undefined {
+  if (key.length > maxKeyBytes) return "key-too-long"
   if (operation.op === "set" && operation.value.length > maxValueBytes) return "value-too-large"
-  return hasBadNumber(operation) || request.n < 1 ? "bad-request" : undefined
+  return hasBadNumber(operation) ? "bad-request" : undefined
 }
 
 function hasBadNumber(operation: Operation): boolean {

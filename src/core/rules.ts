@@ -23,6 +23,10 @@ export type Rules = {
   committedReads: boolean
   /** A retry is recognised and answered from its record. */
   dedup: boolean
+  /** So it is for operations of a node's own process: repeated, they keep their number. */
+  ownNumbers: boolean
+  /** What is committed in the step that applies it has no other holder. */
+  aloneAtOnce: boolean
   /** A learner never becomes a primary. */
   learnersWait: boolean
   /** Operations are applied in order; a gap is refused. */
@@ -60,6 +64,8 @@ export const allRules: Rules = {
   gapFence: true,
   committedReads: true,
   dedup: true,
+  ownNumbers: true,
+  aloneAtOnce: true,
   learnersWait: true,
   fifo: true,
   readyNeedsInclude: true,

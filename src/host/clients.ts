@@ -35,13 +35,9 @@ type Client = {
   greeting: "due" | "done"
 }
 
-/** A client within this process: its messages need no wire. */
-type LocalClient = { readonly receive: (message: NodeToClient) => void; readonly due: NodeToClient[] }
-
 export class Clients {
   readonly #options: ClientsOptions
   readonly #clients = new Map<ConnectionId, Client>()
-  readonly #local = new Map<ConnectionId, LocalClient>()
   #lastId = 0
 
   constructor(options: ClientsOptions) {
@@ -70,34 +66,9 @@ export class Clients {
     this.#clients.set(id, client)
   }
 
-  /**
-   * A client's connection that never leaves the process. `receive` is called outside of every step of the node, with what
-   * would have been sent; `send` is a step of the node.
-   */
-  connectLocal(receive: (message: NodeToClient) => void): { send(message: ClientToNode): void; close(): void } {
-    const id = ++this.#lastId
-    this.#local.set(id, { receive, due: [] })
-    return {
-      send: message => {
-        if (this.#local.has(id)) this.#options.turnEnd.guarded(() => this.#options.message(id, message))
-      },
-      close: () => {
-        if (this.#local.delete(id)) this.#options.turnEnd.guarded(() => this.#options.gone(id))
-      },
-    }
-  }
-
   /** To a connection that has gone: nothing. */
   send(connection: ConnectionId, message: NodeToClient): void {
-    const local = this.#local.get(connection)
-    if (local === undefined) return this.#clients.get(connection)?.socket.send(packForClient(message))
-    if (local.due.length === 0) queueMicrotask(() => this.#deliver(local))
-    local.due.push(message)
-  }
-
-  /** Not at the end of the turn: what one answer leads to can then leave with the frames of this turn. */
-  #deliver({ due, receive }: LocalClient): void {
-    for (const message of due.splice(0)) this.#options.turnEnd.guarded(() => receive(message))
+    this.#clients.get(connection)?.socket.send(packForClient(message))
   }
 
   tick(): void {

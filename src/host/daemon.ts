@@ -16,7 +16,7 @@ import { CacheNode } from "../core/node.ts"
 import type { NodeEvent } from "../core/ports.ts"
 import { allRules } from "../core/rules.ts"
 import { maxNameChars, protoMax, protoMin } from "../protocol/limits.ts"
-import type { Address, ColdHint, MemberInfo, NodeId, NodeToClient, StatusReport } from "../protocol/message.ts"
+import type { Address, ColdHint, MemberInfo, NodeId, StatusReport } from "../protocol/message.ts"
 import { type HostBounds, hostBounds } from "./bounds.ts"
 import { Clients } from "./clients.ts"
 import { bootClock, MachineSleepWatch, monotonicMs, PauseWatch } from "./clock.ts"
@@ -99,8 +99,11 @@ export type Daemon = {
   /** Whether the seeds are those of an earlier life. */
   readonly seedsFrom: "options" | "hint-file"
   status(): StatusReport
-  /** A client's connection to this node that never leaves the process. */
-  readonly connectLocal: Clients["connectLocal"]
+  /** Asks on behalf of this process (`CacheNode.call`): `done` must not call the daemon. */
+  call: CacheNode["call"]
+  callNow: CacheNode["callNow"]
+  /** To be called before anything is done with what arrived by a way that is not the daemon's own. */
+  beforeInput(): void
   /** Hands its data over and leaves the cluster. The process goes on until `stop`. */
   leave(): Promise<LeaveOutcome>
   /** Ends everything at once: to the others, a crash, unless it has left. */
@@ -419,8 +422,24 @@ class RunningDaemon implements Daemon {
     return { clusterId, generation, epoch: membersEpoch, copies, addresses: members.map(({ addr }) => addr) }
   }
 
-  connectLocal(receive: (message: NodeToClient) => void): ReturnType<Clients["connectLocal"]> {
-    return this.clients.connectLocal(receive)
+  readonly call: CacheNode["call"] = (asked, done) => {
+    if (this.#stopped !== undefined) return done({ kind: "failed", code: "closed", mayHaveHappened: "no" })
+    this.guarded(() => this.#node.call(asked, done))
+  }
+
+  /** As `guarded`, without a function for each of very many calls. */
+  readonly callNow: CacheNode["callNow"] = (key, operation) => {
+    if (this.#stopped !== undefined) return undefined
+    try {
+      return this.#node.callNow(key, operation)
+    } catch (error) {
+      this.#failed(error)
+      return undefined
+    }
+  }
+
+  beforeInput(): void {
+    this.#lookAtClocks()
   }
 
   leave(): Promise<LeaveOutcome> {
@@ -450,16 +469,21 @@ class RunningDaemon implements Daemon {
     try {
       step()
     } catch (error) {
-      const detail = error instanceof Error ? (error.stack ?? error.message) : String(error)
-      this.#options.log.event("error", "fatal", { detail })
-      void this.stop()
-      this.#options.onFatal(error)
+      this.#failed(error)
     }
+  }
+
+  #failed(error: unknown): void {
+    const detail = error instanceof Error ? (error.stack ?? error.message) : String(error)
+    this.#options.log.event("error", "fatal", { detail })
+    void this.stop()
+    this.#options.onFatal(error)
   }
 
   async #stop(): Promise<void> {
     clearTimeout(this.#ticking)
     this.#left("timeout")
+    this.#node.endCalls()
     this.#hintFile?.close()
     // The port first: whoever dials again at once then learns that nobody is here.
     const closed = this.#listener.close()

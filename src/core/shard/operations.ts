@@ -10,7 +10,10 @@ import type { Entry } from "../../store/store.ts"
 
 export type ReadOperation = Extract<Operation, { op: "get" | "ttl" }>
 export type WriteOperation = Exclude<Operation, ReadOperation>
-export type Evaluation = { readonly effect: ReplicatedOp["effect"]; readonly result: Result }
+export type Evaluation = {
+  readonly effect: Exclude<ReplicatedOp["effect"], { kind: "forget-client" }>
+  readonly result: Result
+}
 
 export function isRead(operation: Operation): operation is ReadOperation {
   return operation.op === "get" || operation.op === "ttl"

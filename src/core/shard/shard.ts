@@ -25,6 +25,9 @@ export type LogRecord = {
   readonly waiters: Pending[]
 }
 
+type Put = Extract<ReplicatedOp["effect"], { kind: "put" }>
+type WriteEffect = Exclude<ReplicatedOp["effect"], { kind: "forget-client" }>
+
 /** A key with uncommitted operations: what readers see meanwhile, and how many operations are open. */
 type Overlay = { committed: Entry | undefined; pending: number }
 
@@ -96,9 +99,7 @@ export class Shard {
     let after = before
     let forgotten: ForgottenClient | undefined
     if (op.effect.kind === "put") {
-      const { value, flags, ttlLeftMs } = op.effect
-      const expiresAtMs = ttlLeftMs === null ? Number.POSITIVE_INFINITY : nowMs + ttlLeftMs
-      after = { value, flags, version: op.seq, expiresAtMs }
+      after = entryOf(op.effect, op.seq, nowMs)
       this.#store.set(key, after)
     } else if (op.effect.kind === "delete") {
       after = undefined
@@ -116,6 +117,14 @@ export class Shard {
     this.log.push(record)
     this.logBytes += bytesOf(op)
     return record
+  }
+
+  /** Applies and commits the next operation at once, where nobody else holds the shard and nobody can ask for it again. */
+  applyAlone(effect: WriteEffect, key: HashedKey, nowMs: number): void {
+    this.seq += 1
+    this.commit = this.seq
+    if (effect.kind === "delete") this.#store.delete(key)
+    else if (effect.kind === "put") this.#store.set(key, entryOf(effect, this.seq, nowMs))
   }
 
   /** Undoes every operation above `seq`, newest first. */
@@ -196,6 +205,11 @@ export class Shard {
   get otherInSync(): readonly NodeId[] {
     return this.config.inSync.filter(id => id !== this.config.primary)
   }
+}
+
+function entryOf({ value, flags, ttlLeftMs }: Put, version: Seq, nowMs: number): Entry {
+  const expiresAtMs = ttlLeftMs === null ? Number.POSITIVE_INFINITY : nowMs + ttlLeftMs
+  return { value, flags, version, expiresAtMs }
 }
 
 /** About what an operation takes on the wire. */

@@ -11,8 +11,10 @@ import type {
   DataMessage,
   Epoch,
   NodeId,
+  Operation,
   ReplicatedOp,
   Reply,
+  Result,
   Seq,
   ShardConfig,
   ShardId,
@@ -403,6 +405,29 @@ export class Shards {
     if (state !== "serving") return this.#park(shard, pending, nowMs)
     if (isRead(pending.request.operation)) this.#read(shard, pending, key, nowMs)
     else this.#write(shard, pending, key, nowMs)
+  }
+
+  /**
+   * Executes an operation in this very step, or does nothing: `undefined`. A write only where this node alone holds the
+   * shard: then it has committed when it is applied, and there is nothing to undo, to send or to repeat.
+   */
+  executeNow(index: ShardId, operation: Operation, key: HashedKey, nowMs: number): Result | undefined {
+    const shard = this.#table[index]
+    if (shard === undefined || this.#state(shard, nowMs) !== "serving") return undefined
+    if (isRead(operation)) {
+      const entry = this.#options.rules.committedReads ? shard.committed(key) : shard.newest(key)
+      // One that has expired is deleted first, in the shard's order.
+      return entry !== undefined && hasExpired(entry, nowMs) ? undefined : read(entry, operation, nowMs)
+    }
+    const isAlone = shard.lead?.followers.size === 0 && shard.log.length === 0
+    if (!isAlone && this.#options.rules.aloneAtOnce) return undefined
+    const entry = shard.newest(key)
+    if (entry !== undefined && hasExpired(entry, nowMs)) return undefined
+    const added = bytesAdded(operation, key.bytes)
+    if (added > 0 && !this.#fits(shard, added + entryOverhead, nowMs)) return undefined
+    const { effect, result } = evaluate({ entry, operation, seq: shard.seq + 1, nowMs })
+    shard.applyAlone(effect, key, nowMs)
+    return result
   }
 
   #read(shard: Shard, pending: Pending, key: HashedKey, nowMs: number): void {

@@ -1,6 +1,6 @@
 /**
  * The Redis door of a node: whoever speaks that protocol uses the cache through it, every key through any node. Holds the
- * connections and what they share: a few of the client's sessions, over which the commands of all are spread.
+ * connections and what they share.
  */
 import { createServer, type Server, type Socket } from "node:net"
 import type { HostPort } from "../../base/address.ts"
@@ -19,19 +19,17 @@ export type RespDoorOptions = {
   readonly failed: (error: unknown) => void
 }
 
-/** A session has a bounded window; several keep one slow key from holding up everyone. */
-const sessions = 4
-
 export class RespDoor {
   readonly #options: RespDoorOptions
   readonly #connections = new Set<RespConnection>()
-  readonly #caches: (LocalCache | undefined)[] = []
+  readonly #cache: LocalCache
   readonly #server: ServerView
   #listener: Server | undefined
   #lastId = 0
 
   constructor(options: RespDoorOptions) {
     this.#options = options
+    this.#cache = new LocalCache(options.node)
     this.#server = {
       startedAtMs: options.wallMs(),
       version: options.version,
@@ -62,7 +60,7 @@ export class RespDoor {
     }
     const connection = new RespConnection({
       ...{ socket, client, inline, wallMs, failed },
-      cache: this.#cacheFor(id),
+      cache: this.#cache,
       server: this.#server,
       ended: () => this.#connections.delete(connection),
     })
@@ -87,14 +85,5 @@ export class RespDoor {
   close(): void {
     this.#listener?.close()
     for (const connection of this.#connections) connection.close()
-    for (const cache of this.#caches) cache?.close()
-  }
-
-  /** Made when first needed: a node that nobody asks this way has none. */
-  #cacheFor(id: number): LocalCache {
-    const index = id % sessions
-    const cache = this.#caches[index] ?? new LocalCache(this.#options.node)
-    this.#caches[index] = cache
-    return cache
   }
 }
