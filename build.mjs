@@ -2,8 +2,8 @@
  * Makes what users get: `./dcache`, one executable with Node.js inside, and `dist/lib`, the client library as
  * JavaScript with types. Rebuilds only what changed. `node build.mjs --fresh` rebuilds everything.
  *
- * On linux-x64 the executable is a copy of the pinned Node.js with the bundled program injected (a "single executable
- * application" in Node.js's words). Elsewhere `./dcache` is a script that runs the bundle with the Node.js on the PATH.
+ * On linux-x64 the executable is a copy of the pinned Node.js with the bundled program injected, source and compiled code
+ * (a "single executable application" in Node.js's words). Elsewhere `./dcache` is a script that runs the bundle with the Node.js on the PATH.
  */
 import { createHash } from "node:crypto"
 import {
@@ -20,6 +20,7 @@ import {
 import { spawnSync } from "node:child_process"
 import path from "node:path"
 import { fileURLToPath } from "node:url"
+import { bundleProgram, programs, smallCommands } from "./tools/program.mjs"
 import { announce, canBuildBinary, pinnedNode, report, root, setUp, stop } from "./tools/setup.mjs"
 
 const binary = path.join(root, "dcache")
@@ -58,16 +59,16 @@ function isRunning(pid) {
 
 async function buildExecutable(work, fresh) {
   const startedAtMs = performance.now()
-  const bundle = path.join(work, "dcache.cjs")
   const licenses = path.join(work, "THIRD_PARTY_LICENSES")
-  const bundled = await bundleProgram(bundle)
+  const bundled = await bundle(work)
   // Loaded here and not above: packages can be imported only after set-up has installed them.
   const { thirdPartyLicenses } = await import("./tools/licenses.mjs")
   writeFileSync(licenses, thirdPartyLicenses(bundled))
 
-  // Bundling takes a moment and injecting takes ten, so "did anything change?" is asked of the bundle itself: no list of
+  // Bundling takes a moment and injecting takes ten, so "did anything change?" is asked of the bundles themselves: no list of
   // source files to keep, and an edited comment costs nothing.
-  const key = digest([bundle, licenses, ...toolchainFiles])
+  const bundles = programs.map(name => path.join(work, `${name}.cjs`))
+  const key = digest([...bundles, licenses, ...toolchainFiles])
   if (!fresh && existsSync(binary) && stampOf("executable") === key) {
     report("build", "./dcache is up to date", startedAtMs)
     return
@@ -75,10 +76,10 @@ async function buildExecutable(work, fresh) {
   const made = path.join(work, "dcache")
   if (canBuildBinary) {
     announce("build", "packing Node.js and the program into ./dcache")
-    inject(bundle, licenses, work, made)
+    inject(licenses, work, made)
   } else {
     const home = path.join(dist, "dcache.cjs")
-    renameSync(bundle, home)
+    renameSync(path.join(work, "whole.cjs"), home)
     writeFileSync(made, `#!/bin/sh\nexec node "${home}" "$@"\n`)
   }
   chmodSync(made, 0o755)
@@ -89,28 +90,10 @@ async function buildExecutable(work, fresh) {
   report("build", `./dcache ${version} is built`, startedAtMs)
 }
 
-/** One CommonJS file with everything in it: what an executable of this kind can run. Returns the files that went in. */
-async function bundleProgram(outfile) {
-  const { build: bundle } = await import("esbuild")
+/** Returns the files that went in. */
+async function bundle(work) {
   try {
-    const { metafile } = await bundle({
-      absWorkingDir: root,
-      entryPoints: ["src/main.ts"],
-      outfile,
-      bundle: true,
-      platform: "node",
-      format: "cjs",
-      target: "node24",
-      minify: true,
-      keepNames: true,
-      legalComments: "none",
-      metafile: true,
-      // Optional native add-ons: ws and cbor-x look for them and go on without.
-      external: ["bufferutil", "utf-8-validate", "cbor-extract"],
-      // cbor-x asks for its own address to find the add-on that is left out.
-      define: { "import.meta.url": '"file:///dcache"' },
-    })
-    return Object.keys(metafile.inputs)
+    return await bundleProgram(work)
   } catch (error) {
     // esbuild has printed what is wrong, with the place in the source.
     if (Array.isArray(error.errors)) stop("build: the program could not be bundled; the lines above say why.")
@@ -118,14 +101,23 @@ async function bundleProgram(outfile) {
   }
 }
 
-function inject(bundle, licenses, work, output) {
+function inject(licenses, work, output) {
   const base = path.join(work, "node")
   copyFileSync(pinnedNode, base)
   chmodSync(base, 0o755)
   strip(base)
+  const assets = { licenses }
+  for (const name of programs) {
+    const compiled = run(pinnedNode, ["--random-seed=1", path.join(root, "tools/compile.cjs"), work, name])
+    if (compiled.status !== 0) stop(`build: the program cannot be compiled.\n${compiled.stderr}`)
+    for (const file of [`${name}.js`, `${name}.code`]) assets[file] = path.join(work, file)
+  }
+  const starter = path.join(work, "starter.cjs")
+  const text = readFileSync(path.join(root, "tools/starter.cjs"), "utf8")
+  writeFileSync(starter, text.replace("SMALL_COMMANDS", JSON.stringify(smallCommands)))
   // In a process of its own: the packager changes the working directory and prints what only its authors need.
   const packager = path.join(root, "tools/inject.mjs")
-  const order = JSON.stringify({ bundle, base, output, assets: { licenses } })
+  const order = JSON.stringify({ starter, base, output, assets })
   const result = run(pinnedNode, [packager, order], { ...process.env, TMPDIR: work })
   if (result.status !== 0) stop(`build: the packager failed.\n${result.stdout}${result.stderr}`)
 }
@@ -171,7 +163,14 @@ function buildLibrary(work, fresh) {
 // -------------------------------------------------------------------------------------------------------------- helpers
 
 /** What else the results depend on: how they are made, and with which versions of what. */
-const toolchainFiles = ["build.mjs", "tools/inject.mjs", "package-lock.json"].map(file => path.join(root, file))
+const toolchainFiles = [
+  "build.mjs",
+  "tools/program.mjs",
+  "tools/compile.cjs",
+  "tools/starter.cjs",
+  "tools/inject.mjs",
+  "package-lock.json",
+].map(file => path.join(root, file))
 
 function digest(files) {
   const hash = createHash("sha256")
