@@ -133,21 +133,21 @@ export class MapStore implements Store {
 
   scan(arc: Arc, cursor: Cursor | undefined, budgetBytes: number, visit: Visit): Cursor | undefined {
     checkArc(arc)
-    let place = cursor === undefined ? this.#beginningOf(partitionAt(arc.from)) : placeOf(cursor)
-    const last = partitionAt(arc.to - 1)
+    const from = Math.max(arc.from, cursor ?? 0)
     let visitedBytes = 0
-    while (true) {
-      const { done, value: held } = place.left.next()
-      if (done === true) {
-        if (place.partition >= last) return undefined
-        place = this.#beginningOf(place.partition + 1)
-        continue
+    for (let index = partitionAt(from); index <= partitionAt(arc.to - 1); index++) {
+      const partition = this.#partitions[index]
+      if (partition === undefined || partition.held.size === 0) continue
+      const inside = [...partition.held.values()].filter(({ position }) => position >= from && position < arc.to)
+      inside.sort((a, b) => a.position - b.position)
+      for (const [i, held] of inside.entries()) {
+        visit(held.key, held.position, held.entry)
+        visitedBytes += bytesOf(held)
+        if (visitedBytes < budgetBytes || inside[i + 1]?.position === held.position) continue
+        return held.position + 1 < arc.to ? held.position + 1 : undefined
       }
-      if (held.position < arc.from || held.position >= arc.to) continue
-      visit(held.key, held.position, held.entry)
-      visitedBytes += bytesOf(held)
-      if (visitedBytes >= budgetBytes) return { opaque: place }
     }
+    return undefined
   }
 
   dropArc(arc: Arc): void {
@@ -258,11 +258,6 @@ function bytesOf({ key, entry }: Held): number {
 
 function checkArc({ from, to }: Arc): void {
   assert(from >= 0 && from < to && to <= 2 ** 32, "an arc lies on the ring and is not empty")
-}
-
-function placeOf(cursor: Cursor): Place {
-  // Cursors are made by `scan` alone, and are opaque to everybody else.
-  return cursor.opaque as Place
 }
 
 function noneLeft(): MapIterator<Held> {

@@ -24,8 +24,11 @@ export type Entry = {
 /** A half-open arc of positions, `[from, to)`, 0 <= from < to <= 2^32. */
 export type Arc = { readonly from: number; readonly to: number }
 
-/** Where a scan goes on. Opaque, owned by the store that made it; valid through any change between two steps. */
-export type Cursor = { readonly opaque: unknown }
+/**
+ * Where a scan goes on: the first position that it has not visited. A number that means the same to every store of the
+ * cluster and in every process, so that a scan may go on elsewhere, and later.
+ */
+export type Cursor = number
 
 export type Visit = (key: Uint8Array, position: number, entry: Entry) => void
 
@@ -79,8 +82,9 @@ export interface Store {
   /** About how many more bytes `fits` would say yes to; Infinity with eviction. */
   readonly headroomBytes: number
   /**
-   * Visits entries of the arc, about `budgetBytes` of them (at least one), and says where to go on; undefined: the end.
-   * An entry that is there during the whole scan is visited exactly once if it does not change, at least once if it does.
+   * Visits entries of the arc in the order of their positions, about `budgetBytes` of them (at least one), and says where to go
+   * on; undefined: the end. Entries of one position are in any order and are never divided between two steps. So what is there
+   * during the whole scan is visited exactly once, changed or not.
    */
   scan(arc: Arc, cursor: Cursor | undefined, budgetBytes: number, visit: Visit): Cursor | undefined
   /** Forgets every entry of the arc, without telling the owner. */
