@@ -1,6 +1,8 @@
 /** A daemon from start to stop: real ports of loopback, a real node, files in a directory of its own. */
 import { deepEqual, equal, match, ok, rejects } from "node:assert/strict"
+import { once } from "node:events"
 import { existsSync, mkdtempSync, rmSync, writeFileSync } from "node:fs"
+import { connect } from "node:net"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { type TestContext, test } from "node:test"
@@ -200,6 +202,21 @@ test("a hint file that cannot be written is one warning and no more", async cont
   await node.stop()
   equal(bench.logged.filter(({ name }) => name === "hint-file-not-written").length, 1)
   deepEqual(bench.fatal, [])
+})
+
+test("a connection that speaks for the first time while its node stops keeps nothing open", {
+  timeout: patienceMs,
+}, async context => {
+  const bench = new Bench(context)
+  const node = await bench.start()
+  const late = connect(node.listen.port, node.listen.host)
+  late.on("error", () => late.destroy())
+  await once(late, "connect")
+  // Connections are taken in their order: with this one answered, the other was taken.
+  await fetch(`http://${node.address}/healthz`)
+  const stopped = node.stop()
+  late.write("GET / HTTP/1.1\r\n\r\n")
+  await stopped
 })
 
 // ------------------------------------------------------------------------------------------------------------- fatal

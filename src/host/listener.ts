@@ -36,6 +36,8 @@ export class Listener {
   readonly #options: ListenerOptions
   readonly #server: Server
   readonly #upgrades: WebSocketServer
+  /** Connections that have not said anything yet: the HTTP server does not know of them. */
+  readonly #silent = new Set<Socket>()
 
   private constructor(options: ListenerOptions) {
     this.#options = options
@@ -94,6 +96,8 @@ export class Listener {
   async close(): Promise<void> {
     const closed = new Promise<void>(resolve => this.#server.close(() => resolve()))
     this.#server.closeAllConnections()
+    // One of them left open would keep the port, and whoever waits for this, for ever.
+    for (const tcp of this.#silent) tcp.destroy()
     await closed
   }
 
@@ -102,12 +106,17 @@ export class Listener {
     const http = this.#server.listeners("connection")
     this.#server.removeAllListeners("connection")
     this.#server.on("connection", (tcp: Socket) => {
+      this.#silent.add(tcp)
       const silent = setTimeout(() => tcp.destroy(), this.#options.bounds.greetingMs)
       const lost = () => tcp.destroy()
       tcp.once("error", lost)
-      tcp.once("close", () => clearTimeout(silent))
+      tcp.once("close", () => {
+        clearTimeout(silent)
+        this.#silent.delete(tcp)
+      })
       tcp.once("data", first => {
         clearTimeout(silent)
+        this.#silent.delete(tcp)
         tcp.off("error", lost)
         tcp.pause()
         this.#options.guarded(() => {
