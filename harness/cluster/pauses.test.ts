@@ -6,7 +6,7 @@ import { setTimeout as sleep } from "node:timers/promises"
 import { Prng } from "../../src/base/prng.ts"
 import { openWay } from "./access.ts"
 import { type LoadVerdict, startCheckedLoad } from "./checked-load.ts"
-import { NodeBench } from "./node-bench.ts"
+import { type BenchNode, NodeBench } from "./node-bench.ts"
 
 function isClean({ verdict, violations, lostWrites }: LoadVerdict): void {
   deepEqual({ verdict, violations, lostWrites }, { verdict: "consistent", violations: [], lostWrites: 0 })
@@ -58,15 +58,21 @@ test("the wall clock of one node is an hour ahead: nothing changes", {
   const first = await bench.start("n1")
   const ahead = await bench.start("n2", {
     join: [first],
+    args: ["--log-level", "info"],
     // Only the wall clock: a monotonic one is right by what it is.
     command: {
       file: "env",
       args: ["FAKETIME_DONT_FAKE_MONOTONIC=1", "faketime", "-f", "+1h", bench.command.file, ...bench.command.args],
     },
   })
-  const third = await bench.start("n3", { join: [first] })
+  const third = await bench.start("n3", { join: [first], args: ["--log-level", "info"] })
   const nodes = [first, ahead, third]
   await bench.complete(nodes)
+  // The lines of its log bear its own time.
+  const clockOf = (node: BenchNode) => /^(\d\d):(\d\d)/m.exec(node.process.tail)?.slice(1).map(Number) ?? []
+  const [[hour = 0, minute = 0], [rightHour = 0, rightMinute = 0]] = [clockOf(ahead), clockOf(third)]
+  const aheadBy = (24 * 60 + 60 * (hour - rightHour) + minute - rightMinute) % (24 * 60)
+  ok(aheadBy >= 58 && aheadBy <= 62, `it is ahead by ${aheadBy} minutes`)
   const load = await startCheckedLoad({
     ...{ nodes: bench.addressesOf(nodes), prng: new Prng(4), keyCount: 40 },
     ...{ processCount: 8, rate: 150, deadlineMs: 20_000 },
