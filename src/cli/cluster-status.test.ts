@@ -128,6 +128,10 @@ test("statusText: a row for each member, aligned, and how the copies stand", () 
   deepEqual(lines.slice(6), ["", "differs: c:5555 does not answer: connection refused", "copies complete", ""])
   match(text([answer("a", "a", { underReplicated: 3 })]), /\n3 shards being copied\n$/)
   match(text([answer("a", "a", { orphans: 1 })]), /\n1 shard lost all holders: .*refused.*\n.*\n.*dcache forget/)
+  match(
+    text([answer("a", "abc", { hasLease: false }), silent("b"), silent("c")]),
+    /\nno lease: everything is refused until a majority of the \d voters? is heard; .*recover\ncopies complete\n$/,
+  )
   match(text([answer("a", "a", { crowded: 2 })]), /\n2 shards with two copies in one zone/)
   match(text([answer("a", "a", { lost: [3, 4, 5, 9] })]), /\ndata lost: 4 shards of 15 .* empty: 3-5, 9\n/)
 })

@@ -89,6 +89,8 @@ const refused: { form: Partial<NodeForm>; flag: string | undefined; because: str
   { form: { copies: "2.5" }, flag: "--copies", because: "copies are whole" },
   { form: { copies: "8" }, flag: "--copies", because: "more than seven are not kept" },
   { form: { memory: "1KiB" }, flag: "--memory", because: "too little" },
+  { form: { name: "" }, flag: "--name", because: "a variable that was not set" },
+  { form: { zone: " " }, flag: "--zone", because: "nobody could tell it from none" },
   { form: { name: "a\nb" }, flag: "--name", because: "a name is one line" },
   { form: { zone: "z".repeat(256) }, flag: "--zone", because: "too long" },
   { form: { logLevel: "loud" }, flag: "--log-level", because: "no level" },

@@ -118,6 +118,8 @@ function orphanReset(given: Given): number {
 
 /** Names and zones appear in tables and logs: short, and without anything that moves a cursor. */
 function label(given: Given): string {
+  if (given.text.trim() === "")
+    throw new UsageError("is empty; leave the option out or name something", { ...given, text: '""' })
   if (given.text.length > maxNameChars) throw new UsageError(`must be at most ${maxNameChars} characters`, given)
   if (/[\p{Cc}\p{Cf}]/u.test(given.text)) throw new UsageError("must not contain control characters", given)
   return given.text

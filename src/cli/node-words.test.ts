@@ -74,5 +74,7 @@ test("people are told of members that come and go, not of every view", () => {
   equal(noticeOf({ ...view, joined: ["a", "b"], gone: ["c"] }), "3 members now: 2 joined, 1 gone")
   equal(noticeOf({ ...view, joined: [], gone: [] }), undefined)
   equal(noticeOf({ kind: "lease-lost" }), undefined)
+  match(noticeOf({ kind: "minority", voters: 3 }) ?? "", /^no majority of the 3 voters is heard: .* refused/)
+  match(noticeOf({ kind: "majority-again", afterMs: 1_500 }) ?? "", /heard again, after 1s500ms$/)
   equal(leavingText(1), "leaving: 1 shard left to hand over; once more stops at once")
 })

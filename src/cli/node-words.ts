@@ -1,4 +1,5 @@
 /** What `dcache node` says to people: its first lines, and what happens to it. Pure; when to say it is decided elsewhere. */
+import { formatDuration } from "../base/duration.ts"
 import type { NodeEvent } from "../core/ports.ts"
 import type { ListenChoice } from "../host/own-address.ts"
 import type { Address, JoinRefusal } from "../protocol/message.ts"
@@ -71,6 +72,10 @@ export function noticeOf(event: NodeEvent): string | undefined {
       return "the others went on without this node; joining again"
     case "data-loss":
       return `data lost: ${counted(event.shards.length, "shard")} had no holder left and began anew, empty: ${rangesText(event.shards)}`
+    case "minority":
+      return `no majority of the ${counted(event.voters, "voter")} is heard: everything is refused until it is; dcache status shows who does not answer`
+    case "majority-again":
+      return `a majority of the voters is heard again, after ${formatDuration(event.afterMs)}`
     case "disputed":
       return `this node and ${event.peer} compute different views after epoch ${event.epoch}: are they of different builds?`
     case "recovered":

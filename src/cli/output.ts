@@ -59,7 +59,9 @@ export class Progress {
     this.#drawnAtMs = nowMs
     this.#isDrawn = true
     // Cut to the width: a wrapped line cannot be drawn over.
-    const columns = "columns" in this.#stream && typeof this.#stream.columns === "number" ? this.#stream.columns : 80
+    const stated = "columns" in this.#stream && typeof this.#stream.columns === "number" ? this.#stream.columns : 0
+    // Terminals that do not know their width say 0.
+    const columns = stated > 0 ? stated : 80
     this.#stream.write(`\r\x1b[2K${line.slice(0, columns - 1)}`)
   }
 

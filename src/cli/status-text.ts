@@ -35,7 +35,16 @@ export function statusText(status: ClusterStatus, colours: Colours): string {
   const agreement = status.agreed
     ? "all members list the same members"
     : differences.map(difference => colours.yellow(`differs: ${difference}`)).join("\n")
-  return `${head}\n\n${rows}\n${agreement}\n${copiesText(status, colours)}\n`
+  const lines = [agreement, ...minorityLines(status, colours), copiesText(status, colours)]
+  return `${head}\n\n${rows}\n${lines.join("\n")}\n`
+}
+
+/** What one that is cut off from most voters says is what it last knew. */
+function minorityLines({ members }: ClusterStatus, colours: Colours): string[] {
+  if (members.some(({ node }) => node?.hasLease)) return []
+  const voters = members.filter(({ role }) => role !== "member")
+  const text = `no lease: everything is refused until a majority of the ${counted(voters.length, "voter")} is heard`
+  return [colours.red(`${text}; if they are gone for good: dcache help recover`)]
 }
 
 function row(member: MemberStatus, zones: "shown" | "hidden", colours: Colours): string[] {

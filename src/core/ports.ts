@@ -47,6 +47,9 @@ export type NodeEvent =
   | { kind: "left-behind"; generation: number; epoch: Epoch }
   | { kind: "lease-lost" }
   | { kind: "lease-gained" }
+  /** Without a lease for so long that operations are refused; and that is over. */
+  | { kind: "minority"; voters: number }
+  | { kind: "majority-again"; afterMs: number }
   | { kind: "shard-orphaned"; shards: ShardId[] }
   | { kind: "data-loss"; shards: ShardId[]; epoch: Epoch }
   /** The peer makes another view of the same commands than this node: they are of different builds, or one is broken. */

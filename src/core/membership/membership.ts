@@ -106,6 +106,8 @@ export class Membership {
   /** Peers that compute other views than this node does; what they say of views and leases does not count. */
   readonly #disputed = new Set<NodeId>()
   #hadLease = false
+  /** Since when this member is without a lease, and whether that was told. */
+  #leaseless: { readonly sinceMs: number; isTold: boolean } | null = null
   #leasedAtMs = 0
   /** The last time that the voters that this node hears were no majority. */
   #canDecideSinceMs = Number.NEGATIVE_INFINITY
@@ -410,6 +412,7 @@ export class Membership {
     if (this.#farewell !== null) this.#farewellTick(nowMs)
     else if (this.#phase === "leaving") this.#leaveTick(nowMs)
     this.#leaseChanged(nowMs)
+    this.#tellMinority(nowMs)
     if (nowMs >= this.#tidyAtMs) this.#tidy(nowMs)
   }
 
@@ -523,11 +526,27 @@ export class Membership {
   }
 
   #leaseChanged(nowMs: number): void {
+    const { ports } = this.#options
     const has = this.#isMember && this.#lease.isValid(nowMs)
+    if (!has && this.#isMember) this.#leaseless ??= { sinceMs: nowMs, isTold: false }
+    else if (this.#leaseless !== null) {
+      if (this.#leaseless.isTold && has)
+        ports.event({ kind: "majority-again", afterMs: Math.round(nowMs - this.#leaseless.sinceMs) })
+      this.#leaseless = null
+    }
     if (has === this.#hadLease) return
     this.#hadLease = has
-    this.#options.ports.event({ kind: has ? "lease-gained" : "lease-lost" })
+    ports.event({ kind: has ? "lease-gained" : "lease-lost" })
     if (has) this.#options.leaseGained()
+  }
+
+  /** People are told when operations begin to be refused, not of every moment without a lease. */
+  #tellMinority(nowMs: number): void {
+    const leaseless = this.#leaseless
+    if (leaseless === null || leaseless.isTold) return
+    if (nowMs - leaseless.sinceMs <= this.#options.config.parkWithoutLeaseMs) return
+    leaseless.isTold = true
+    this.#options.ports.event({ kind: "minority", voters: this.#voters.length })
   }
 
   /** Asks the predecessors of shards that wait here to show that they know the view. */
