@@ -36,6 +36,13 @@ test("with a seed elsewhere a node listens at the address from which it is reach
   deepEqual((await ports([`${outward}:7000`]))[0], `${outward}:5555 reaches-seed`)
 })
 
+test("a seed whose name nobody knows yet leads to no address, least of all to all of them", async () => {
+  const seeds = ["no-such-host.invalid:5555"]
+  ok(!((await ports(seeds))[0] ?? "").startsWith("0.0.0.0"))
+  const host = await advertisedHost("0.0.0.0", parsedAddresses(seeds))
+  ok(host !== "0.0.0.0" && host !== "")
+})
+
 const own = parsedAddresses(["127.0.0.1:5555", "10.9.9.9:6000"])
 const seedCases: { seeds: string[]; foreign: string[]; because: string }[] = [
   { seeds: ["127.0.0.1:5555"], foreign: [], because: "it is where the node listens" },

@@ -101,7 +101,8 @@ function localHostTowards(seed: HostPort): Promise<string | undefined> {
     }
     const timer = setTimeout(() => done(undefined), lookupMs)
     socket.on("error", () => done(undefined))
-    socket.connect(seed.port, seed.host, () => done(socket.address().address))
+    // A name that is not known, yet or at all, comes here as an argument, not as an event.
+    socket.connect(seed.port, seed.host, (error?: Error) => done(error ? undefined : socket.address().address))
   })
 }
 
