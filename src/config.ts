@@ -100,8 +100,13 @@ export type Config = {
   dedupIdleMs: number
   /** Clients remembered by one shard; beyond, a new one is `busy` until others are forgotten. */
   maxDedupClients: number
-  /** Memory for entries on this node, in bytes; at the limit writes are refused, `full`. */
+  /** Memory for entries on this node, in bytes, with what the store adds to them. */
   maxBytes: number
+  /**
+   * What happens at that limit: entries are forgotten, by S3-FIFO (it tells what is used again from what is used once) or by the
+   * time of their last use, or writes are refused, `full`. All members do the one or the other.
+   */
+  eviction: "s3fifo" | "lru" | "none"
   /** Expired entries deleted in one go by the sweep of one tick. */
   sweepBatch: number
 
@@ -157,6 +162,7 @@ export const defaultConfig: Config = {
   dedupIdleMs: 120_000,
   maxDedupClients: 16_384,
   maxBytes: 1024 * 1024 * 1024,
+  eviction: "none",
   sweepBatch: 64,
   tickMs: 20,
 }
@@ -186,6 +192,6 @@ export function configProblem(config: Config): string | undefined {
   // A reset must come after every lease that rests on the lost holders.
   if (config.orphanResetMs < 2 * config.leaseMs) return "orphanResetMs must be twice leaseMs or more"
   if (config.tickMs > config.beatMs / 3) return "tickMs must be a third of beatMs or less"
-  if (config.maxBytes < 1024 * 1024) return "memory must be 1 MiB or more"
+  if (config.maxBytes < 1024) return "maxBytes must be 1 KiB or more"
   return undefined
 }

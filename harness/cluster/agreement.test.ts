@@ -43,6 +43,7 @@ function report(id: string, members: string, more: Partial<StatusReport> = {}): 
     maxBytes: 1,
     transfersOpen: 0,
     crowded: 0,
+    forgetting: null,
     ...more,
   }
 }

@@ -93,6 +93,19 @@ const lies: readonly { readonly promise: RegExp; readonly lie: string; readonly 
     }),
   },
   {
+    promise: /has an explanation/,
+    lie: "copies that all hold what nobody wrote",
+    tamper: node => ({
+      inspectShard: shard => {
+        const held = node.inspectShard(shard)
+        const entries = [...(held?.entries ?? [])].map(
+          ([key, entry]) => [key, { ...entry, value: bytesOf("old") }] as const,
+        )
+        return held && { ...held, entries: new Map(entries) }
+      },
+    }),
+  },
+  {
     promise: /comes to rest/,
     lie: "a node without a lease",
     tamper: node => ({ status: () => ({ ...node.status(), hasLease: false }) }),

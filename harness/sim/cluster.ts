@@ -19,6 +19,7 @@ import type {
   ShardId,
   View,
 } from "../../src/protocol/message.ts"
+import type { Memory } from "../checker/model.ts"
 import type { Checker, MakeChecker } from "./checker.ts"
 import { allCheckers } from "./checkers/all.ts"
 import { bytesOf, SimulatedClient } from "./client.ts"
@@ -45,6 +46,8 @@ export type ClusterSettings = {
   readonly wire?: WireKind
   /** Zones that the machines are spread over; 0: none stated. */
   readonly zones?: number
+  /** Memory of the machines, by their number, in bytes; where there is some, nodes forget. Undefined: more than enough. */
+  readonly memory?: (machine: number) => number | undefined
   readonly print?: (line: string) => void
   readonly makeNode?: MakeNode
   readonly checkers?: readonly MakeChecker[]
@@ -123,7 +126,8 @@ export class SimulatedCluster {
   constructor(settings: ClusterSettings) {
     this.#settings = settings
     this.seed = settings.seed
-    this.config = { ...simulatedConfig, ...settings.config }
+    const eviction = settings.memory === undefined ? simulatedConfig.eviction : "s3fifo"
+    this.config = { ...simulatedConfig, eviction, ...settings.config }
     const problem = configProblem(this.config)
     assert(problem === undefined, `the simulated nodes are set up as nodes may be: ${problem}`)
     this.rules = { ...allRules, ...settings.rules }
@@ -145,6 +149,11 @@ export class SimulatedCluster {
     this.recorder = new Recorder(this.simulator)
     this.#glanceLater()
     this.#checkers = (settings.checkers ?? allCheckers).map(make => make(this))
+  }
+
+  /** Of what clients are promised: all that is acknowledged, or that or nothing. */
+  get memory(): Memory {
+    return this.config.eviction === "none" ? "strict" : "forgetful"
   }
 
   // ------------------------------------------------------------------------------------------------------- time
@@ -190,8 +199,9 @@ export class SimulatedCluster {
     const zones = this.#settings.zones ?? 0
     const hostNumber = this.weather.hostAt(address)
     this.weather.bringUp(hostNumber)
+    const maxBytes = this.#settings.memory?.(hostNumber) ?? this.config.maxBytes
     const process = new SimulatedProcess({
-      config: this.config,
+      config: { ...this.config, maxBytes },
       self: {
         id: this.prng.hex64(),
         name,
@@ -606,7 +616,13 @@ export class SimulatedCluster {
     },
     received: (process, from, message) => {
       countMessage(this.tally, message)
+      for (const checker of this.#checkers) checker.received?.(process, from, message)
       this.trace.note(this.nameOf(process.id), message.kind, () => `from ${this.nameOf(from)} ${brief(message)}`)
+    },
+    dropped: (process, key, version) => {
+      this.tally.dropped += 1
+      this.trace.note(this.nameOf(process.id), "drops", () => `${key} of version ${version}`)
+      for (const checker of this.#checkers) checker.dropped?.(process, key, version)
     },
     asked: (process, connection, message) => {
       this.trace.note(this.nameOf(process.id), message.kind, () => `on ${connection} ${brief(message)}`)

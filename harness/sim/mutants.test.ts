@@ -15,6 +15,7 @@ type Mutant = {
   readonly rule: keyof Rules
   readonly kinds: readonly FaultKind[]
   readonly config?: Partial<Config>
+  readonly memory?: "scarce"
   /** What is seen when it is missing. */
   readonly because: string
 }
@@ -63,6 +64,7 @@ const mutants: readonly Mutant[] = [
   { rule: "readyNeedsInclude", kinds: moves, because: "a replica is in sync that nobody waits for" },
   { rule: "primarySince", kinds: moves, because: "a replica keeps what another primary had said" },
   { rule: "transferIds", kinds: disorders, config: hastyTransfers, because: "an old beginning wipes a full learner" },
+  { rule: "missIsWritten", kinds: moves, memory: "scarce", because: "what a client was told is gone comes back" },
   {
     rule: "sync",
     kinds: tails,
@@ -78,6 +80,9 @@ const staged: readonly (readonly [rule: keyof Rules, seen: string, file: string]
   ["voterFence", "two nodes serve one shard", "leases.scenario.test.ts"],
   ["gapFence", "two nodes serve one shard", "leases.scenario.test.ts"],
   ["finishInstances", "leases are not granted again", "leases.scenario.test.ts"],
+  ["forgetsExactly", "a copy lacks what its primary holds", "forgetting.scenario.test.ts"],
+  ["forgottenStays", "a copy holds an older value", "forgetting.scenario.test.ts"],
+  ["uncommittedStays", "a burst loses its beginning", "forgetting.scenario.test.ts"],
   ["committedReads", "a value is read that is gone later", "visibility.scenario.test.ts"],
   ["deadAreFew", "one that was cut off decides alone", "deaths.scenario.test.ts"],
   ["flapsWait", "views without end", "removal.scenario.test.ts"],
@@ -89,12 +94,12 @@ const mostRuns = 60
 /** What was caught in this run of the tests. */
 const table: (readonly [rule: string, seen: string, where: string])[] = []
 
-for (const { rule, kinds, config, because } of mutants)
+for (const { rule, because, ...shape } of mutants)
   test(`without ${rule}: ${because}`, () => {
-    const found = firstCaught({ [rule]: false }, { kinds, ...(config === undefined ? {} : { config }) })
+    const found = firstCaught({ [rule]: false }, shape)
     ok(found !== undefined, `none of ${mostRuns} runs without ${rule} was caught`)
     table.push([rule, found.violations[0]?.promise ?? "", `random run, seed ${found.seed}`])
-    const { violations } = randomRun({ seed: found.seed, kinds, ...(config === undefined ? {} : { config }) })
+    const { violations } = randomRun({ seed: found.seed, ...shape })
     equal(violations.length, 0, `seed ${found.seed} with all rules: ${violations[0]?.what}`)
   })
 
@@ -112,12 +117,9 @@ test("every rule has its mutant", context => {
     context.diagnostic(`without ${rule.padEnd(20)} ${seen.padEnd(60)} ${where}`)
 })
 
-function firstCaught(
-  rules: Partial<Rules>,
-  options: { kinds: readonly FaultKind[]; config?: Partial<Config> },
-): RunReport | undefined {
+function firstCaught(rules: Partial<Rules>, shape: Omit<Mutant, "rule" | "because">): RunReport | undefined {
   for (let seed = 1; seed <= mostRuns; seed++) {
-    const report = randomRun({ seed, rules, ...options })
+    const report = randomRun({ seed, rules, ...shape })
     if (report.violations.length > 0) return report
   }
   return undefined

@@ -19,7 +19,10 @@ import type {
   PeerMessage,
   Reply,
   Request,
+  Seq,
 } from "../../src/protocol/message.ts"
+import { MapStore } from "../../src/store/map-store.ts"
+import type { StoreOptions } from "../../src/store/store.ts"
 import type { MachineClock } from "./clock.ts"
 import { type LinkedProcess, PeerLinks, type PeerNetwork } from "./links.ts"
 import { acceptor, type Network } from "./network.ts"
@@ -64,6 +67,8 @@ export type ProcessObserver = {
   event(process: SimulatedProcess, event: NodeEvent): void
   received(process: SimulatedProcess, from: NodeId, message: PeerMessage): void
   asked(process: SimulatedProcess, connection: ConnectionId, message: ClientToNode): void
+  /** It had no memory for an entry any more. */
+  dropped(process: SimulatedProcess, key: string, version: Seq): void
   /** It answers a request, of a client or as another node forwarded it. */
   answers(process: SimulatedProcess, request: Request, reply: Reply): void
   /** The node threw: it lost track of itself. */
@@ -130,6 +135,7 @@ export class SimulatedProcess implements LinkedProcess {
       prng: options.prng.fork(),
       now: () => this.clock.nowMs(),
       rules: options.rules,
+      makeStore: storeOptions => new MapStore(this.#watched(storeOptions)),
       ports: {
         send: (to, message) => this.#send(to, message),
         sendToAddress: (address, message) => {
@@ -148,6 +154,21 @@ export class SimulatedProcess implements LinkedProcess {
       canAccept: () => this.canAccept(),
       accept: (_caller, stream) => this.#accept(stream),
     })
+  }
+
+  #watched(options: StoreOptions): StoreOptions {
+    const { owner } = options
+    return {
+      ...options,
+      owner: {
+        isLed: position => owner.isLed(position),
+        mayDrop: (key, position) => owner.mayDrop(key, position),
+        dropped: (key, position, version, isCopy) => {
+          this.#options.observer.dropped(this, String.fromCharCode(...key), version)
+          owner.dropped(key, position, version, isCopy)
+        },
+      },
+    }
   }
 
   get state(): State {

@@ -21,6 +21,8 @@ export type RunOptions = {
   readonly config?: Partial<Config>
   readonly nodes?: number
   readonly kinds?: readonly FaultKind[]
+  /** Whether nodes have so little memory that they forget throughout. */
+  readonly memory?: "scarce" | "plenty"
   /** Of the faults that the seed plans, those that strike, by their places. */
   readonly onlyFaults?: ReadonlySet<number>
 }
@@ -199,10 +201,12 @@ function chooseRun(options: RunOptions, prng: Prng) {
     ...options.config,
   }
   const nodes = options.nodes ?? prng.pick([3, 3, 4, 5, 5, 6, 7])
+  const memory = chooseMemory(options, new Prng(options.seed ^ 0x6d656d))
   const settings: ClusterSettings = {
     nodes,
+    ...(memory === undefined ? {} : { memory: memory.sizes }),
     seed: options.seed,
-    config,
+    config: memory === undefined ? config : { eviction: memory.eviction, ...config },
     frames: prng.chance(0.7) ? "joined" : "single",
     wire: prng.pick(["shared", "shared", "shared", "shared", "shared", "shared", "frozen", "encoded"]),
     zones: prng.pick([0, 0, 2, 3]),
@@ -221,6 +225,15 @@ function chooseRun(options: RunOptions, prng: Prng) {
     kinds: options.kinds ?? prng.shuffled(faultKinds).slice(0, kindCount),
     mayLoseData,
   }
+}
+
+/** In chance of its own: a seed is the same run but for this. Some machines have room for a few entries, some for all. */
+function chooseMemory({ memory }: RunOptions, prng: Prng) {
+  if (memory === "plenty" || (memory === undefined && prng.chance(0.75))) return undefined
+  // Where nothing is forgotten, writes are refused, and nothing is lost.
+  const eviction: Config["eviction"] = memory === undefined ? prng.pick(["s3fifo", "s3fifo", "lru", "none"]) : "s3fifo"
+  const bytes = Array.from({ length: 16 }, () => prng.pick([1_024, 1_024, 2_048, 4_096, 1_000_000]))
+  return { eviction, sizes: (machine: number) => bytes[machine % bytes.length] }
 }
 
 function chooseShape(prng: Prng) {

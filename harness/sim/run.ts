@@ -5,6 +5,7 @@
  *     npm run sim -- --seed 42              one run with its trace; --quiet without
  *     npm run sim -- --seed 42 --faults 3,7 the same with two of the faults that the seed plans
  *     npm run sim -- --without barrier ...  one rule of the protocol switched off, to see it missed
+ *     npm run sim -- --memory scarce ...    every run with so little memory that nodes forget throughout; or plenty: none
  *     npm run sim -- --scenario scale --nodes 1000    how a cluster of that size behaves; several: --nodes 20,100,1000
  *
  * A run that breaks a promise is shrunk to the fewest faults that break it, and the command that replays it is printed.
@@ -25,6 +26,7 @@ const { values } = parseArgs({
     faults: { type: "string" },
     without: { type: "string", multiple: true },
     nodes: { type: "string" },
+    memory: { type: "string" },
     scenario: { type: "string" },
     threads: { type: "string" },
     quiet: { type: "boolean" },
@@ -35,6 +37,7 @@ const { values } = parseArgs({
 const shape: Omit<RunOptions, "seed" | "print"> = {
   rules: Object.fromEntries((values.without ?? []).map(name => [ruleNamed(name), false])),
   ...(values.nodes === undefined || values.scenario !== undefined ? {} : { nodes: whole("--nodes", values.nodes) }),
+  ...(values.memory === undefined ? {} : { memory: memoryNamed(values.memory) }),
   ...(values.faults === undefined
     ? {}
     : {
@@ -127,6 +130,12 @@ function seedRange(text: string): [number, number] {
 function whole(flag: string, text: string | undefined): number {
   if (text !== undefined && /^\d{1,15}$/.test(text)) return Number(text)
   console.error(`${flag}: ${JSON.stringify(text)} is no whole number`)
+  process.exit(2)
+}
+
+function memoryNamed(name: string): "scarce" | "plenty" {
+  if (name === "scarce" || name === "plenty") return name
+  console.error(`--memory: ${JSON.stringify(name)} is neither scarce nor plenty`)
   process.exit(2)
 }
 

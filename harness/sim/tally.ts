@@ -15,12 +15,16 @@ export type Tally = {
   syncs: number
   /** Times that somebody was told what it had missed as a whole view. */
   snapshots: number
+  /** Entries that somebody had no memory for, and those that a copy was told to forget. */
+  dropped: number
+  forgotten: number
 }
 
 export function newTally(): Tally {
   return {
     ...{ removals: 0, failovers: 0, moves: 0, orphans: 0, reinstated: 0, resets: 0, transfers: 0, syncs: 0 },
     snapshots: 0,
+    ...{ dropped: 0, forgotten: 0 },
   }
 }
 
@@ -45,4 +49,5 @@ export function countMessage(tally: Tally, message: PeerMessage): void {
   if (message.kind === "transfer-begin") tally.transfers += 1
   else if (message.kind === "sync") tally.syncs += 1
   else if (message.kind === "view-snapshot") tally.snapshots += 1
+  else if (message.kind === "forget") tally.forgotten += message.entries.length
 }

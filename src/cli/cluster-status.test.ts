@@ -47,6 +47,7 @@ function answer(name: string, lists: string, change: Partial<StatusReport> = {})
     maxBytes: 1_048_576,
     transfersOpen: 0,
     crowded: 0,
+    forgetting: { eviction: "s3fifo", evicted: 0, evictedCopies: 0 },
     ...change,
   }
   return { address: addr, report }

@@ -19,6 +19,8 @@ import type {
   StatusReport,
   View,
 } from "../protocol/message.ts"
+import { MapStore } from "../store/map-store.ts"
+import type { Store, StoreOptions } from "../store/store.ts"
 import { apply, underReplicated } from "./layout.ts"
 import { Membership, type Phase, type ViewChange } from "./membership/membership.ts"
 import { crowded, isMember, memberOf, orphans, shardCounts } from "./membership/view.ts"
@@ -47,6 +49,8 @@ export type NodeOptions = {
   /** Monotonic milliseconds of this machine. */
   readonly now: () => number
   readonly rules: Rules
+  /** Undefined: the store that nodes have. */
+  readonly makeStore?: (options: StoreOptions) => Store
   /**
    * What of the pure functions of views may be shared with other nodes of this process, for a simulator of hundreds of them:
    * the same arguments have the same result. Undefined: this node has its own.
@@ -91,6 +95,7 @@ export class CacheNode {
       self: self.id,
       config,
       rules,
+      makeStore: options.makeStore ?? (storeOptions => new MapStore(storeOptions)),
       send: (to, message) => ports.send(to, message),
       hasLease: nowMs => this.#membership.hasLease(nowMs),
       isFenced: (shard, nowMs) => this.#membership.isFenced(shard, nowMs),
@@ -199,6 +204,7 @@ export class CacheNode {
       case "transfer-begin":
       case "transfer-chunk":
       case "transfer-ack":
+      case "forget":
         return this.#shards.receive(from, message, nowMs)
       case "forward":
         return this.#requests.forwarded(from, message, nowMs)
@@ -300,6 +306,7 @@ export class CacheNode {
   status(): StatusReport {
     const { config, self, version } = this.#options
     const { view, phase } = this
+    const { store } = this.#shards
     const nowMs = this.#options.now()
     const counts = view === undefined ? new Map() : shardCounts(view)
     let leading = 0
@@ -332,11 +339,12 @@ export class CacheNode {
       hasLease: this.hasLease,
       leading,
       serving,
-      entries: this.#shards.store.entries,
-      bytes: this.#shards.store.bytes,
+      entries: store?.entries ?? 0,
+      bytes: store?.bytes ?? 0,
       maxBytes: config.maxBytes,
       transfersOpen: this.#shards.transfersOpen,
       crowded: view === undefined ? 0 : crowded(view),
+      forgetting: { eviction: config.eviction, ...(store?.counts ?? { evicted: 0, evictedCopies: 0 }) },
     }
   }
 

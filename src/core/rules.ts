@@ -41,6 +41,14 @@ export type Rules = {
   sync: boolean
   /** An operation that changes nothing is recorded as well. */
   recordUnmet: boolean
+  /** A write that finds its key missing makes it missing at every copy. */
+  missIsWritten: boolean
+  /** A copy forgets the version that its primary has forgotten, and no other. */
+  forgetsExactly: boolean
+  /** What a learner forgets while it is filled is not brought back, older, by a later piece. */
+  forgottenStays: boolean
+  /** What is not committed is not forgotten. */
+  uncommittedStays: boolean
   /** Voters that are dead for certain are passed over only while they are fewer than a majority. */
   deadAreFew: boolean
   /** Restarted processes form a cluster only when all members of the newest view that they know of are restarted. */
@@ -73,6 +81,10 @@ export const allRules: Rules = {
   transferIds: true,
   sync: true,
   recordUnmet: true,
+  missIsWritten: true,
+  forgetsExactly: true,
+  forgottenStays: true,
+  uncommittedStays: true,
   deadAreFew: true,
   coldStartWaits: true,
   leaseKeepsGeneration: true,

@@ -11,6 +11,7 @@ const isData: { readonly [K in DataMessage["kind"]]: true } = {
   "transfer-begin": true,
   "transfer-chunk": true,
   "transfer-ack": true,
+  forget: true,
   forward: true,
   "forward-reply": true,
 }

@@ -338,7 +338,7 @@ export type DataMessage =
       readonly commit: Seq
       readonly dedup: readonly DedupRecord[]
     }
-  /** `index` from 0, in order; `endSeq` is meaningful with `fin`: the primary's newest seq when the last entry was read. */
+  /** `index` from 0, in order; `endSeq`: the primary's newest seq when the entries were read. */
   | {
       readonly kind: "transfer-chunk"
       readonly shard: ShardId
@@ -355,6 +355,13 @@ export type DataMessage =
       readonly q: Epoch
       readonly tid: number
       readonly index: number
+    }
+  /** What the primary holds no longer for want of memory, each with its version: a copy may forget it, too. May be lost. */
+  | {
+      readonly kind: "forget"
+      readonly shard: ShardId
+      readonly q: Epoch
+      readonly entries: readonly (readonly [key: Uint8Array, version: Seq])[]
     }
   | { readonly kind: "forward"; readonly n: number; readonly request: Request }
   | { readonly kind: "forward-reply"; readonly n: number; readonly reply: Reply; readonly epoch: Epoch }
@@ -478,6 +485,17 @@ export type StatusReport = {
   readonly transfersOpen: number
   /** Shards with two copies in one zone although another zone has none. */
   readonly crowded: number
+  /** How this node forgets; null: it is of a version that does not say. */
+  readonly forgetting: Forgetting | null
+}
+
+/** What a node forgets for want of memory, and has forgotten since it started. */
+export type Forgetting = {
+  readonly eviction: "s3fifo" | "lru" | "none"
+  /** Entries that it led. */
+  readonly evicted: number
+  /** Copies that it kept for others, by itself: it has less memory than what it backs. */
+  readonly evictedCopies: number
 }
 
 // ---------------------------------------------------------------------------------------------------- greeting

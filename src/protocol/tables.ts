@@ -27,6 +27,7 @@ import type {
   Condition,
   DedupRecord,
   FenceTimes,
+  Forgetting,
   Goodbye,
   Hello,
   JoinRefusal,
@@ -393,6 +394,7 @@ export const linkMessage = union<LinkMessage, "kind">("kind", {
   "transfer-ack": variant(71, { shard, q: counter, tid: counter, index: counter }),
   forward: variant(72, { n: counter, request }),
   "forward-reply": variant(73, { n: counter, reply, epoch: counter }),
+  forget: variant(74, { shard, q: counter, entries: list(pair(key, counter), maxListItems) }),
 })
 
 // ----------------------------------------------------------------------------------------------- client to node
@@ -462,6 +464,13 @@ const statusReport = struct<StatusReport>({
   maxBytes: counter,
   transfersOpen: counter,
   crowded: counter,
+  forgetting: appended(
+    struct<Forgetting>({
+      eviction: word<Forgetting["eviction"]>({ s3fifo: true, lru: true, none: true }),
+      evicted: counter,
+      evictedCopies: counter,
+    }),
+  ),
 })
 
 export const nodeToClient = union<NodeToClient, "kind">("kind", {

@@ -2,6 +2,7 @@
 import type { MakeChecker } from "../checker.ts"
 import { acknowledgedIsHeld } from "./acknowledged-is-held.ts"
 import { comesToRest } from "./comes-to-rest.ts"
+import { copiesAreCurrent } from "./copies-are-current.ts"
 import { expiredIsGone } from "./expired-is-gone.ts"
 import { historyIsExplicable } from "./history-is-explicable.ts"
 import { oneServerPerShard } from "./one-server-per-shard.ts"
@@ -17,6 +18,7 @@ export const allCheckers: readonly MakeChecker[] = [
   acknowledgedIsHeld,
   comesToRest,
   replicasAgree,
+  copiesAreCurrent,
   staysBounded,
   expiredIsGone,
   historyIsExplicable,

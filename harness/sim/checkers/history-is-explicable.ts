@@ -4,7 +4,9 @@ import type { MakeChecker } from "../checker.ts"
 
 export const historyIsExplicable: MakeChecker = cluster => ({
   atEnd() {
-    const report = checkLinearizability(cluster.recorder.history(), { budget: { steps: 2_000_000, memory: 500_000 } })
+    const { memory, recorder } = cluster
+    const budget = { steps: 2_000_000, memory: 500_000 }
+    const report = checkLinearizability(recorder.history(), { memory, budget })
     const promise = "what clients were told has an explanation"
     for (const { key, explanation, operations } of report.violations)
       cluster.violate(promise, `key ${key}: ${explanation}\n${operations.map(line => JSON.stringify(line)).join("\n")}`)

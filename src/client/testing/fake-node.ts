@@ -218,7 +218,14 @@ export class FakeNode implements AsyncDisposable {
         orphans: 0,
       }
       const node = { phase: "member", version: "0", members: [], hasLease: true, leading: 4, serving: 4 } as const
-      const held = { entries: this.#cluster.entries.size, bytes: 0, maxBytes: 0, transfersOpen: 0, crowded: 0 }
+      const held = {
+        entries: this.#cluster.entries.size,
+        bytes: 0,
+        maxBytes: 0,
+        transfersOpen: 0,
+        crowded: 0,
+        forgetting: null,
+      }
       return say(client, { kind: "status", n: message.n, report: { id, name, addr, ...view, ...node, ...held } })
     }
     say(

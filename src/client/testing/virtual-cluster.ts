@@ -313,6 +313,7 @@ function reportOf(node: VirtualNode): StatusReport {
     maxBytes: 0,
     transfersOpen: 0,
     crowded: 0,
+    forgetting: null,
   }
   const view = {
     clusterId,

@@ -16,7 +16,7 @@ export type FillingContext = {
 }
 
 export function newFilling(since: Epoch): Filling {
-  return { since, tid: 0, nextIndex: 0, endSeq: 0, isComplete: false, tombstones: new Map() }
+  return { since, tid: 0, nextIndex: 0, endSeq: 0, isComplete: false, readSeq: 0, tombstones: new Map() }
 }
 
 /** A transfer begins, again or for the first time: what an earlier one brought is dropped. */
@@ -55,6 +55,8 @@ export function takePiece(
       const expiresAtMs = ttlLeftMs === null ? Number.POSITIVE_INFINITY : nowMs + ttlLeftMs
       context.store.set(hashed, { value: Uint8Array.from(value), flags, version, expiresAtMs })
     }
+    filling.readSeq = Math.max(filling.readSeq, message.endSeq)
+    for (const [key, seq] of filling.tombstones) if (seq <= filling.readSeq) filling.tombstones.delete(key)
     if (message.fin) {
       filling.isComplete = true
       filling.endSeq = message.endSeq

@@ -31,6 +31,8 @@ type WriteEffect = Exclude<ReplicatedOp["effect"], { kind: "forget-client" }>
 /** A key with uncommitted operations: what readers see meanwhile, and how many operations are open. */
 type Overlay = { committed: Entry | undefined; pending: number }
 
+export type ForgettingRules = { readonly forgetsExactly: boolean; readonly forgottenStays: boolean }
+
 /** What a learner knows of the transfer that fills it. */
 export type Filling = {
   readonly since: Epoch
@@ -40,7 +42,12 @@ export type Filling = {
   /** Everything up to here was read for the transfer; meaningful once complete. */
   endSeq: Seq
   isComplete: boolean
-  /** Keys deleted by the live stream: a later piece may still bring their older value. */
+  /** What the pieces that are still to come hold was read when the primary had come to here, or further. */
+  readSeq: Seq
+  /**
+   * What the live stream deleted, and what was forgotten, above `readSeq`, by which version: a piece that is still under
+   * way may hold an older one.
+   */
   readonly tombstones: Map<string, Seq>
 }
 
@@ -85,7 +92,7 @@ export class Shard {
     return overlay === undefined ? this.#store.get(key) : overlay.committed
   }
 
-  pendingOf(key: HashedKey): number {
+  pendingOf(key: Pick<HashedKey, "bytes">): number {
     return this.#overlay.size === 0 ? 0 : (this.#overlay.get(textOf(key.bytes))?.pending ?? 0)
   }
 
@@ -104,7 +111,7 @@ export class Shard {
     } else if (op.effect.kind === "delete") {
       after = undefined
       this.#store.delete(key)
-      if (this.filling !== null && !this.filling.isComplete) this.filling.tombstones.set(keyText, op.seq)
+      this.#bury(keyText, op.seq)
     } else if (op.effect.kind === "forget-client") forgotten = this.dedup.forget(op.effect.client)
     if (isKeyed) {
       const overlay = this.#overlay.get(keyText)
@@ -125,6 +132,24 @@ export class Shard {
     this.commit = this.seq
     if (effect.kind === "delete") this.#store.delete(key)
     else if (effect.kind === "put") this.#store.set(key, entryOf(effect, this.seq, nowMs))
+  }
+
+  /** The primary holds this version no longer: nor does this copy, if it is what it has, and nothing is open. */
+  forget(key: HashedKey, version: Seq, rules: ForgettingRules): void {
+    if (this.pendingOf(key) > 0) return
+    const dropped = rules.forgetsExactly ? version : (this.#store.get(key)?.version ?? version)
+    if (this.#store.forget(key, dropped)) this.forgot(key.bytes, dropped, rules)
+  }
+
+  /** What was of this version is gone from here for want of memory; nothing is undone by it, and nothing acknowledged. */
+  forgot(key: Uint8Array, version: Seq, rules: ForgettingRules): void {
+    if (this.filling !== null && rules.forgottenStays) this.#bury(textOf(key), version)
+  }
+
+  #bury(keyText: string, seq: Seq): void {
+    const { filling } = this
+    if (filling === null || filling.isComplete || seq <= filling.readSeq) return
+    filling.tombstones.set(keyText, Math.max(seq, filling.tombstones.get(keyText) ?? 0))
   }
 
   /** Undoes every operation above `seq`, newest first. */

@@ -7,6 +7,7 @@ import { initialView } from "../layout.ts"
 import { hashKeyPosition } from "../ring.ts"
 import type { Pending } from "../requests.ts"
 import { allRules } from "../rules.ts"
+import { MapStore } from "../../store/map-store.ts"
 import { bytesOf } from "./shard.ts"
 import { Shards } from "./shards.ts"
 
@@ -56,6 +57,7 @@ function nodeOf(self: NodeId, settings: Partial<Config> = {}) {
     self,
     config: { ...simulatedConfig, ...settings },
     rules: allRules,
+    makeStore: options => new MapStore(options),
     send: (to, message) => sent.push({ to, message }),
     hasLease: () => lease.isHeld,
     isFenced: () => false,
@@ -78,9 +80,9 @@ function nodeOf(self: NodeId, settings: Partial<Config> = {}) {
       view = after
       shards.viewInstalled({ before, after, gap: how === "gap", changed: [last()] }, nowMs)
     },
-    ask(operation: Operation, nowMs: number, clientId = "c") {
+    ask(operation: Operation, nowMs: number, clientId = "c", keyByte = 1) {
       operations += 1
-      const key = new Uint8Array([1])
+      const key = new Uint8Array([keyByte])
       const request = { clientId, n: operations, ackedBelow: 1, firstEpoch: 1, key, operation, deadlineMs: 5_000 }
       const pending: Pending = {
         origin: { kind: "client", connection: 1, attempt: 1 },
@@ -224,6 +226,98 @@ test("clients that fall silent are forgotten as fast as they came, also where wr
   const { dedupClients = 0 } = node.inspect() ?? {}
   ok(dedupClients >= 100, "none before its time")
   ok(dedupClients < 160, `${dedupClients} clients are remembered, of which 100 may ask again`)
+})
+
+// -------------------------------------------------------------------------------------------------- forgetting
+
+/** A primary with little memory and one complete copy, which acknowledges everything at once. */
+function crowded(settings: Partial<Config> = {}) {
+  const node = nodeOf("p", { maxBytes: 2_000, eviction: "lru", ...settings })
+  node.install(viewOf(1, ["p"], base), 0)
+  node.install(viewOf(2, ["p", "b"], { ...base, q: 2, learners: [{ id: "b", since: 2 }] }), 0)
+  node.shards.tick(0)
+  const { tid } = node.lastSent("transfer-chunk")
+  node.shards.receive("b", { kind: "transfer-ack", shard: 0, q: 2, tid, index: 0 }, 0)
+  const acknowledge = () => {
+    const seq = node.inspect()?.seq ?? 0
+    node.shards.receive("b", { kind: "repl-ack", shard: 0, q: 2, tid, seq, gap: false, headroom: 0 }, 0)
+  }
+  return { node, acknowledge, orders: () => node.sent.filter(({ message }) => message.kind === "forget") }
+}
+
+test("what a primary has no memory for is told to its copies, a tick's worth in one message; a full copy stops nobody", () => {
+  const { node, acknowledge, orders } = crowded()
+  for (let key = 1; key <= 12; key++) {
+    node.ask(write(100), 0, "c", key)
+    acknowledge()
+  }
+  equal(node.answers.filter(({ kind }) => kind === "stored").length, 12)
+  equal(orders().length, 0)
+  node.shards.tick(20)
+  const [order] = orders()
+  deepEqual([orders().length, order?.to], [1, "b"])
+  const held = node.inspect()?.entries ?? new Map()
+  ok(order?.message.kind === "forget")
+  const gone = order.message.entries.map(([key]) => String.fromCharCode(...key))
+  equal(gone.length + held.size, 12)
+  ok(gone.every(key => !held.has(key)))
+})
+
+test("a primary tells nobody what it forgot when it leads no more", () => {
+  const { node, acknowledge, orders } = crowded()
+  for (let key = 1; key <= 12; key++) {
+    node.ask(write(100), 0, "c", key)
+    acknowledge()
+  }
+  node.install(viewOf(3, ["p", "b"], { ...base, q: 3, primary: "b", primarySince: 3, inSync: ["b", "p"] }), 10)
+  node.shards.tick(20)
+  equal(orders().length, 0)
+})
+
+test("what is not committed is not dropped, however little memory there is", () => {
+  const { node, orders } = crowded()
+  for (let key = 1; key <= 12; key++) node.ask(write(100), 0, "c", key)
+  node.shards.tick(20)
+  equal(node.inspect()?.entries.size, 12)
+  equal(orders().length, 0)
+})
+
+test("where nothing is forgotten a primary refuses what does not fit it, or a copy that said so, before it has a number", () => {
+  for (const maxBytes of [2_000, 2 ** 20]) {
+    const { node, acknowledge, orders } = crowded({ eviction: "none", maxBytes })
+    for (let key = 1; key <= 12; key++) {
+      node.ask(write(100), 0, "c", key)
+      acknowledge()
+    }
+    const stored = node.answers.filter(({ kind }) => kind === "stored").length
+    deepEqual([node.answers.at(-1)?.kind, node.inspect()?.seq], ["full", stored])
+    // The copy has room for nothing, and says so with its first acknowledgement.
+    equal(stored, maxBytes === 2_000 ? stored : 1)
+    node.shards.tick(20)
+    equal(orders().length, 0)
+  }
+})
+
+test("a copy forgets at its primary's word: the version named, when nothing is open, and nobody else's", () => {
+  const node = nodeOf("b")
+  node.install(viewOf(2, ["p", "b"], { ...base, q: 2, primarySince: 2, learners: [{ id: "b", since: 2 }] }), 0, "gap")
+  fill(node, "p", 2)
+  node.install(viewOf(3, ["p", "b"], { ...base, q: 3, primarySince: 2, inSync: ["p", "b"] }), 0)
+  const repl = { kind: "repl", shard: 0, q: 3, tid: 0 } as const
+  const forget = (from: NodeId, key: number, version: number, q = 3) =>
+    node.shards.receive(from, { kind: "forget", shard: 0, q, entries: [[new Uint8Array([key]), version]] }, 0)
+  const keys = () => [...(node.inspect()?.entries.keys() ?? [])].map(key => key.charCodeAt(0)).sort()
+  node.shards.receive("p", { ...repl, ops: [put(1, 1), put(2, 1), put(3, 1)], commit: 2, last: 3 }, 0)
+  forget("p", 1, 2)
+  forget("z", 1, 1)
+  forget("p", 1, 1, 1)
+  forget("p", 3, 3)
+  deepEqual(keys(), [1, 2, 3])
+  forget("p", 1, 1)
+  forget("p", 2, 2, 2)
+  deepEqual(keys(), [3])
+  // Nobody is answered, told that it is late, or kept waiting.
+  equal(node.sent.filter(({ message }) => message.kind === "stale").length, 0)
 })
 
 // --------------------------------------------------------------------------------------------------- waiting

@@ -21,14 +21,14 @@ import type {
   View,
   ViewCommand,
 } from "../../protocol/message.ts"
-import { MapStore } from "../../store/map-store.ts"
-import type { Entry, HashedKey, Store } from "../../store/store.ts"
+import type { Cursor, Entry, HashedKey, Store, StoreOptions } from "../../store/store.ts"
 import type { ViewChange } from "../membership/membership.ts"
 import { isMember } from "../membership/view.ts"
 import type { Pending } from "../requests.ts"
 import { arcOf, hashKeyPosition, shardOf } from "../ring.ts"
 import type { Rules } from "../rules.ts"
 import { beginFilling, newFilling, takePiece } from "./filling.ts"
+import { Forgetting } from "./forgetting.ts"
 import { Lead } from "./lead.ts"
 import { bytesAdded, evaluate, hasExpired, isRead, read } from "./operations.ts"
 import { type Role, Shard, textOf } from "./shard.ts"
@@ -40,6 +40,7 @@ export type ShardsOptions = {
   readonly self: NodeId
   readonly config: Config
   readonly rules: Rules
+  readonly makeStore: (options: StoreOptions) => Store
   readonly send: (to: NodeId, message: DataMessage) => void
   readonly hasLease: (nowMs: number) => boolean
   readonly isFenced: (shard: ShardId, nowMs: number) => boolean
@@ -78,7 +79,7 @@ export type ShardInspection = {
   readonly commit: Seq
   readonly uncommitted: number
   readonly parked: number
-  readonly entries: ReadonlyMap<string, { readonly value: Uint8Array; readonly version: Seq }>
+  readonly entries: ReadonlyMap<string, Pick<Entry, "value" | "version" | "expiresAtMs">>
   readonly dedupClients: number
   readonly isComplete: boolean
 }
@@ -86,7 +87,7 @@ export type ShardInspection = {
 export class Shards {
   readonly #options: ShardsOptions
   #view: View | undefined
-  readonly #store: Store
+  #ownStore: Store | undefined
   #table: (Shard | undefined)[] = []
   /** Shards led here in which something is under way. */
   readonly #active = new Set<Shard>()
@@ -98,14 +99,14 @@ export class Shards {
   #leasedAtMs = Number.NEGATIVE_INFINITY
   #waitersAtMs = Number.NEGATIVE_INFINITY
   readonly #transfers: Transfers
+  readonly #forgetting: Forgetting
 
   constructor(options: ShardsOptions) {
     this.#options = options
-    this.#store = new MapStore({
-      maxBytes: options.config.maxBytes,
-      eviction: "none",
-      copiesShare: 0,
-      owner: { isLed: () => true, mayDrop: () => false, dropped: () => {} },
+    this.#forgetting = new Forgetting({
+      shardAt: position => this.#table[shardOf(position, this.#view?.shards.length ?? 1)],
+      send: options.send,
+      rules: options.rules,
     })
     this.#transfers = new Transfers({
       send: options.send,
@@ -121,8 +122,20 @@ export class Shards {
     })
   }
 
-  get store(): Store {
-    return this.#store
+  /** What this node holds; undefined: it has not been a member yet. */
+  get store(): Store | undefined {
+    return this.#ownStore
+  }
+
+  /** Made for the first view, which tells how many copies there are: on the average a node backs as many shards as it leads, for each further one. */
+  get #store(): Store {
+    const { config, makeStore } = this.#options
+    if (this.#ownStore !== undefined) return this.#ownStore
+    assert(this.#view !== undefined, "only members hold entries")
+    const { maxBytes, eviction } = config
+    const copiesShare = 1 - 1 / this.#view.copies
+    this.#ownStore = makeStore({ maxBytes, eviction, copiesShare, owner: this.#forgetting })
+    return this.#ownStore
   }
 
   get transfersOpen(): number {
@@ -244,6 +257,7 @@ export class Shards {
     }
     shard.lead = null
     shard.equalSince = 0
+    this.#forgetting.demoted(shard)
   }
 
   #becomeLearner(shard: Shard, config: ShardConfig, isSameLead: boolean): void {
@@ -271,6 +285,7 @@ export class Shards {
   receive(from: NodeId, message: ShardMessage, nowMs: number): void {
     const view = this.#view
     const { pull, send } = this.#options
+    if (message.kind === "forget") return this.#forget(from, message)
     if (view === undefined || message.q > view.epoch) {
       pull(from, nowMs)
       if (message.kind !== "transfer-chunk" && this.#early.length < maxEarly) this.#early.push({ from, message })
@@ -395,6 +410,14 @@ export class Shards {
     this.#options.send(from, { kind: "sync-ack", shard: shard.index, q: shard.config.q, seq: shard.seq })
   }
 
+  /** Of the primary under which this node is a copy, or is filled: in whatever config of its reign it said so. */
+  #forget(from: NodeId, { shard: index, q, entries }: Extract<ShardMessage, { kind: "forget" }>): void {
+    const shard = this.#table[index]
+    if (shard === undefined || from !== shard.config.primary || q < shard.config.primarySince) return
+    if (shard.role !== "replica" && shard.role !== "learner") return
+    for (const [bytes, version] of entries) shard.forget(this.#hashed(bytes), version, this.#options.rules)
+  }
+
   // ------------------------------------------------------------------------------------------------ operations
 
   /** Executes an operation of a shard that this node leads by its view. */
@@ -471,8 +494,11 @@ export class Shards {
       entry = undefined
     }
     const seq = shard.seq + 1
-    const { effect, result } = evaluate({ entry, operation, seq, nowMs })
-    if (effect.kind === "none" && !rules.recordUnmet) return answer(pending, result)
+    const { effect: own, result } = evaluate({ entry, operation, seq, nowMs })
+    if (own.kind === "none" && !rules.recordUnmet) return answer(pending, result)
+    // Missing here is not missing everywhere: a copy may hold what this node has forgotten, and lead next.
+    const isMiss = own.kind === "none" && entry === undefined && rules.missIsWritten
+    const effect: ReplicatedOp["effect"] = isMiss ? { kind: "delete" } : own
     const origin = { client: clientId, n, ackedBelow }
     // The key came in a frame that must not be kept alive by it.
     this.#append(shard, { seq, key: copyOf(key.bytes), effect, origin, result }, key, pending, nowMs)
@@ -562,6 +588,7 @@ export class Shards {
     }
     this.#tellWaiters(nowMs)
     this.#transfers.tick(nowMs)
+    this.#forgetting.tell()
     if (this.#parkedCount > 0) this.#expireParked(nowMs)
     if (this.#view !== undefined) {
       this.#sweep(nowMs)
@@ -668,14 +695,13 @@ export class Shards {
   inspect(index: ShardId): ShardInspection | undefined {
     const shard = this.#table[index]
     if (shard === undefined) return undefined
-    const entries = new Map<string, { value: Uint8Array; version: Seq }>()
-    let cursor = this.#store.scan(shard.arc, undefined, Number.MAX_SAFE_INTEGER, (key, _position, { value, version }) =>
-      entries.set(textOf(key), { value, version }),
-    )
-    while (cursor !== undefined)
-      cursor = this.#store.scan(shard.arc, cursor, Number.MAX_SAFE_INTEGER, (key, _position, { value, version }) =>
-        entries.set(textOf(key), { value, version }),
+    const entries = new Map<string, Pick<Entry, "value" | "version" | "expiresAtMs">>()
+    let cursor: Cursor | undefined
+    do
+      cursor = this.#store.scan(shard.arc, cursor, Number.MAX_SAFE_INTEGER, (key, _position, entry) =>
+        entries.set(textOf(key), { value: entry.value, version: entry.version, expiresAtMs: entry.expiresAtMs }),
       )
+    while (cursor !== undefined)
     return {
       role: shard.role,
       q: shard.config.q,
@@ -689,12 +715,15 @@ export class Shards {
     }
   }
 
+  /** As it travels: a number within limits, also where there is no end of it. */
   get #headroomBytes(): number {
     return Math.min(this.#store.headroomBytes, Number.MAX_SAFE_INTEGER)
   }
 
+  /** Whoever evicts never refuses. */
   #fits(shard: Shard, bytes: number, nowMs: number): boolean {
-    if (bytes > this.#headroomBytes) return false
+    if (this.#options.config.eviction !== "none") return true
+    if (!this.#store.fits(bytes)) return false
     if (shard.lead === null || bytes <= shard.lead.headroomBytes()) return true
     shard.lead.askHeadroom(nowMs)
     return false

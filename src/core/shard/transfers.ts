@@ -218,7 +218,7 @@ export class Transfers {
         index,
         entries,
         fin: isLast,
-        endSeq: transfer.endSeq,
+        endSeq: shard.seq,
       })
     }
   }

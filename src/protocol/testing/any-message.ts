@@ -274,6 +274,7 @@ export const linkMessage = anyOf<LinkMessage, "kind">({
     endSeq: count,
   }),
   "transfer-ack": fc.record({ kind: just("transfer-ack"), ...onShard, tid: count, index: count }),
+  forget: fc.record({ kind: just("forget"), ...onShard, entries: listOf(pairOf(bytes, count)) }),
   forward: fc.record({ kind: just("forward"), n: count, request }),
   "forward-reply": fc.record({ kind: just("forward-reply"), n: count, reply, epoch: count }),
 })
@@ -358,6 +359,13 @@ export const nodeToClient = anyOf<NodeToClient, "kind">({
       transfersOpen: count,
       lost: listOf(small),
       crowded: count,
+      forgetting: fc.option(
+        fc.record({
+          eviction: fc.constantFrom("s3fifo", "lru", "none"),
+          evicted: count,
+          evictedCopies: count,
+        }),
+      ),
     }),
   }),
   "admin-reply": fc.record({ kind: just("admin-reply"), n: count, outcome: adminOutcome }),
