@@ -387,19 +387,20 @@ test("a node that vanishes: calls end by their deadline, and succeed again when 
   equal(await waiting, "v")
 })
 
+/** Nothing is asked again because it took long: an answer means that something else made the client ask again. */
+const patient = { attemptMs: 60_000, longestAttemptMs: 60_000, silentMs: 60_000 }
+
 test("when one node vanishes the others answer at once", async () => {
   const cluster = new FakeCluster()
   await using first = await FakeNode.start(cluster)
   await using second = await FakeNode.start(cluster)
-  await using cache = await CacheClient.connect([first.address, second.address])
+  await using cache = await CacheClient.connect([first.address, second.address], { limits: patient })
   await until(() => second.connections === 1)
   first.behaviour = () => "silence"
-  const call = cache.incr("k")
+  const call = cache.incr("k", 1, { timeoutMs: 60_000 })
   await until(() => first.requests.length === 1)
-  const startMs = performance.now()
   await first.vanish()
   equal(await call, 1)
-  ok(performance.now() - startMs < 200)
   await first.comeBack()
 })
 
@@ -419,16 +420,16 @@ for (const { name, frame, ends } of wrongFrames) {
     const cluster = new FakeCluster()
     await using odd = await FakeNode.start(cluster)
     await using good = await FakeNode.start(cluster)
-    await using cache = await CacheClient.connect([odd.address, good.address])
+    const limits = ends === "ends" ? patient : {}
+    await using cache = await CacheClient.connect([odd.address, good.address], { limits })
     await until(() => odd.connections === 1 && good.connections === 1)
     odd.behaviour = () => "silence"
-    const call = cache.incr("k")
+    const call = cache.incr("k", 1, { timeoutMs: 60_000 })
     await until(() => odd.requests.length === 1)
     odd.sendRaw(frame)
-    // The operation that was under way there is asked of the other node, at once when the connection ended.
-    const startMs = performance.now()
+    // The operation that was under way there is asked of the other node: because the connection ended, or because it took long.
     equal(await call, 1)
-    equal(performance.now() - startMs < 200, ends === "ends")
+    if (ends === "leaves") equal(odd.connections, 1)
     equal(odd.frames.flat().filter(({ kind }) => kind === "client-hello").length, 1)
   })
 }
