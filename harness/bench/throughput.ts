@@ -3,7 +3,7 @@
  * callers, by `Promise.all` of 100 and by many-key calls of 100. Rounds are interleaved, so that what else the machine does
  * meets all alike; printed are medians.
  *
- *     npm run bench -- [--rounds 5] [--ms 1000] [--reads 0.9] [--program ./dcache] [--only dcache] [--json]
+ *     npm run bench -- throughput [--rounds 5] [--ms 1000] [--reads 0.9] [--program ./dcache] [--only dcache] [--json]
  */
 import path from "node:path"
 import { fileURLToPath } from "node:url"

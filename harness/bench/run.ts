@@ -1,0 +1,77 @@
+/**
+ * The benches by name: `npm run bench -- NAME [OPTIONS]`. Each is a script of its own that reads its options from the command
+ * line; what they are is said here, so that asking for help loads and starts nothing.
+ */
+import { UsageError } from "./options.ts"
+
+type Bench = {
+  readonly about: string
+  /** One a line. */
+  readonly options: string
+  run(): Promise<unknown>
+}
+
+const json = "--json                 figures for programs"
+
+const benches: Readonly<Record<string, Bench>> = {
+  throughput: {
+    about: "operations a second and CPU an operation of clusters, beside Redis in the same run; needs ./dcache built",
+    options: `--rounds 5             of each target and mode, interleaved; medians are printed
+--ms 1000              of each round
+--reads 0.9            share of reads
+--program ./dcache     what to start
+--only dcache          targets whose name begins so
+${json}`,
+    run: () => import("./throughput.ts"),
+  },
+  eviction: {
+    about:
+      "miss ratios of the store and of the policies of the literature on popular, scanned, drifting and real requests",
+    options: `--keys 50000           of each made workload
+--requests 500000      of each made workload
+--shares 1,5,10,25     sizes of the cache, in percent of the footprint
+--only NAME            workloads whose name begins so
+--seed 1
+${json}`,
+    run: () => import("./eviction.ts"),
+  },
+}
+
+const [name, ...args] = process.argv.slice(2)
+const bench = benches[name ?? ""]
+if (name === undefined || name === "--help" || name === "-h") tell(overview())
+else if (bench === undefined) complain(`there is no bench ${JSON.stringify(name)}`, overview())
+else if (args.includes("--help") || args.includes("-h")) tell(helpOf(name, bench))
+else {
+  process.argv.splice(2, 1)
+  try {
+    await bench.run()
+  } catch (error) {
+    if (!isUsageError(error)) throw error
+    complain(error.message, helpOf(name, bench))
+  }
+}
+
+function overview(): string {
+  const rows = Object.entries(benches).map(([each, { about }]) => `  ${each.padEnd(12)}${about}`)
+  return `usage: npm run bench -- NAME [OPTIONS], with --help for the options\n\n${rows.join("\n")}`
+}
+
+function helpOf(name: string, { about, options }: Bench): string {
+  return `usage: npm run bench -- ${name} [OPTIONS]\n${about}\n\n${options.replaceAll(/^/gm, "  ")}`
+}
+
+function tell(text: string): void {
+  console.log(text)
+}
+
+function complain(problem: string, help: string): void {
+  console.error(`bench: ${problem}\n\n${help}`)
+  process.exitCode = 2
+}
+
+/** Ours, and those of `parseArgs`. */
+function isUsageError(error: unknown): error is Error {
+  if (error instanceof UsageError) return true
+  return error instanceof Error && "code" in error && String(error.code).startsWith("ERR_PARSE_ARGS")
+}
