@@ -86,6 +86,8 @@ const layers: readonly { readonly files: string; readonly may: readonly string[]
   { files: "harness/doors/", may: ["src/base/", "harness/cluster/", "node:"] },
   { files: "harness/bench/load/", may: ["src/base/", "src/protocol/", "src/client/", "node:"] },
   { files: "harness/bench/throughput", may: ["src/", "harness/", "node:", "ioredis", "cli-table3"] },
+  // What people use in place of ours, beside it.
+  { files: "harness/bench/store/", may: ["src/", "harness/", "node:", "lru-cache"] },
   { files: "harness/bench/", may: ["src/", "harness/", "node:", "ws", "cbor-x"] },
   { files: "harness/source-text.ts", may: [] },
 ]

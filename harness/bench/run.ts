@@ -24,6 +24,19 @@ const benches: Readonly<Record<string, Bench>> = {
 ${json}`,
     run: () => import("./throughput.ts"),
   },
+  store: {
+    about: "memory, speed and pauses of a node's store, beside a Map and lru-cache in the same run",
+    options: `--entries 1e6,5e6,20e6 sizes; the largest takes 4 GiB
+--key-bytes 16         lengths of keys, by a comma
+--engines map,...      some of: map, lru-cache, dcache
+--operations 1e6       of each kind, after the entries are set
+--rounds 1             of each engine and size, interleaved; medians are printed
+--limit 1GiB           instead: is process memory within the limit under churn of values of 10 B to 1 MiB?
+--expiry               instead: how long until 1e6 entries (--entries) that expire at one instant are gone?
+--seconds 30           of churn (--limit)
+${json}`,
+    run: () => import("./store.ts"),
+  },
   eviction: {
     about:
       "miss ratios of the store and of the policies of the literature on popular, scanned, drifting and real requests",
