@@ -5,7 +5,7 @@
  */
 import { assert } from "../base/assert.ts"
 import { ContentHash } from "../base/hash.ts"
-import type { Arc, Cursor, Entry, HashedKey, Store, StoreCounts, StoreOptions, Visit } from "./store.ts"
+import type { Arc, Cursor, Entry, HashedKey, Nominate, Store, StoreCounts, StoreOptions, Visit } from "./store.ts"
 
 /**
  * What an entry takes besides its key and its value: the record, its place in the `Map`, the key's and the value's
@@ -163,7 +163,7 @@ export class MapStore implements Store {
     }
   }
 
-  sweep(nowMs: number, limit: number, visit: Visit): void {
+  sweep(nowMs: number, limit: number, visit: Nominate): void {
     let looks = limit * looksPerNomination
     let nominated = 0
     // Every partition once at most: with few entries the bound on looks would let it go round and round.
@@ -178,7 +178,7 @@ export class MapStore implements Store {
       }
       looks--
       if (held.entry.expiresAtMs > nowMs) continue
-      visit(held.key, held.position, held.entry)
+      visit(held.key, held.position, held.entry.version)
       nominated++
     }
   }

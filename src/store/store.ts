@@ -30,7 +30,10 @@ export type Arc = { readonly from: number; readonly to: number }
  */
 export type Cursor = number
 
+/** Key and entry are copies. The visitor changes nothing. */
 export type Visit = (key: Uint8Array, position: number, entry: Entry) => void
+/** The key is a copy. The visitor may delete entries, the nominated one as well, and nothing else. */
+export type Nominate = (key: Uint8Array, position: number, version: number) => void
 
 /** What is forgotten when memory ends: entries by S3-FIFO or by age of use, or nothing (then writes do not fit). */
 export type Eviction = "s3fifo" | "lru" | "none"
@@ -71,15 +74,15 @@ export type StoreCounts = {
 export interface Store {
   /** The entry, also when it has expired; counts as a use. */
   get(key: HashedKey): Entry | undefined
-  /** Replaces the entry. Copies the key; may keep `entry.value` as given: hand in an own copy. */
+  /** Replaces the entry. Copies the key; may keep `entry.value` as given: hand in an own copy. What does not `fit` at all is forgotten. */
   set(key: HashedKey, entry: Entry): void
   /** Returns whether it was there. */
   delete(key: HashedKey): boolean
   /** Drops the entry if it still has this version: its user has forgotten it. Returns whether it was there. */
   forget(key: HashedKey, version: number): boolean
-  /** Whether so many more bytes of key and value find room without forgetting anything. Always true with eviction. */
+  /** Whether so many more bytes of key and value find room without forgetting anything; with eviction, whether one entry may have so many. */
   fits(bytes: number): boolean
-  /** About how many more bytes `fits` would say yes to; Infinity with eviction. */
+  /** About how many more bytes `fits` would say yes to. */
   readonly headroomBytes: number
   /**
    * Visits entries of the arc in the order of their positions, about `budgetBytes` of them (at least one), and says where to go
@@ -90,7 +93,7 @@ export interface Store {
   /** Forgets every entry of the arc, without telling the owner. */
   dropArc(arc: Arc): void
   /** Nominates up to `limit` entries that have expired, found by looking at a bounded number of entries. */
-  sweep(nowMs: number, limit: number, visit: Visit): void
+  sweep(nowMs: number, limit: number, visit: Nominate): void
   /** Does up to about `budgetBytes` of the tidying that would otherwise fall to the next writes. */
   tidy(budgetBytes: number): void
   /** Entries and bytes held in the arc. */
