@@ -84,6 +84,7 @@ const staged: readonly (readonly [rule: keyof Rules, seen: string, file: string]
   ["forgottenStays", "a copy holds an older value", "forgetting.scenario.test.ts"],
   ["uncommittedStays", "a burst loses its beginning", "forgetting.scenario.test.ts"],
   ["committedReads", "a value is read that is gone later", "visibility.scenario.test.ts"],
+  ["openForwards", "a write that happened is said not to have", "forwards.scenario.test.ts"],
   ["deadAreFew", "one that was cut off decides alone", "deaths.scenario.test.ts"],
   ["flapsWait", "views without end", "removal.scenario.test.ts"],
   ["leaseKeepsGeneration", "a majority falls for what an operator did elsewhere", "recovery.scenario.test.ts"],

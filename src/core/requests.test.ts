@@ -1,7 +1,7 @@
 import { deepEqual, equal } from "node:assert/strict"
 import { test } from "node:test"
 import { Prng } from "../base/prng.ts"
-import type { MemberInfo, NodeToClient, PeerMessage, View } from "../protocol/message.ts"
+import type { MemberInfo, NodeToClient, PeerMessage, Refusal, View } from "../protocol/message.ts"
 import { initialView } from "./layout.ts"
 import { Requests } from "./requests.ts"
 import { allRules } from "./rules.ts"
@@ -70,6 +70,9 @@ function forwarder() {
       } as const
       requests.clientMessage(1, { kind: "request", attempt: 1, request }, 0)
     },
+    refusalFrom(peer: string, n: number, reply: Refusal) {
+      requests.forwardReplied(peer, { kind: "forward-reply", n, reply, epoch: 1 }, 0)
+    },
     replyFrom(peer: string, n: number, version: number) {
       const reply = { kind: "value", value: new Uint8Array(), flags: 0, version } as const
       requests.forwardReplied(peer, { kind: "forward-reply", n, reply, epoch: 1 }, 0)
@@ -102,6 +105,21 @@ test("what was forwarded to a primary that is replaced goes to its successor, an
     replies().map(reply => reply.kind === "value" && reply.version),
     [8],
   )
+})
+
+test("what the successor refuses may have been done by the primary that never answered, and the client is told so", () => {
+  const busy: Refusal = { kind: "busy", retryAfterMs: 20 }
+  const kinds = (node: ReturnType<typeof forwarder>) =>
+    node.answered.flatMap(message => (message.kind === "reply" ? [message.reply.kind] : []))
+  const node = forwarder()
+  node.ask(1)
+  node.install(newPrimary, 2)
+  node.refusalFrom(newPrimary, 2, busy)
+  deepEqual(kinds(node), ["retry"])
+  const straight = forwarder()
+  straight.ask(1)
+  straight.refusalFrom(oldPrimary, 1, busy)
+  deepEqual(kinds(straight), ["busy"])
 })
 
 test("a view that names the same primary disturbs nothing", () => {

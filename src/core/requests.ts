@@ -41,6 +41,8 @@ export type Pending = {
   readonly deadlineAtMs: number
   /** Since when it waits; undefined: it never had to. */
   parkedAtMs?: number
+  /** It was forwarded to a node that never answered, and that may have executed it. */
+  mayBeDone?: true
 }
 
 export type RequestsOptions = {
@@ -206,8 +208,11 @@ export class Requests {
     return result
   }
 
-  answer(pending: Pending, reply: Reply): void {
+  answer(pending: Pending, answered: Reply): void {
     const { origin, request } = pending
+    // That the successor did not execute it is no word on what its predecessor did.
+    const reply: Reply =
+      pending.mayBeDone && refusals.has(answered.kind) ? { kind: "retry", afterMs: retryMs } : answered
     const epoch = this.#options.view()?.epoch ?? 0
     if (origin.kind === "peer")
       return this.#options.send(origin.id, { kind: "forward-reply", n: origin.n, reply, epoch })
@@ -249,6 +254,7 @@ export class Requests {
       const shard = shardOf(hashKeyPosition(pending.request.key, view.hashKey), view.shards.length)
       if (view.shards[shard]?.primary === to) continue
       this.#forwards.delete(n)
+      if (this.#options.rules.openForwards) pending.mayBeDone = true
       this.run(pending, nowMs)
     }
   }
@@ -297,6 +303,9 @@ export class Requests {
     return nowMs - (this.#leasedAtMs ?? nowMs) > parkWithoutLeaseMs && !hasLease(nowMs)
   }
 }
+
+/** Each says that an operation was certainly not executed where it was said. */
+const refusals: ReadonlySet<Reply["kind"]> = new Set(["moved", "busy", "full", "unavailable", "rejected"])
 
 /** What the codec lets pass and this node still refuses. */
 function problemOf(key: Uint8Array, operation: Operation): Extract<Reply, { kind: "rejected" }>["reason"] | undefined {

@@ -27,6 +27,8 @@ export type Rules = {
   ownNumbers: boolean
   /** What is committed in the step that applies it has no other holder. */
   aloneAtOnce: boolean
+  /** An operation whose first primary never answered is of unknown fate, whatever the successor says. */
+  openForwards: boolean
   /** A learner never becomes a primary. */
   learnersWait: boolean
   /** Operations are applied in order; a gap is refused. */
@@ -74,6 +76,7 @@ export const allRules: Rules = {
   dedup: true,
   ownNumbers: true,
   aloneAtOnce: true,
+  openForwards: true,
   learnersWait: true,
   fifo: true,
   readyNeedsInclude: true,
