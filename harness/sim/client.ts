@@ -179,6 +179,7 @@ export class SimulatedClient {
     this.#connections.set(address, dialing)
     this.#network.dial(this.host, address, {
       greeting: { node: undefined },
+      lane: "control",
       isWanted: () => this.#connections.get(address) === dialing,
       opened: (_answer, stream) => {
         this.#connections.set(address, { kind: "open", stream })

@@ -400,6 +400,18 @@ export class SimulatedCluster {
     })
   }
 
+  /** Whether every other voter lives and is heard: where the death of this one is certain, they decide together. */
+  keepsAllOtherVoters(process: SimulatedProcess): boolean {
+    const views = new Set(this.alive().flatMap(({ node }) => node.view ?? []))
+    return [this.newestView, ...views].every(view => {
+      const voters = view.members.filter(({ voter }) => voter || view.members.length <= this.config.maxVoters)
+      const others = voters.filter(({ id }) => id !== process.id).map(({ id }) => this.livingProcess(id))
+      const heard = others.flatMap(other => (other?.state === "running" ? [other] : []))
+      const isReached = heard.length === others.length && heard.every(other => !this.#isApart(other, heard))
+      return others.length > 0 && (isReached || view.epoch < this.newestView.epoch - 1)
+    })
+  }
+
   /** Half of the voters are dead, by the newest view that somebody alive knows: only an operator's word helps now. */
   hasStopped(): boolean {
     const views = this.alive().flatMap(({ node }) => node.view ?? [])

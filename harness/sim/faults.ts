@@ -16,6 +16,9 @@ export const faultKinds = [
   "restart",
   "mid-step-crash",
   "leader-crash",
+  "leader-mid-step-crash",
+  "leaders-crash",
+  "proved-death",
   "primary-crash",
   "pause",
   "suspend",
@@ -24,6 +27,7 @@ export const faultKinds = [
   "deafen",
   "mute",
   "halves",
+  "ring",
   "bridge",
   "link",
   "one-way-link",
@@ -33,9 +37,12 @@ export const faultKinds = [
   "disorder",
   "spikes",
   "slow-link",
+  "clog",
   "slow-node",
   "join",
   "join-burst",
+  "join-flap",
+  "come-and-go",
   "leave",
   "leave-many",
   "leave-and-crash",
@@ -43,6 +50,9 @@ export const faultKinds = [
 ] as const
 
 export type FaultKind = (typeof faultKinds)[number]
+/** A process that is stopped for longer is long out, and its return is always the same. */
+const longestPauseMs = 30_000
+
 export type PlannedFault = { readonly kind: FaultKind; readonly atMs: Millis }
 
 export class Faults {
@@ -57,6 +67,7 @@ export class Faults {
   /** What struck or would have, in order: a fault is named by its place here. */
   readonly planned: PlannedFault[] = []
   #isOn = true
+  #struckAtMs = Number.NEGATIVE_INFINITY
 
   constructor(options: {
     cluster: SimulatedCluster
@@ -113,6 +124,10 @@ export class Faults {
     const lastingMs = prng.pick([prng.between(10, 300), prng.between(300, 1_500), prng.between(1_000, 4_000)])
     const manner: CutManner = prng.chance(0.7) ? "stalls" : "resets"
     this.struck.set(kind, (this.struck.get(kind) ?? 0) + 1)
+    const { tally } = cluster
+    if (cluster.nowMs - this.#struckAtMs <= 100) tally.onTheHeels += 1
+    this.#struckAtMs = cluster.nowMs
+    if (living.some(({ node }) => node.status().transfersOpen > 0)) tally.duringTransfers += 1
     switch (kind) {
       case "crash":
         return this.#kill(someone)
@@ -133,10 +148,28 @@ export class Faults {
         return
       case "leader-crash":
         return this.#kill(cluster.leader())
+      case "leader-mid-step-crash": {
+        // Between its Accept and the news of the decision as well: each goes to several.
+        const leader = cluster.leader()
+        if (this.#mayDie(leader)) leader.dieAfterSending(prng.below(40))
+        return
+      }
+      case "leaders-crash":
+        return this.#killLeaders(3)
+      case "proved-death": {
+        if (!this.#mayDieProved(someone)) return
+        cluster.crash(someone)
+        for (const other of living)
+          if (other !== someone) cluster.simulator.after(prng.between(0, 200), () => other.peerDied(someone.id))
+        return
+      }
       case "primary-crash":
         return this.#kill(cluster.primaryOfSome(prng.below(cluster.config.shardCount)))
       case "pause":
-        return this.#pause(someone, prng.pick([prng.between(10, 600), prng.between(300, 5_200)]))
+        return this.#pause(
+          someone,
+          prng.pick([prng.between(10, 600), prng.between(300, 5_200), prng.between(300, 5_200), longestPauseMs]),
+        )
       case "suspend":
         someone.suspend()
         cluster.simulator.after(lastingMs, () => someone.wake())
@@ -155,6 +188,15 @@ export class Faults {
         const everyone = prng.shuffled<Standing>([...living, ...cluster.clients])
         const at = 1 + prng.below(everyone.length)
         return this.#cutFor(lastingMs, () => cluster.partition([everyone.slice(0, at), everyone.slice(at)], manner))
+      }
+      case "ring": {
+        // Each reaches its two neighbours alone.
+        const circle = prng.shuffled(living)
+        const cuts = circle.flatMap((one, i) => {
+          const far = circle.filter((_other, j) => (j - i + circle.length + 1) % circle.length > 2)
+          return far.length === 0 ? [] : [cluster.cut([one], far, manner)]
+        })
+        return this.#cutFor(lastingMs, () => cuts)
       }
       case "bridge": {
         const everyone = prng.shuffled<Standing>([...living, ...cluster.clients])
@@ -194,6 +236,13 @@ export class Faults {
         cluster.simulator.after(lastingMs, () => cluster.weather.slowDown(someone.host, other.host, 1))
         return
       }
+      case "clog": {
+        const other = prng.pick(living)
+        if (other.host === someone.host) return
+        cluster.weather.clog(someone.host, other.host)
+        cluster.simulator.after(lastingMs, () => cluster.weather.unclog(someone.host, other.host))
+        return
+      }
       case "slow-node":
         someone.slowDown(prng.pick([1, 3, 10]))
         cluster.simulator.after(lastingMs, () => someone.slowDown(0))
@@ -201,7 +250,11 @@ export class Faults {
       case "join":
         return this.#join(1, prng)
       case "join-burst":
-        return this.#join(2 + prng.below(5), prng)
+        return this.#join(2 + prng.below(this.#mostProcesses >= manyProcesses ? 19 : 5), prng)
+      case "join-flap":
+        return this.#joinAndDie(3, prng)
+      case "come-and-go":
+        return this.#comeAndGo(prng)
       case "leave":
         return this.#leave(1, prng)
       case "leave-many":
@@ -223,6 +276,49 @@ export class Faults {
 
   #kill(process: SimulatedProcess, what: "process" | "machine" = "process"): void {
     if (this.#mayDie(process)) this.#cluster.crash(process, what)
+  }
+
+  /** One after another, each as soon as there is a new one. */
+  #killLeaders(count: number): void {
+    if (!this.#isOn || count === 0) return
+    const leader = this.#cluster.leader()
+    this.#kill(leader)
+    this.#cluster.simulator.after(700, () => this.#killLeaders(count - 1))
+  }
+
+  /** Others know for certain, so that of two nodes one may die. */
+  #mayDieProved(process: SimulatedProcess): boolean {
+    if (!process.isAlive || this.#cluster.alive().length < 2) return false
+    if (!this.#cluster.keepsMajorityWithout(process) && !this.#cluster.keepsAllOtherVoters(process)) return false
+    return this.#mayLoseData || this.#cluster.keepsDataWithout(process)
+  }
+
+  /** A process that asks to join and dies at once, again and again, at one address. */
+  #joinAndDie(times: number, prng: Prng): void {
+    const cluster = this.#cluster
+    if (!this.#isOn || times === 0 || cluster.alive().length >= this.#mostProcesses) return
+    const joiner = cluster.join([prng.pick(cluster.alive())])
+    cluster.simulator.after(prng.between(5, 400), () => {
+      if (!this.#isOn || !this.#mayDie(joiner)) return
+      cluster.crash(joiner)
+      this.#joinAndDie(times - 1, prng)
+    })
+  }
+
+  /** Joins, leaves as soon as it is a member, and comes back as another process at the same address. */
+  #comeAndGo(prng: Prng): void {
+    const cluster = this.#cluster
+    if (cluster.alive().length >= this.#mostProcesses) return
+    const guest = cluster.join([prng.pick(cluster.alive())])
+    const look = () => {
+      if (!this.#isOn) return
+      if (guest.isAlive) {
+        if (guest.node.phase === "member" && cluster.alive().length > 2) cluster.leave(guest)
+        return cluster.simulator.after(50, look)
+      }
+      if (cluster.alive().every(({ address }) => address !== guest.address)) cluster.restart(guest)
+    }
+    cluster.simulator.after(50, look)
   }
 
   #mayDie(process: SimulatedProcess): boolean {
@@ -259,5 +355,8 @@ export class Faults {
     for (const process of leaving) this.#cluster.leave(process)
   }
 }
+
+/** In a run of so many, as many may come at once. */
+const manyProcesses = 20
 
 type Standing = SimulatedProcess | SimulatedClient

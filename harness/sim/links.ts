@@ -65,6 +65,7 @@ export class PeerLinks {
     const links = this.#linksByClass[linkClass]
     this.#network.dial(this.#self.host, address, {
       greeting: { id: this.#self.id, link: linkClass },
+      lane: linkClass,
       isWanted: ({ id }) => {
         if (this.#isOver || id === this.#self.id) return false
         if (links.get(id)?.kind !== "open") return true
@@ -105,6 +106,7 @@ export class PeerLinks {
     links.set(to, link)
     this.#network.dial(this.#self.host, address, {
       greeting: { id: this.#self.id, link: linkClass },
+      lane: linkClass,
       isWanted: ({ id }) => {
         // Another process lives there now: nothing meant for the old one may reach it.
         if (id !== to) rest()

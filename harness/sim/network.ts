@@ -7,7 +7,7 @@ import type { Prng } from "../../src/base/prng.ts"
 import type { Address } from "../../src/protocol/message.ts"
 import type { Millis, Simulator } from "./simulator.ts"
 import { Stream, type StreamSettings } from "./stream.ts"
-import type { Host, Weather } from "./weather.ts"
+import type { Host, Lane, Weather } from "./weather.ts"
 
 /** A process that takes connections at an address. `Greeting`: what each end tells the other before anything else. */
 export type Listener<Message, Greeting> = {
@@ -20,6 +20,7 @@ export type Listener<Message, Greeting> = {
 
 export type Dial<Message, Greeting> = {
   readonly greeting: Greeting
+  readonly lane: Lane
   /** Asked when the other end answered: whether the connection is still needed. */
   isWanted(answer: Greeting): boolean
   /** Attaches the near end. */
@@ -86,7 +87,7 @@ export class Network<Message, Greeting> {
         else this.simulator.after(this.#prng.between(20, 200), attempt)
       } else if (listener === undefined) dial.failed("refused")
       else if (dial.isWanted(listener.greeting)) {
-        const stream = this.#connect(from, to)
+        const stream = this.#connect(from, to, dial.lane)
         listener.accept(dial.greeting, stream)
         dial.opened(listener.greeting, stream)
       }
@@ -94,13 +95,14 @@ export class Network<Message, Greeting> {
     this.simulator.after(this.weather.delayMs(from, to) + this.weather.delayMs(to, from), attempt)
   }
 
-  #connect(from: Host, to: Host): Stream<Message> {
+  #connect(from: Host, to: Host, lane: Lane): Stream<Message> {
     const stream = new Stream<Message>({
       simulator: this.simulator,
       weather: this.weather,
       prng: this.#prng,
       settings: this.#settings,
       hosts: [from, to],
+      lane,
       onOver: () => this.#streams.delete(stream),
     })
     this.#streams.add(stream)

@@ -6,7 +6,7 @@
 import { assert } from "../../src/base/assert.ts"
 import type { Prng } from "../../src/base/prng.ts"
 import type { Millis, Simulator } from "./simulator.ts"
-import type { Host, Weather } from "./weather.ts"
+import type { Host, Lane, Weather } from "./weather.ts"
 
 /** What one end is told. */
 export type StreamEnd<T> = {
@@ -43,6 +43,7 @@ export class Stream<T> {
   readonly #weather: Weather
   readonly #prng: Prng
   readonly #settings: StreamSettings
+  readonly #lane: Lane
   readonly #directions: readonly [Direction<T>, Direction<T>]
   readonly #ends: [StreamEnd<T> | undefined, StreamEnd<T> | undefined] = [undefined, undefined]
   readonly #onOver: () => void
@@ -58,12 +59,14 @@ export class Stream<T> {
     prng: Prng
     settings: StreamSettings
     hosts: readonly [Host, Host]
+    lane: Lane
     onOver: () => void
   }) {
     this.#simulator = options.simulator
     this.#weather = options.weather
     this.#prng = options.prng
     this.#settings = options.settings
+    this.#lane = options.lane
     const [a, b] = options.hosts
     this.#directions = [direction(a, b), direction(b, a)]
     this.#onOver = options.onOver
@@ -99,10 +102,10 @@ export class Stream<T> {
   weatherChanged(): void {
     if (this.#state !== "open") return
     this.#cutSerial += 1
-    const cutAtAll = this.#directions.some(({ from, to }) => this.#weather.isCut(from, to))
+    const cutAtAll = this.#directions.some(({ from, to }) => this.#isCut(from, to))
     for (const side of [0, 1] as const) {
       const direction = this.#directions[side]
-      if (this.#weather.isCut(direction.from, direction.to)) continue
+      if (this.#isCut(direction.from, direction.to)) continue
       for (; direction.stalled > 0; direction.stalled--) this.#arriveLater(side)
     }
     if (cutAtAll) this.#giveUpLater()
@@ -130,7 +133,7 @@ export class Stream<T> {
     this.#alive[side] = false
     const direction = this.#directions[side]
     // A cut swallows the farewell; the other end notices by silence.
-    if (this.#weather.isCut(direction.from, direction.to)) {
+    if (this.#isCut(direction.from, direction.to)) {
       this.#giveUpLater()
       return
     }
@@ -147,12 +150,12 @@ export class Stream<T> {
   die(side: Side): void {
     if (this.#state !== "open" || !this.#alive[side]) return
     const { from, to } = this.#directions[side]
-    if (!this.#weather.isDown(from) && !this.#weather.isCut(from, to) && this.#prng.chance(0.5)) {
+    if (!this.#weather.isDown(from) && !this.#isCut(from, to) && this.#prng.chance(0.5)) {
       this.close(side)
       return
     }
     this.#alive[side] = false
-    if (this.#weather.isDown(from) || this.#weather.isCut(from, to)) {
+    if (this.#weather.isDown(from) || this.#isCut(from, to)) {
       this.#giveUpLater()
       return
     }
@@ -161,8 +164,15 @@ export class Stream<T> {
     this.#simulator.after(this.#weather.delayMs(from, to), () => this.#tell(other))
   }
 
+  #isCut(from: Host, to: Host): boolean {
+    return this.#weather.isCut(from, to, this.#lane)
+  }
+
   #carry(side: Side, messages: T[], onArrival?: () => void): void {
-    this.#directions[side].frames.push({ sentAtMs: this.#simulator.nowMs, messages, onArrival })
+    const { frames } = this.#directions[side]
+    // A sender does not pile up without end: it gives the connection up, and both ends learn of the loss.
+    if (frames.length >= mostUnderWay) return this.reset()
+    frames.push({ sentAtMs: this.#simulator.nowMs, messages, onArrival })
     this.#arriveLater(side)
   }
 
@@ -176,7 +186,7 @@ export class Stream<T> {
   #arrive(side: Side): void {
     if (this.#state !== "open") return
     const direction = this.#directions[side]
-    if (this.#weather.isCut(direction.from, direction.to)) {
+    if (this.#isCut(direction.from, direction.to)) {
       direction.stalled += 1
       return
     }
@@ -221,5 +231,7 @@ function direction<T>(from: Host, to: Host): Direction<T> {
   return { from, to, frames: [], lastArrivalMs: 0, stalled: 0 }
 }
 
+/** Frames that one direction holds; beyond, the sender's buffer is full. */
+const mostUnderWay = 400
 /** Both ends notice a broken connection within so long. */
 const noticeMs = 50

@@ -13,6 +13,9 @@ export type Tally = {
   resets: number
   transfers: number
   syncs: number
+  /** Faults while some transfer was under way, and within 100 ms of the one before. */
+  duringTransfers: number
+  onTheHeels: number
   /** Times that somebody was told what it had missed as a whole view. */
   snapshots: number
   /** Entries that somebody had no memory for, and those that a copy was told to forget. */
@@ -23,8 +26,7 @@ export type Tally = {
 export function newTally(): Tally {
   return {
     ...{ removals: 0, failovers: 0, moves: 0, orphans: 0, reinstated: 0, resets: 0, transfers: 0, syncs: 0 },
-    snapshots: 0,
-    ...{ dropped: 0, forgotten: 0 },
+    ...{ duringTransfers: 0, onTheHeels: 0, snapshots: 0, dropped: 0, forgotten: 0 },
   }
 }
 

@@ -37,6 +37,9 @@ export type CutManner = "stalls" | "resets"
 /** A set of one-way cuts, made and healed together. Healing is by handle, so that cuts may overlap. */
 export type Cut = { readonly from: readonly Host[]; readonly to: readonly Host[]; readonly manner: CutManner }
 
+/** What of a link is concerned: bulk data may be stuck behind a full buffer while control passes on its own connection. */
+export type Lane = "control" | "data"
+
 /** Whoever keeps connections is told when the weather changes under them. */
 export type Exposed = {
   weatherChanged(): void
@@ -52,6 +55,8 @@ export class Weather {
   readonly #cuts = new Set<Cut>()
   readonly #slow = new Map<number, number>()
   readonly #down = new Set<Host>()
+  /** Pairs between which bulk data is stuck, one way. */
+  readonly #clogged = new Set<number>()
   /** Every pair that some cut keeps apart, so that the look-up for every message is cheap. */
   readonly #blocked = new Set<number>()
 
@@ -82,7 +87,8 @@ export class Weather {
     this.#exposed.push(exposed)
   }
 
-  isCut(from: Host, to: Host): boolean {
+  isCut(from: Host, to: Host, lane: Lane = "control"): boolean {
+    if (lane === "data" && this.#clogged.size > 0 && this.#clogged.has(pair(from, to))) return true
     return this.#blocked.size > 0 && this.#blocked.has(pair(from, to))
   }
 
@@ -100,6 +106,17 @@ export class Weather {
   heal(cut: Cut): void {
     this.#cuts.delete(cut)
     this.#recount()
+  }
+
+  /** The receiver's buffers are full, or the link is as good as stopped for anything but a few words. */
+  clog(from: Host, to: Host): void {
+    this.#clogged.add(pair(from, to))
+    this.#tell()
+  }
+
+  unclog(from: Host, to: Host): void {
+    this.#clogged.delete(pair(from, to))
+    this.#tell()
   }
 
   /** The machine is gone without a word: nothing answers there, not even a refusal. */
@@ -129,6 +146,7 @@ export class Weather {
   clear(): void {
     this.#cuts.clear()
     this.#slow.clear()
+    this.#clogged.clear()
     this.#climate = calmClimate
     this.#recount()
   }
@@ -157,6 +175,10 @@ export class Weather {
     this.#blocked.clear()
     for (const cut of this.#cuts)
       for (const from of cut.from) for (const to of cut.to) if (from !== to) this.#blocked.add(pair(from, to))
+    this.#tell()
+  }
+
+  #tell(): void {
     for (const exposed of this.#exposed) exposed.weatherChanged()
   }
 }
