@@ -44,6 +44,8 @@ function report(id: string, members: string, more: Partial<StatusReport> = {}): 
     transfersOpen: 0,
     crowded: 0,
     forgetting: null,
+    disk: { kind: "none" },
+    awaited: [],
     ...more,
   }
 }

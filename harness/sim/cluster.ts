@@ -26,7 +26,14 @@ import { bytesOf, SimulatedClient } from "./client.ts"
 import { MachineClock } from "./clock.ts"
 import type { PeerNetwork } from "./links.ts"
 import { Network } from "./network.ts"
-import { type ClientNetwork, type MakeNode, type ProcessObserver, SimulatedProcess } from "./process.ts"
+import { Disk } from "./disk.ts"
+import {
+  type ClientNetwork,
+  type MakeNode,
+  type ProcessObserver,
+  type Resumption,
+  SimulatedProcess,
+} from "./process.ts"
 import { Recorder, textOf } from "./recorder.ts"
 import { ResidentClient } from "./resident.ts"
 import { type Millis, Simulator } from "./simulator.ts"
@@ -44,6 +51,8 @@ export type ClusterSettings = {
   readonly climate?: Partial<Climate>
   readonly frames?: "joined" | "single"
   readonly wire?: WireKind
+  /** Whether machines have disks on which nodes write at a planned stop. */
+  readonly disks?: "none" | "one-each"
   /** Zones that the machines are spread over; 0: none stated. */
   readonly zones?: number
   /** Memory of the machines, by their number, in bytes; where there is some, nodes forget. Undefined: more than enough. */
@@ -60,6 +69,7 @@ const crossing: ReadonlySet<PeerMessage["kind"]> = new Set([
   "dial-back",
   "dial-back-ok",
   "view-snapshot",
+  "resuming",
 ])
 
 export type IsLost = (from: SimulatedProcess, to: SimulatedProcess | undefined, message: PeerMessage) => boolean
@@ -104,6 +114,7 @@ export class SimulatedCluster {
   readonly clients: SimulatedClient[] = []
   readonly residents: ResidentClient[] = []
   readonly violations: Violation[] = []
+  readonly disks = new Map<Address, Disk>()
   readonly tally = newTally()
   readonly #settings: ClusterSettings
   readonly #peers: PeerNetwork
@@ -156,6 +167,11 @@ export class SimulatedCluster {
     return this.config.eviction === "none" ? "strict" : "forgetful"
   }
 
+  /** That the story begins with. */
+  get nodeCount(): number {
+    return this.#settings.nodes
+  }
+
   // ------------------------------------------------------------------------------------------------------- time
 
   get nowMs(): Millis {
@@ -191,6 +207,8 @@ export class SimulatedCluster {
     address?: Address
     hint?: ColdHint
     protoMax?: number
+    /** Of a process that finds what it wrote down at a planned stop. */
+    goesOn?: Resumption["goesOn"]
   }): SimulatedProcess {
     const address = options.address ?? `n${++this.#machines}:7000`
     const host = address.slice(0, address.lastIndexOf(":"))
@@ -200,10 +218,13 @@ export class SimulatedCluster {
     const hostNumber = this.weather.hostAt(address)
     this.weather.bringUp(hostNumber)
     const maxBytes = this.#settings.memory?.(hostNumber) ?? this.config.maxBytes
+    const disk = this.#settings.disks === "one-each" ? this.diskAt(address) : undefined
+    const blocks = disk?.read()
+    const head = blocks?.[0]?.kind === "head" ? blocks[0].head : undefined
     const process = new SimulatedProcess({
       config: { ...this.config, maxBytes },
       self: {
-        id: this.prng.hex64(),
+        id: head?.self.id ?? this.prng.hex64(),
         name,
         addr: address,
         clientAddr: `${host}:8000`,
@@ -219,6 +240,8 @@ export class SimulatedCluster {
         hashKey: this.#hashKey,
       },
       hint: options.hint ?? null,
+      disk,
+      resume: blocks === undefined ? null : { blocks, goesOn: options.goesOn ?? "when-all-are-back" },
       rules: this.rules,
       makeNode: this.#settings.makeNode ?? (nodeOptions => new CacheNode(nodeOptions)),
       clock: MachineClock.random(this.simulator, this.prng, this.config.clockRateError),
@@ -250,6 +273,13 @@ export class SimulatedCluster {
     assert(!dead.isAlive, "an address is free again when its process is dead")
     const others = this.alive().filter(process => process.address !== dead.address)
     return this.start({ seeds: [this.prng.pick(others).address], address: dead.address })
+  }
+
+  /** What outlives the processes at this address. */
+  diskAt(address: Address): Disk {
+    const disk = this.disks.get(address) ?? new Disk()
+    this.disks.set(address, disk)
+    return disk
   }
 
   /** kill -9; or the whole machine loses its power, and nobody resets its connections. */
@@ -612,6 +642,13 @@ export class SimulatedCluster {
     return others
   }
 
+  #beginAnew(process: SimulatedProcess): void {
+    if (!process.isAlive) return
+    process.exit()
+    const known = process.node.view?.members.map(({ addr }) => addr) ?? process.seeds
+    this.start({ seeds: known.filter(address => address !== process.address), address: process.address })
+  }
+
   #say(process: SimulatedProcess, what: string): void {
     this.trace.note(this.nameOf(process.id), what)
   }
@@ -624,7 +661,9 @@ export class SimulatedCluster {
         this.#sawNewest(view)
       for (const checker of this.#checkers) checker.event?.(process, event)
       // A node that has left has nothing more to say; its process ends.
-      if (event.kind === "left") this.simulator.after(1, () => process.exit())
+      if (event.kind === "left" || event.kind === "may-end") this.simulator.after(1, () => process.exit())
+      // Started anew without what it wrote down, it joins like any other.
+      if (event.kind === "resume-refused") this.simulator.after(1, () => this.#beginAnew(process))
     },
     received: (process, from, message) => {
       countMessage(this.tally, message)

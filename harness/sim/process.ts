@@ -3,6 +3,7 @@
  * can be stopped and continued with its input waiting, can be slow, and can die at any point, also in the middle of a
  * step.
  */
+import { assert } from "../../src/base/assert.ts"
 import type { Prng } from "../../src/base/prng.ts"
 import type { Config } from "../../src/config.ts"
 import type { CacheNode, NodeOptions } from "../../src/core/node.ts"
@@ -20,10 +21,14 @@ import type {
   Reply,
   Request,
   Seq,
+  SnapshotBlock,
+  View,
 } from "../../src/protocol/message.ts"
 import { MapStore } from "../../src/store/map-store.ts"
 import type { StoreOptions } from "../../src/store/store.ts"
+import { packView, unpackView } from "../../src/core/membership/view.ts"
 import type { MachineClock } from "./clock.ts"
+import type { Disk } from "./disk.ts"
 import { type LinkedProcess, PeerLinks, type PeerNetwork } from "./links.ts"
 import { acceptor, type Network } from "./network.ts"
 import type { Millis } from "./simulator.ts"
@@ -56,11 +61,18 @@ export type SimulatedNode = Pick<
   | "clockJumped"
   | "leave"
   | "status"
+  | "snapshot"
+  | "snapshotWritten"
+  | "restore"
+  | "restored"
+  | "snapshotClaimed"
   | "serves"
   | "inspectShard"
 >
 
 export type MakeNode = (options: NodeOptions) => SimulatedNode
+
+export type Resumption = NonNullable<NodeOptions["resume"]>
 
 /** Told of all that a process does, at once. */
 export type ProcessObserver = {
@@ -81,6 +93,10 @@ export type ProcessOptions = {
   seeds: readonly Address[]
   newCluster: NodeOptions["newCluster"]
   hint: ColdHint | null
+  /** Undefined: at a planned stop it writes nothing down. */
+  disk: Disk | undefined
+  /** What it wrote down, and is to begin with; null: nothing. */
+  resume: { readonly blocks: readonly SnapshotBlock[]; readonly goesOn: Resumption["goesOn"] } | null
   rules: NodeOptions["rules"]
   makeNode: MakeNode
   clock: MachineClock
@@ -131,6 +147,7 @@ export class SimulatedProcess implements LinkedProcess {
       seeds: options.seeds,
       newCluster: options.newCluster,
       hint: options.hint,
+      resume: options.resume && { view: stoppedView(options.resume.blocks), goesOn: options.resume.goesOn },
       wantedCopies: null,
       prng: options.prng.fork(),
       now: () => this.clock.nowMs(),
@@ -144,8 +161,12 @@ export class SimulatedProcess implements LinkedProcess {
         },
         sendToClient: (connection, message) => this.#answer(connection, message),
         event: event => {
-          if (this.#state !== "dead") this.#options.observer.event(this, event)
+          if (this.#state === "dead") return
+          this.#options.observer.event(this, event)
+          if (event.kind === "stopped") this.#writeDown()
+          if (event.kind === "resume-refused") this.#options.disk?.takeOutOfUse()
         },
+        claimSnapshot: () => this.#claim(),
       },
     })
     this.#links = new PeerLinks({ network: options.peers, self: this })
@@ -199,6 +220,63 @@ export class SimulatedProcess implements LinkedProcess {
   start(): void {
     this.#guarded(() => this.node.start())
     this.#tickLater()
+    const { resume } = this.#options
+    if (resume !== null) this.#readNext(resume.blocks.values())
+  }
+
+  // ---------------------------------------------------------------------------------------------------- its disk
+
+  /** A disk takes its time for each block, and the process does other things meanwhile. */
+  #soon(run: () => void): void {
+    const { peers, prng } = this.#options
+    peers.simulator.after(prng.between(0.05, 3), () => this.#input({ what: "news", run }))
+  }
+
+  #writeDown(): void {
+    const { disk, self } = this.#options
+    const { view } = this.node
+    if (disk === undefined || view === undefined) return this.#soon(() => this.node.snapshotWritten())
+    const head = { self, listen: self.addr, view: packView(view) }
+    const blocks: SnapshotBlock[] = [{ kind: "head", wallMs: this.#wallMs, head }]
+    const parts = this.node.snapshot()
+    const writeNext = () => {
+      const next = parts.next()
+      if (!next.done) {
+        // Encoded at once, as a real one would be.
+        blocks.push({ kind: "part", wallMs: this.#wallMs, part: structuredClone(next.value) })
+        return this.#soon(writeNext)
+      }
+      disk.write(blocks)
+      this.node.snapshotWritten()
+    }
+    this.#soon(writeNext)
+  }
+
+  #readNext(blocks: Iterator<SnapshotBlock>): void {
+    this.#soon(() => {
+      const next = blocks.next()
+      if (next.done === true) {
+        const problem = this.node.restored()
+        assert(problem === undefined, `what was written down is complete: ${problem}`)
+        return
+      }
+      if (next.value.kind === "part") {
+        const problem = this.node.restore(next.value.part, Math.max(0, this.#wallMs - next.value.wallMs))
+        assert(problem === undefined, `what was written down can be read: ${problem}`)
+      }
+      this.#readNext(blocks)
+    })
+  }
+
+  #claim(): void {
+    this.#soon(() => {
+      this.#options.disk?.takeOutOfUse()
+      this.node.snapshotClaimed()
+    })
+  }
+
+  get #wallMs(): number {
+    return this.#options.peers.simulator.nowMs
   }
 
   canAccept(): boolean {
@@ -434,6 +512,13 @@ export class SimulatedProcess implements LinkedProcess {
       this.#options.observer.failed(this, error)
     }
   }
+}
+
+function stoppedView([first]: readonly SnapshotBlock[]): View {
+  assert(first?.kind === "head", "what was written down begins with a head")
+  const view = unpackView(first.head.view)
+  assert(typeof view !== "string", `the view of a stop is sound: ${view}`)
+  return view
 }
 
 /** A host whose clock leapt further than this closes its clients' connections without reading what they hold. */

@@ -48,6 +48,8 @@ function answer(name: string, lists: string, change: Partial<StatusReport> = {})
     transfersOpen: 0,
     crowded: 0,
     forgetting: { eviction: "s3fifo", evicted: 0, evictedCopies: 0 },
+    disk: { kind: "none" },
+    awaited: [],
     ...change,
   }
   return { address: addr, report }

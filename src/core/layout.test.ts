@@ -43,6 +43,7 @@ function oneShardView(config: ShardConfig, members: string): View {
     hashKey: [1, 2] as const,
     proto: 1,
     layoutVersion: 1,
+    stopped: false,
     members: [...[...members].map(letterMember), { ...letterMember("z"), witness: true }],
     shards: [config],
   }
@@ -381,9 +382,9 @@ function checkHolders(view: View, next: View, shard: number, config: ShardConfig
 
 test("all nodes compute the same view, in whatever order the kinds of commands stand in the batch", () => {
   fc.assert(
-    fc.property(history, fc.nat(7), (past, turn) => {
+    fc.property(history, fc.nat(9), (past, turn) => {
       const views = viewsOf(past)
-      const kinds = ["ready", "join", "set-proto", "reset", "leave", "voter", "set-layout", "remove"]
+      const kinds = ["ready", "join", "set-proto", "reset", "leave", "voter", "set-layout", "remove", "resume", "stop"]
       const rank = ({ kind }: ViewCommand) => (kinds.indexOf(kind) + turn) % kinds.length
       for (const [i, batch] of past.batches.entries()) {
         const [view, next] = [views[i], views[i + 1]]
@@ -416,6 +417,7 @@ test("shards that no command names are where they would be had all been looked a
     fc.property(history, past => {
       const view = viewsOf(past).at(-1)
       ok(view)
+      fc.pre(!view.stopped)
       // A witness holds nothing, yet its Join makes `apply` look at every shard.
       const witness = { ...processAt(7, 0), id: "ffffffffffffffff", addr: "elsewhere", protoMax: 9 }
       const next = apply(view, [{ kind: "join", member: witness }], new Placement())
@@ -429,8 +431,9 @@ test("when nothing else happens and every learner is filled, one more view bring
   fc.assert(
     fc.property(history, past => {
       const placement = new Placement()
-      const view = viewsOf(past).at(-1)
-      ok(view)
+      const last = viewsOf(past).at(-1)
+      ok(last)
+      const view = last.stopped ? apply(last, [{ kind: "resume" }], placement) : last
       const settled = apply(view, dueReadys(view), placement)
       const targets = placement.targets(settled)
       deepEqual(dueReadys(settled), [])
@@ -444,6 +447,46 @@ test("when nothing else happens and every learner is filled, one more view bring
     }),
     { numRuns: 300 },
   )
+})
+
+const restarted = [{ kind: "resume" }] as const
+
+test("a stop takes effect alone: not in one view with who comes or goes, and not while a copy is being made", () => {
+  const view = oneShardView(parseConfig("ab"), "abc")
+  const complete = { kind: "stop", how: "complete" } as const
+  const targets = { targets: () => [["a", "b"]] }
+  equal(apply(view, [complete], targets).stopped, true)
+  equal(apply(view, [complete, remove("c")], targets).stopped, false)
+  const filling = oneShardView(parseConfig("a +b"), "abc")
+  equal(apply(filling, [complete], targets).stopped, false)
+  equal(apply(filling, [{ kind: "stop", how: "as-it-is" }], targets).stopped, true)
+  const leaving = { ...view, members: view.members.map(member => ({ ...member, leaving: member.id === "c" })) }
+  equal(apply(leaving, [complete], targets).stopped, false)
+})
+
+test("a stopped view stays as it is, but for those that are removed when it resumes", () => {
+  const targets = { targets: () => [["a", "b"]] }
+  const stopped = apply(oneShardView(parseConfig("ab"), "abc"), [{ kind: "stop", how: "complete" }], targets)
+  const ignored = apply(stopped, [remove("a"), { kind: "leave", id: "b" }], targets)
+  deepEqual([ignored.members, ignored.shards, ignored.stopped], [stopped.members, stopped.shards, true])
+  const resumed = apply(stopped, [remove("a"), ...restarted], { targets: () => [["b", "c"]] })
+  equal(resumed.stopped, false)
+  deepEqual([theShard(resumed).primary, theShard(resumed).inSync], ["b", ["b"]])
+})
+
+test("when it resumes, each primary begins anew, also where nothing else changes", () => {
+  const targets = { targets: () => [["a", "b"]] }
+  const view = oneShardView(parseConfig("ab"), "abc")
+  const resumed = apply({ ...view, stopped: true }, restarted, targets)
+  deepEqual([theShard(resumed).q, theShard(resumed).primarySince], [10, 10])
+  deepEqual(changedShards({ ...view, stopped: true }, resumed), [0])
+  const orphan = oneShardView(parseConfig("orphan x"), "abc")
+  equal(theShard(apply({ ...orphan, stopped: true }, restarted, targets)).orphan, true)
+})
+
+test("only a stopped cluster resumes", () => {
+  const view = oneShardView(parseConfig("ab"), "abc")
+  deepEqual(effectiveCommands(view, restarted), [])
 })
 
 test("two members never have one address", () => {

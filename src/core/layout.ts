@@ -59,6 +59,7 @@ export function initialView(cluster: NewCluster): View {
     hashKey,
     proto: member.protoMax,
     layoutVersion: newestLayout,
+    stopped: false,
     members: [{ ...member, since: 1, voter: true, leaving: false }],
     shards: new Array<ShardConfig>(shardCount).fill(config),
   }
@@ -73,12 +74,14 @@ export function apply(
   rules: LayoutRules = allRules,
 ): View {
   const epoch = view.epoch + 1
-  const { effective, list, proto, layoutVersion } = takeEffect(view, commands)
+  const { effective, list, proto, layoutVersion, stopped } = takeEffect(view, commands)
   const members = list.change === "none" ? view.members : list.toArray()
   const targets = placement.targets({ members, copies: view.copies, shards: view.shards })
   const isMember = (id: NodeId) => list.has(id)
   const named = commandsByShard(effective)
-  const touched = list.change === "holders" || layoutVersion !== view.layoutVersion ? view.shards.keys() : named.keys()
+  const resumes = view.stopped && !stopped
+  const touchesAll = list.change === "holders" || layoutVersion !== view.layoutVersion || resumes
+  const touched = touchesAll ? view.shards.keys() : named.keys()
 
   const shards = [...view.shards]
   const changed: ShardId[] = []
@@ -86,8 +89,10 @@ export function apply(
     const before = shardAt(view, shard)
     const target = targets[shard] ?? []
     const commands = named.get(shard) ?? none
-    if (commands === none && isSettled(before, target)) continue // most shards, when one of many members comes or goes
-    const after = nextConfig(before, { epoch, target, isMember, commands, rules })
+    if (commands === none && !resumes && isSettled(before, target)) continue // most shards, when one of many members comes or goes
+    const next = nextConfig(before, { epoch, target, isMember, commands, rules })
+    // Whoever leads begins anew: what was written down may hold operations that never committed.
+    const after = resumes ? { ...next, q: epoch, primarySince: epoch } : next
     if (after === before) continue
     shards[shard] = after
     changed.push(shard)
@@ -103,6 +108,7 @@ export function apply(
     membersEpoch: list.change === "none" ? view.membersEpoch : epoch,
     proto,
     layoutVersion,
+    stopped,
     members,
     shards: changed.length > 0 ? shards : view.shards,
   }
@@ -112,7 +118,7 @@ export function apply(
 /** Whether the command, alone, would do anything in the next view; what is done already, or overtaken, would not. */
 export function isEffective(view: View, command: ViewCommand): boolean {
   // The leader asks for thousands of these after a join; they need no member list.
-  if (command.kind === "ready") return isReady(view.shards[command.shard], command)
+  if (command.kind === "ready") return !view.stopped && isReady(view.shards[command.shard], command)
   return effectiveCommands(view, [command]).length > 0
 }
 
@@ -183,9 +189,11 @@ const order: readonly ViewCommand["kind"][] = [
   "reset",
   "set-proto",
   "set-layout",
+  "stop",
+  "resume",
 ]
 
-type Effect = Pick<View, "proto" | "layoutVersion"> & {
+type Effect = Pick<View, "proto" | "layoutVersion" | "stopped"> & {
   readonly list: MemberList
   /** The commands whose precondition holds. */
   readonly effective: ViewCommand[]
@@ -193,8 +201,11 @@ type Effect = Pick<View, "proto" | "layoutVersion"> & {
 
 function takeEffect(view: View, commands: readonly ViewCommand[]): Effect {
   const list = new MemberList(view)
-  let { proto, layoutVersion } = view
+  let { proto, layoutVersion, stopped } = view
+  // A stopped cluster stays as it is until it resumes; who is not back is removed with that.
+  const resumes = stopped && commands.some(({ kind }) => kind === "resume")
   const takes = (command: ViewCommand): boolean => {
+    if (view.stopped && !(resumes && (command.kind === "remove" || command.kind === "resume"))) return false
     switch (command.kind) {
       case "ready":
         return isReady(view.shards[command.shard], command)
@@ -216,13 +227,29 @@ function takeEffect(view: View, commands: readonly ViewCommand[]): Effect {
         if (command.version <= layoutVersion || command.version > newestLayout) return false
         layoutVersion = command.version
         return true
+      case "stop":
+        // Alone in its view: what others mean for the copies is seen in the next.
+        if (commands.some(({ kind }) => kind !== "stop")) return false
+        if (command.how === "complete" && !isComplete(view)) return false
+        stopped = true
+        return true
+      case "resume":
+        stopped = false
+        return resumes
       default:
         return unreachable(command)
     }
   }
   const effective = order.flatMap(kind => commands.filter(command => command.kind === kind && takes(command)))
   list.ensureVoter()
-  return { list, effective, proto, layoutVersion }
+  return { list, effective, proto, layoutVersion, stopped }
+}
+
+/** Nobody is on his way out, and every shard is where it should be. */
+function isComplete({ members, shards }: View): boolean {
+  return (
+    !members.some(({ leaving }) => leaving) && !shards.some(({ orphan, learners }) => orphan || learners.length > 0)
+  )
 }
 
 /** `q` and `since` name the config and the assignment that the command talks about; another one's is stale. */

@@ -10,12 +10,14 @@ import type {
   Address,
   ClientToNode,
   ColdHint,
+  DiskReport,
   MemberInfo,
   NodeId,
   Operation,
   PeerMessage,
   Result,
   ShardId,
+  SnapshotPart,
   StatusReport,
   View,
 } from "../protocol/message.ts"
@@ -44,6 +46,10 @@ export type NodeOptions = {
   readonly wantedCopies: number | null
   /** What is known of a cluster of before: then a new one is formed only when all of its members are back. */
   readonly hint?: ColdHint | null
+  /** What it wrote down at a planned stop and begins with: `restore` and `restored` are to follow `start`. */
+  readonly resume?: { readonly view: View; readonly goesOn: "when-all-are-back" | "with-those-here" } | null
+  /** What becomes of its data at a planned stop, for status reports. */
+  readonly disk?: () => DiskReport
   readonly ports: NodePorts
   readonly prng: Prng
   /** Monotonic milliseconds of this machine. */
@@ -69,6 +75,8 @@ export class CacheNode {
   readonly #requests: Requests
   #wasComplete = true
   #promotions = 0
+  /** A stop was decided, and nothing changes here any more. */
+  #isSettled = false
 
   constructor(options: NodeOptions) {
     const { config, self, ports, prng, rules } = options
@@ -82,6 +90,7 @@ export class CacheNode {
       newCluster: options.newCluster,
       wantedCopies: options.wantedCopies,
       hint: options.hint ?? null,
+      resume: options.resume ?? null,
       rules,
       prng: prng.fork(),
       ports,
@@ -181,6 +190,8 @@ export class CacheNode {
 
   /** Forms a cluster, or begins to join one. Call once, when the ports are ready. */
   start(): void {
+    const { resume } = this.#options
+    if (resume != null) this.#shards.beginResuming(resume.view)
     this.#membership.start(this.#options.now())
   }
 
@@ -190,6 +201,9 @@ export class CacheNode {
     this.#membership.tick(nowMs)
     this.#shards.tick(nowMs)
     this.#requests.tick(nowMs)
+    if (this.phase !== "stopped" || this.#isSettled || !this.#shards.hasSettled(nowMs)) return
+    this.#isSettled = true
+    this.#options.ports.event({ kind: "stopped", epoch: this.view?.epoch ?? 0 })
   }
 
   receive(from: NodeId, message: PeerMessage): void {
@@ -221,6 +235,8 @@ export class CacheNode {
       case "try-also":
       case "join-refused":
       case "waiting":
+      case "resuming":
+      case "claim":
       case "dial-back":
       case "dial-back-ok":
       case "propose":
@@ -293,6 +309,33 @@ export class CacheNode {
     this.#membership.leave(this.#options.now())
   }
 
+  /** After `stopped`: what this node holds, piece by piece; `snapshotWritten` is to follow. */
+  snapshot(): Generator<SnapshotPart, void, undefined> {
+    return this.#shards.snapshot(this.#options.now)
+  }
+
+  /** What it holds is written down, or is not to be; the event `may-end` follows when the others know of the stop. */
+  snapshotWritten(): void {
+    this.#membership.snapshotWritten(this.#options.now())
+  }
+
+  /** The next piece of what this node wrote down, `agoMs` ago. Returns what is wrong with it, in words. */
+  restore(part: SnapshotPart, agoMs: number): string | undefined {
+    return this.#shards.restore(part, agoMs, this.#options.now())
+  }
+
+  /** That was the last piece. Returns what is missing, in words; without that it asks for the others from now on. */
+  restored(): string | undefined {
+    const problem = this.#shards.restored()
+    if (problem === undefined) this.#membership.loaded(this.#options.now())
+    return problem
+  }
+
+  /** What the port `claimSnapshot` was asked for is done. */
+  snapshotClaimed(): void {
+    this.#membership.snapshotClaimed(this.#options.now())
+  }
+
   /** Whether an operation on this shard would be answered now. For checkers. */
   serves(shard: ShardId): boolean {
     return this.#shards.serves(shard, this.#options.now())
@@ -345,6 +388,8 @@ export class CacheNode {
       transfersOpen: this.#shards.transfersOpen,
       crowded: view === undefined ? 0 : crowded(view),
       forgetting: { eviction: config.eviction, ...(store?.counts ?? { evicted: 0, evictedCopies: 0 }) },
+      disk: this.#options.disk?.() ?? { kind: "none" },
+      awaited: this.#membership.awaited(nowMs),
     }
   }
 

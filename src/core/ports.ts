@@ -15,6 +15,11 @@ export interface NodePorts {
   sendToAddress(address: Address, message: PeerMessage): void
   sendToClient(connection: ConnectionId, message: NodeToClient): void
   event(event: NodeEvent): void
+  /**
+   * Puts what this node started from where no start finds it; `snapshotClaimed` is to be called when that would outlast the
+   * loss of power. Asked of a node that resumes, once.
+   */
+  claimSnapshot(): void
 }
 
 /** What happens to a node, for the log, the command line and the simulator's trace. Fixed names, numbers with units. */
@@ -31,7 +36,7 @@ export type NodeEvent =
     }
   | { kind: "cluster-formed"; clusterId: string }
   | { kind: "joining"; asking: Address[] }
-  /** Restarted: before a new cluster is formed, there must be a process at these addresses, too. */
+  /** Restarted: there must be a process at these addresses, too, before a new cluster is formed, or the old one resumed. */
   | { kind: "awaiting"; missing: Address[] }
   | { kind: "joined"; epoch: Epoch; members: number }
   | { kind: "join-refused"; reason: JoinRefusal; detail: string; from: NodeId }
@@ -62,5 +67,15 @@ export type NodeEvent =
   | { kind: "leave-progress"; shardsLeft: number }
   /** The node is no longer a member and may exit; `last`: nobody is left to hand data to. */
   | { kind: "left"; last: boolean }
+  /** A stop was decided, and nothing changes here any more: what this node holds can be written down. */
+  | { kind: "stopped"; epoch: Epoch }
+  /** The others know of the stop, as far as they can be told: the process may end. */
+  | { kind: "may-end" }
+  /** Started with what it wrote down at a stop, it asks for the other members. */
+  | { kind: "resuming"; epoch: Epoch; members: number }
+  /** The cluster goes on where it stopped; `gone`: without these. */
+  | { kind: "resumed"; epoch: Epoch; members: number; gone: NodeId[] }
+  /** It has gone on without this node, or stopped again since: what this node started from is out of date. */
+  | { kind: "resume-refused"; stoppedEpoch: Epoch; generation: number; epoch: Epoch }
   /** All copies of all shards are there. */
   | { kind: "copies-complete"; epoch: Epoch }

@@ -176,6 +176,7 @@ export class Requests {
     const { request } = pending
     if (current === undefined || phase() === "joining")
       return this.answer(pending, { kind: "unavailable", reason: "joining" })
+    if (current.stopped) return this.answer(pending, { kind: "unavailable", reason: "stopped" })
     if (isForked()) return this.answer(pending, { kind: "unavailable", reason: "forked" })
     const reason = request.n < 1 ? "bad-request" : problemOf(request.key, request.operation)
     if (reason !== undefined) return this.answer(pending, { kind: "rejected", reason })

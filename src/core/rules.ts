@@ -59,6 +59,18 @@ export type Rules = {
   leaseKeepsGeneration: boolean
   /** Who is voted out again and again stays out for growing times. */
   flapsWait: boolean
+  /** Whoever knows that a stop was decided acknowledges nothing any more. */
+  stopFreezes: boolean
+  /** ... and has no part in the decision that follows it: only who has started again has. */
+  stopAbstains: boolean
+  /** What has not committed at the stop is written down as well. */
+  stopKeepsLog: boolean
+  /** The cluster resumes when all of its members are back. */
+  resumeWaits: boolean
+  /** A node does nothing with what it started from before nobody can start from it again. */
+  resumeClaims: boolean
+  /** Whoever learns that the cluster went on without it forgets what it started from. */
+  resumeInTime: boolean
   /** The leader finishes an instance whose proposer went away. */
   finishInstances: boolean
 }
@@ -92,5 +104,11 @@ export const allRules: Rules = {
   coldStartWaits: true,
   leaseKeepsGeneration: true,
   flapsWait: true,
+  stopFreezes: true,
+  stopAbstains: true,
+  stopKeepsLog: true,
+  resumeWaits: true,
+  resumeClaims: true,
+  resumeInTime: true,
   finishInstances: true,
 }

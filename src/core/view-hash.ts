@@ -34,6 +34,7 @@ export function viewHash(view: Omit<View, "hash">): number {
     .integer(view.shards.length)
     .integer(shards.low)
     .integer(shards.high)
+  if (view.stopped) all.text("stopped")
   return (all.high & 0xf_ffff) * 0x1_0000_0000 + all.low
 }
 

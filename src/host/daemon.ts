@@ -510,6 +510,7 @@ class RunningDaemon implements Daemon {
         sendToAddress: (address, message) => this.links.sendToAddress(address, message),
         sendToClient: (connection, message) => this.clients.send(connection, message),
         event: event => this.#nodeEvent(event),
+        claimSnapshot: () => assert(false, "no node is started with a snapshot yet"),
       },
       prng: new Prng(randomWord()),
       now: monotonicMs,

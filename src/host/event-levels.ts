@@ -29,6 +29,11 @@ export const eventLevels: { readonly [K in (NodeEvent | HostEvent)["kind"]]: Log
   "self-distrust": "info",
   "leave-progress": "info",
   left: "info",
+  stopped: "info",
+  "may-end": "info",
+  resuming: "info",
+  resumed: "info",
+  "resume-refused": "warn",
   "copies-complete": "info",
 
   "link-opened": "debug",

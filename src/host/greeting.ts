@@ -49,6 +49,7 @@ export function crossesGenerations(kind: PeerMessage["kind"]): boolean {
     case "dial-back":
     case "dial-back-ok":
     case "view-snapshot":
+    case "resuming":
       return true
     default:
       return false

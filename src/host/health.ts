@@ -19,6 +19,10 @@ export function healthAnswer(health: Health | undefined): { readonly status: 200
       return { status: 503, line: "joining: not a member of a cluster yet" }
     case "leaving":
       return { status: 503, line: "leaving: it hands its data over; ask another node" }
+    case "stopped":
+      return { status: 503, line: "stopped: the whole cluster was, and this node writes down what it holds" }
+    case "resuming":
+      return { status: 503, line: "resuming: it waits for the other members to start again" }
     case "left":
       return { status: 503, line: "left: it is no member any more" }
     case "member":

@@ -27,6 +27,7 @@ const status: StatusReport = {
   },
   ...{ members: [], hasLease: true, leading: 8, serving: 7, entries: 42, bytes: 4_200, maxBytes: 1_000_000 },
   ...{ transfersOpen: 2, crowded: 0, forgetting: { eviction: "s3fifo", evicted: 7, evictedCopies: 3 } },
+  ...{ disk: { kind: "none" }, awaited: [] },
 }
 
 function watched() {

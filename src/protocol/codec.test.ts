@@ -8,8 +8,10 @@ import {
   decodeForClient,
   decodeForNode,
   decodeLinkFrame,
+  decodeSnapshotBlock,
   encodeClientFrame,
   encodeLinkFrame,
+  encodeSnapshotBlock,
   type FrameHeader,
   frameOverheadBytes,
   type LinkMessage,
@@ -32,6 +34,7 @@ import {
   linkMessage,
   clientToNode,
   nodeToClient,
+  snapshotBlock,
   header,
   plain,
 } from "./testing/any-message.ts"
@@ -51,6 +54,15 @@ test("what one node sends is what the other receives, whatever the kind", () => 
         messages: plain(messages),
         unsupported: [],
       })
+    }),
+    { numRuns: 1_000 },
+  )
+})
+
+test("what is written down is what is read back, whatever the block", () => {
+  fc.assert(
+    fc.property(snapshotBlock, block => {
+      deepEqual(decodeSnapshotBlock(encodeSnapshotBlock(block)), { kind: "block", block: plain(block) })
     }),
     { numRuns: 1_000 },
   )

@@ -17,10 +17,18 @@ import { CborWriter } from "./cbor-writer.ts"
 import { mayBeHot, readForClient, readForNode, readLinkFrame } from "./hot-decode.ts"
 import { type AnyMessage, hotBytes, writeHot } from "./hot-encode.ts"
 import { maxFrameBytes } from "./limits.ts"
-import type { ClientToNode, NodeToClient } from "./message.ts"
+import type { ClientToNode, NodeToClient, SnapshotBlock } from "./message.ts"
 import { plainProblem } from "./plain.ts"
 import { Malformed, type Union } from "./schema.ts"
-import { clientToNode, type FrameHeader, frameHeader, type LinkMessage, linkMessage, nodeToClient } from "./tables.ts"
+import {
+  clientToNode,
+  type FrameHeader,
+  frameHeader,
+  type LinkMessage,
+  linkMessage,
+  nodeToClient,
+  snapshotBlock,
+} from "./tables.ts"
 
 export type { FrameHeader, LinkMessage } from "./tables.ts"
 
@@ -124,6 +132,21 @@ export function encodeValue(value: unknown): Uint8Array {
 /** Throws when the bytes are no value. What it returns shares no memory with them. */
 export function decodeValue(bytes: Uint8Array): unknown {
   return valueCbor.decode(new Uint8Array(bytes))
+}
+
+// ---------------------------------------------------------------------------------------------------------- at rest
+
+/** One block of what a node writes down at a planned stop. */
+export function encodeSnapshotBlock(block: SnapshotBlock): Uint8Array {
+  // A copy, as above.
+  return new Uint8Array(cbor.encode(snapshotBlock.pack(block, { bytes: 0 })))
+}
+
+/** The block, with windows onto `bytes`; or why there is none. */
+export function decodeSnapshotBlock(
+  bytes: Uint8Array,
+): { readonly kind: "block"; readonly block: SnapshotBlock } | { readonly kind: "malformed"; readonly reason: string } {
+  return refusing(() => ({ kind: "block", block: snapshotBlock.unpack(topLevel(bytes)) }))
 }
 
 // ----------------------------------------------------------------------------------------------------------- inside

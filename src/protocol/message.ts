@@ -79,6 +79,8 @@ export type View = {
   readonly hashKey: readonly [number, number]
   readonly proto: number
   readonly layoutVersion: number
+  /** A planned stop was decided: nothing is executed any more, and the next view is that of those who started again. */
+  readonly stopped: boolean
   /** Ordered by (since, id). */
   readonly members: readonly Member[]
   readonly shards: readonly ShardConfig[]
@@ -99,6 +101,10 @@ export type ViewCommand =
   | { readonly kind: "reset"; readonly shard: ShardId; readonly q: Epoch }
   | { readonly kind: "set-proto"; readonly proto: number }
   | { readonly kind: "set-layout"; readonly version: number }
+  /** "complete": unless some copy is missing, or somebody is about to leave. */
+  | { readonly kind: "stop"; readonly how: "complete" | "as-it-is" }
+  /** The members of a stopped view, but for those that the same batch removes, have started again. */
+  | { readonly kind: "resume" }
 
 /** One decided view as a difference: the commands that lead from epoch - 1 to epoch, and the hash they must give. */
 export type ViewStep = { readonly epoch: Epoch; readonly commands: readonly ViewCommand[]; readonly hash: number }
@@ -217,6 +223,34 @@ export type DedupRecord = {
   readonly results: readonly (readonly [number, Result])[]
 }
 
+// ---------------------------------------------------------------------------------------------------- at rest
+
+/** The beginning of what a node writes down at a planned stop: which stop it was, and who this node is. */
+export type SnapshotHead = {
+  readonly self: MemberInfo
+  /** Where it listened: started again without being told where, it listens there. */
+  readonly listen: Address
+  /** The stopped view. */
+  readonly view: PackedView
+}
+
+/**
+ * What follows, shard by shard: `shard` begins one, and nothing of it follows what begins the next. Entries and records are
+ * those of the last operation that is known to have committed, `commit`; the operations after it come in their order.
+ */
+export type SnapshotPart =
+  | { readonly kind: "shard"; readonly shard: ShardId; readonly commit: Seq }
+  | { readonly kind: "records"; readonly records: readonly DedupRecord[] }
+  | { readonly kind: "entries"; readonly entries: readonly TransferEntry[] }
+  | { readonly kind: "operations"; readonly ops: readonly ReplicatedOp[] }
+
+/** What is written down, block by block: a head, parts, an end. `wallMs`: when it was made, in ms since 1970. */
+export type SnapshotBlock =
+  | { readonly kind: "head"; readonly wallMs: number; readonly head: SnapshotHead }
+  | { readonly kind: "part"; readonly wallMs: number; readonly part: SnapshotPart }
+  /** So many parts came before, with so many entries; without it the rest is missing. */
+  | { readonly kind: "end"; readonly parts: number; readonly entries: number }
+
 // ---------------------------------------------------------------------------------------------------- node to node
 
 export type ControlMessage =
@@ -249,6 +283,17 @@ export type ControlMessage =
   | { readonly kind: "join-refused"; readonly reason: JoinRefusal; readonly detail: string }
   /** The one asked was started and is in no cluster; what it knows of an earlier one. */
   | { readonly kind: "waiting"; readonly addr: Address; readonly witness: boolean; readonly hint: ColdHint | null }
+  /** The sender was started with what it wrote down at the stop that view `epoch` decided. */
+  | {
+      readonly kind: "resuming"
+      readonly generation: number
+      readonly epoch: Epoch
+      readonly state: ResumeState
+      /** An operator has said: with those that are back. */
+      readonly goesOn: boolean
+    }
+  /** All that are awaited are back: take what you started from out of use, and say when it is done. */
+  | { readonly kind: "claim"; readonly epoch: Epoch }
   /** Sent to the address that a joiner advertises; only the process behind it can answer. */
   | { readonly kind: "dial-back"; readonly nonce: number; readonly id: NodeId }
   | { readonly kind: "dial-back-ok"; readonly nonce: number; readonly id: NodeId }
@@ -278,6 +323,9 @@ export type ControlMessage =
   /** `fence` belongs to the last step; null: unknown, wait the full lease. */
   | { readonly kind: "view-delta"; readonly steps: readonly ViewStep[]; readonly fence: FenceTimes | null }
   | { readonly kind: "view-snapshot"; readonly view: PackedView }
+
+/** How far a node is that was started after a planned stop; "claimed": what it started from will not be used again. */
+export type ResumeState = "loading" | "waiting" | "claimed"
 
 /** Which cluster a process belonged to before it was restarted, and where the members were in the newest view that it had. */
 export type ColdHint = {
@@ -428,6 +476,8 @@ export type AdminCommand =
   | { readonly kind: "forget"; readonly id: NodeId }
   /** Those that are left go on as a new generation, without the voters that are gone. "plan": say what that would mean. */
   | { readonly kind: "recover"; readonly how: "plan" | "force" }
+  /** All members write down what they hold, and end. "as-it-is": also when copies are missing. */
+  | { readonly kind: "stop"; readonly how: "complete" | "as-it-is" }
 
 export type AdminOutcome =
   /** Views to come show it; to be ordered again until one does. */
@@ -453,6 +503,10 @@ export type AdminRefusal =
   | "alive"
   /** Of recover: this node has a lease, so a majority of the voters is there. */
   | "not-needed"
+  /** Of stop: something is under way that is worth waiting for. */
+  | "not-complete"
+  /** The cluster is stopped, or not resumed yet. */
+  | "stopped"
   | "unsupported"
 
 /** What one node knows and holds, for people and tests. */
@@ -460,7 +514,7 @@ export type StatusReport = {
   readonly id: NodeId
   readonly name: string
   readonly addr: Address
-  readonly phase: "joining" | "member" | "leaving" | "left"
+  readonly phase: "joining" | "member" | "leaving" | "left" | "stopped" | "resuming"
   readonly version: string
   readonly clusterId: string
   readonly epoch: Epoch
@@ -487,6 +541,10 @@ export type StatusReport = {
   readonly crowded: number
   /** How this node forgets; null: it is of a version that does not say. */
   readonly forgetting: Forgetting | null
+  /** What becomes of its data at a planned stop, and became of it at the last; null: as above. */
+  readonly disk: DiskReport | null
+  /** Of a node that resumes: the addresses of those that it waits for; null: as above. */
+  readonly awaited: readonly Address[] | null
 }
 
 /** What a node forgets for want of memory, and has forgotten since it started. */
@@ -497,6 +555,16 @@ export type Forgetting = {
   /** Copies that it kept for others, by itself: it has less memory than what it backs. */
   readonly evictedCopies: number
 }
+
+export type DiskReport =
+  /** It was given no directory: at a planned stop its copies are lost. */
+  | { readonly kind: "none" }
+  | { readonly kind: "idle" }
+  | { readonly kind: "writing"; readonly entries: number }
+  | { readonly kind: "written"; readonly entries: number; readonly bytes: number }
+  /** It tries again until it is told to end. */
+  | { readonly kind: "failed"; readonly detail: string }
+  | { readonly kind: "loading"; readonly entries: number }
 
 // ---------------------------------------------------------------------------------------------------- greeting
 

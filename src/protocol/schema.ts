@@ -191,6 +191,9 @@ export function appended<T>(field: Field<T>): Field<T | null> {
   return { pack, unpack: wire => unpack(wire ?? null) }
 }
 
+/** The same for what is false where nothing is said. */
+export const appendedFlag: Field<boolean> = { pack: flag.pack, unpack: wire => flag.unpack(wire ?? false) }
+
 export function list<T>(field: Field<T>, maxItems: number): Field<readonly T[]> {
   return {
     pack: (values, tally) => {

@@ -40,11 +40,16 @@ import type {
   PackedView,
   PeerMessage,
   ProcessMark,
+  DiskReport,
   Refusal,
   ReplicatedOp,
   Reply,
   Request,
   Result,
+  ResumeState,
+  SnapshotBlock,
+  SnapshotHead,
+  SnapshotPart,
   StatusReport,
   TransferEntry,
   ViewCommand,
@@ -52,6 +57,7 @@ import type {
 } from "./message.ts"
 import {
   appended,
+  appendedFlag,
   bytes,
   type Field,
   finite,
@@ -137,6 +143,7 @@ const packedView = struct<PackedView>({
   hash: viewHash,
   ids: list(id, maxListItems),
   cells: list(counter, maxViewCells),
+  stopped: appendedFlag,
 })
 
 /** Shards and config epochs of one learner's completions, in turn. */
@@ -155,6 +162,8 @@ const viewCommand = union<ViewCommand, "kind">("kind", {
   reset: variant(6, { shard, q: counter }),
   "set-proto": variant(7, { proto }),
   "set-layout": variant(8, { version: proto }),
+  stop: variant(9, { how: word({ complete: true, "as-it-is": true }) }),
+  resume: variant(10, {}),
 })
 /**
  * A view after a join completes a thousand transfers, and goes to everyone: those of one learner share its name. Many
@@ -367,6 +376,13 @@ export const linkMessage = union<LinkMessage, "kind">("kind", {
     witness: flag,
     hint: nullable(struct<ColdHint>({ clusterId, generation, epoch: counter, copies: proto, addresses })),
   }),
+  resuming: variant(54, {
+    generation,
+    epoch: counter,
+    state: word<ResumeState>({ loading: true, waiting: true, claimed: true }),
+    goesOn: flag,
+  }),
+  claim: variant(55, { epoch: counter }),
 
   repl: variant(64, { shard, q: counter, tid: counter, ops, commit: counter, last: counter }),
   "repl-ack": variant(65, { shard, q: counter, tid: counter, seq: counter, gap: flag, headroom: finite }),
@@ -403,6 +419,7 @@ const adminCommand = union<AdminCommand, "kind">("kind", {
   leave: variant(1, { id }),
   forget: variant(2, { id }),
   recover: variant(3, { how: word({ plan: true, force: true }) }),
+  stop: variant(4, { how: word({ complete: true, "as-it-is": true }) }),
 })
 
 const adminOutcome = union<AdminOutcome, "kind">("kind", {
@@ -414,6 +431,8 @@ const adminOutcome = union<AdminOutcome, "kind">("kind", {
       last: true,
       alive: true,
       "not-needed": true,
+      "not-complete": true,
+      stopped: true,
       unsupported: true,
     }),
     detail,
@@ -437,11 +456,27 @@ export const clientToNode = union<ClientToNode, "kind">("kind", {
 
 const clientMember = struct<ClientMember>({ id, name, addr: address, clientAddr: address })
 
+const diskReport = union<DiskReport, "kind">("kind", {
+  none: variant(1, {}),
+  idle: variant(2, {}),
+  writing: variant(3, { entries: counter }),
+  written: variant(4, { entries: counter, bytes: counter }),
+  failed: variant(5, { detail }),
+  loading: variant(6, { entries: counter }),
+})
+
 const statusReport = struct<StatusReport>({
   id,
   name,
   addr: address,
-  phase: word<StatusReport["phase"]>({ joining: true, member: true, leaving: true, left: true }),
+  phase: word<StatusReport["phase"]>({
+    joining: true,
+    member: true,
+    leaving: true,
+    left: true,
+    stopped: true,
+    resuming: true,
+  }),
   version: name,
   clusterId,
   epoch: counter,
@@ -471,6 +506,8 @@ const statusReport = struct<StatusReport>({
       evictedCopies: counter,
     }),
   ),
+  disk: appended(diskReport),
+  awaited: appended(addresses),
 })
 
 export const nodeToClient = union<NodeToClient, "kind">("kind", {
@@ -489,6 +526,23 @@ export const nodeToClient = union<NodeToClient, "kind">("kind", {
   reply: variant(4, { n: counter, attempt: counter, reply, epoch: counter }),
   status: variant(5, { n: counter, report: statusReport }),
   "admin-reply": variant(6, { n: counter, outcome: adminOutcome }),
+})
+
+// ------------------------------------------------------------------------------------------------------ at rest
+
+const snapshotHead = struct<SnapshotHead>({ self: memberInfo, listen: address, view: packedView })
+
+const snapshotPart = union<SnapshotPart, "kind">("kind", {
+  shard: variant(1, { shard, commit: counter }),
+  records: variant(2, { records: list(dedupRecord, maxListItems) }),
+  entries: variant(3, { entries: list(transferEntry, maxListItems) }),
+  operations: variant(4, { ops }),
+})
+
+export const snapshotBlock = union<SnapshotBlock, "kind">("kind", {
+  head: variant(1, { wallMs: nonNegative, head: snapshotHead }),
+  part: variant(2, { wallMs: nonNegative, part: snapshotPart }),
+  end: variant(3, { parts: counter, entries: counter }),
 })
 
 // ------------------------------------------------------------------------------------------------------ headers

@@ -225,6 +225,8 @@ export class FakeNode implements AsyncDisposable {
         transfersOpen: 0,
         crowded: 0,
         forgetting: null,
+        disk: null,
+        awaited: null,
       }
       return say(client, { kind: "status", n: message.n, report: { id, name, addr, ...view, ...node, ...held } })
     }

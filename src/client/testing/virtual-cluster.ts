@@ -314,6 +314,8 @@ function reportOf(node: VirtualNode): StatusReport {
     transfersOpen: 0,
     crowded: 0,
     forgetting: null,
+    disk: null,
+    awaited: null,
   }
   const view = {
     clusterId,

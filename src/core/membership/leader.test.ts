@@ -95,6 +95,20 @@ test("the protocol version goes up when the last member speaks the new one, and 
   deepEqual(leader.due(situation(upgraded, 3_000)), [{ kind: "set-proto", proto: 2 }])
 })
 
+test("a stop waits until nothing else is to be decided, and then goes alone; after it nothing is", () => {
+  const leader = leaderOf()
+  const view = viewOf([info("a")])
+  leader.receive([{ kind: "stop", how: "as-it-is" }], 0)
+  leader.receive([{ kind: "join", member: info("b") }], 0)
+  leader.due(situation(view, 0))
+  deepEqual(kinds(leader.due(situation(view, 30))), ["join"])
+  const joined = viewOf([info("a"), info("b")])
+  leader.viewInstalled(joined, [], 40)
+  deepEqual(kinds(leader.due(situation(joined, 40))), ["stop"])
+  const failed = [{ id: idOf("b"), since: 2 }]
+  equal(leader.due(situation({ ...joined, stopped: true }, 5_000, { failed })), undefined)
+})
+
 test("completions alone make a view at most every 200 ms", () => {
   const leader = leaderOf()
   const view = viewOf([info("a"), info("b")])

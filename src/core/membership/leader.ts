@@ -57,7 +57,8 @@ export class Leader {
 
   receive(commands: readonly ViewCommand[], nowMs: number): void {
     for (const command of commands) {
-      if (command.kind === "remove" || command.kind === "voter") continue // computed, never queued
+      // Computed, never queued: a stale one would be obeyed.
+      if (command.kind === "remove" || command.kind === "voter" || command.kind === "resume") continue
       const key = keyOf(command)
       if (this.#waiting.size < maxWaiting || this.#waiting.has(key)) this.#waiting.set(key, { command, atMs: nowMs })
     }
@@ -79,18 +80,23 @@ export class Leader {
   /** The commands to propose now; undefined: nothing is due yet. */
   due(situation: Situation): ViewCommand[] | undefined {
     const { view, nowMs, doubted } = situation
+    if (view.stopped) return undefined
     const urgent = this.#urgent(situation)
     const completions: ViewCommand[] = []
+    let stop: ViewCommand | undefined
     for (const [key, { command, atMs }] of this.#waiting) {
       // Whoever wants it repeats it. An old one may say what is no longer wanted: the join of a process long dead.
       if (nowMs - atMs > forgetAfterMs) this.#waiting.delete(key)
       else if (!isEffective(view, command) && !isJoinBehindRemoval(view, command, urgent)) continue
       else if (command.kind === "ready") completions.push(command)
+      else if (command.kind === "stop") stop = command
       else if (command.kind !== "join") urgent.push(command)
       else if (view.members.length < maxMembers && situation.mayJoin(command.member.id)) urgent.push(command)
     }
     if (urgent.length === 0) {
       this.#firstAtMs = null
+      // It takes effect alone.
+      if (stop !== undefined && completions.length === 0) return [stop]
       if (completions.length === 0 || nowMs - this.#lastReadyAtMs < this.#options.readyIntervalMs) return undefined
     } else {
       this.#firstAtMs ??= nowMs
@@ -251,6 +257,9 @@ function keyOf(command: ViewCommand): string {
       return `set-proto ${command.proto}`
     case "set-layout":
       return `set-layout ${command.version}`
+    case "stop":
+    case "resume":
+      return command.kind
     default:
       return `${command.kind} ${command.id}`
   }

@@ -15,6 +15,7 @@ import type {
   Epoch,
   FenceTimes,
   JoinRefusal,
+  Member,
   MemberInfo,
   NodeId,
   ShardId,
@@ -35,12 +36,13 @@ import { Fences } from "./fences.ts"
 import { Doorkeeper, Joiner } from "./join.ts"
 import { Leader } from "./leader.ts"
 import { Lease } from "./lease.ts"
-import { obey } from "./orders.ts"
+import { obey, plan, refused } from "./orders.ts"
 import { foreignGeneration, recoveredView } from "./recovery.ts"
+import { Resume, type ResumeOptions } from "./resume.ts"
 import { type Times, timesFor } from "./times.ts"
 import { memberOf, packView, unpackView, votersOf } from "./view.ts"
 
-export type Phase = "joining" | "member" | "leaving" | "left"
+export type Phase = "joining" | "member" | "leaving" | "left" | "stopped" | "resuming"
 
 /** A view has replaced another. `gap`: views between them were skipped. */
 export type ViewChange = {
@@ -58,6 +60,8 @@ export type MembershipOptions = {
   readonly wantedCopies: number | null
   /** What this process knows of a cluster of before; null: nothing, or it is to form a new one all the same. */
   readonly hint: ColdHint | null
+  /** The view that stopped the cluster in which this node wrote down what it starts with; null: it starts with nothing. */
+  readonly resume: Pick<ResumeOptions, "view" | "goesOn"> | null
   readonly rules: Rules
   readonly prng: Prng
   readonly ports: NodePorts
@@ -84,6 +88,8 @@ const rehearsedMembers = 24
 const farewellMs = 2_000
 /** A restarted node says whom it waits for when they have had time to answer. */
 const askedFirstMs = 2_000
+/** A node that has written down what it holds stays at most so long for those who do not know of the stop. */
+const lingerMs = 10_000
 /** How many addresses a joiner is told besides. */
 const addressesTold = 16
 
@@ -126,6 +132,15 @@ export class Membership {
   #fences: Fences
   #joiner: Joiner
   readonly #coldStart: ColdStart | null
+  /** While this node and others that were stopped find together again. */
+  #resume: Resume | null = null
+  /** Whom it tells: at a seed there may be somebody who knows where the cluster has gone. */
+  #resumeAddresses = new Set<Address>()
+  #isClaiming = false
+  #claimAtMs = Number.NEGATIVE_INFINITY
+  /** In a stopped view: which members have shown that they know it, and since when all is written down here. */
+  readonly #knowStop = new Set<NodeId>()
+  #writtenAtMs = Number.POSITIVE_INFINITY
   /** Whom it said to wait for. */
   #awaited = ""
   #startedAtMs = 0
@@ -212,7 +227,8 @@ export class Membership {
   start(nowMs: number): void {
     this.#tickedAtMs = nowMs
     this.#startedAtMs = nowMs
-    if (this.#joiner.addresses.length > 0) {
+    if (this.#options.resume !== null) this.#beginResuming(this.#options.resume, nowMs)
+    else if (this.#joiner.addresses.length > 0) {
       this.#options.ports.event({ kind: "joining", asking: [...this.#joiner.addresses] })
       this.#ask(nowMs)
     } else this.#form(this.#options.wantedCopies ?? this.#options.hint?.copies ?? this.#options.config.copies, nowMs)
@@ -237,6 +253,8 @@ export class Membership {
   /** Hands this node's shards to others and leaves; the `left` event says when that is done. */
   leave(nowMs: number): void {
     if (this.#phase === "left" || this.#phase === "leaving") return
+    // There is nobody to hand anything to.
+    if (this.#phase === "stopped" || this.#phase === "resuming") return
     if (this.#view === undefined || this.#phase === "joining") return this.#left("others-remain")
     this.#phase = "leaving"
     this.#leaveTick(nowMs)
@@ -244,6 +262,9 @@ export class Membership {
 
   /** What an operator wants of the cluster. */
   obey(command: AdminCommand, nowMs: number): AdminOutcome {
+    if (this.#resume !== null) return this.#obeyResuming(this.#resume, command, nowMs)
+    if (this.#phase === "stopped")
+      return command.kind === "stop" ? { kind: "accepted" } : refused("stopped", "the cluster has been stopped")
     const view = this.#isMember ? this.#view : undefined
     return obey(command, {
       view,
@@ -259,7 +280,10 @@ export class Membership {
   /** With everybody whom this node hears, and nobody else. Who is not heard and lives may join again. */
   #recovered(view: View, nowMs: number): View {
     const hears = (id: NodeId) => id === this.#self || (this.#isVoter && this.#detector.hears(id, nowMs))
-    const survivors = new Set(view.members.flatMap(({ id }) => (hears(id) ? [id] : [])))
+    return this.#withNobodyBut(new Set(view.members.flatMap(({ id }) => (hears(id) ? [id] : []))), view)
+  }
+
+  #withNobodyBut(survivors: ReadonlySet<NodeId>, view: View): View {
     const { apply, placement, prng } = this.#options
     return recoveredView(view, survivors, {
       chance: prng.uint32(),
@@ -320,6 +344,8 @@ export class Membership {
 
   /** This process is gone for good, not merely silent. */
   peerDied(peer: NodeId, nowMs: number): void {
+    // It has ended as it should, and the same member starts again.
+    if (this.#view?.stopped === true) return
     if (!this.#deaths.add(peer)) return
     this.#options.ports.event({ kind: "death-known", peer })
     this.peerRefused(peer, nowMs)
@@ -327,6 +353,8 @@ export class Membership {
 
   receive(from: NodeId, message: ControlMessage, nowMs: number): void {
     if (isAboutViews(message) && (this.#forked || this.#disputed.has(from))) return
+    if (this.#resume !== null && !this.#isForResuming(this.#resume, from, message, nowMs)) return
+    if (this.#phase === "stopped" && !this.#isForStopped(from, message, nowMs)) return
     switch (message.kind) {
       case "beat":
         return this.#beat(from, message, nowMs)
@@ -358,6 +386,10 @@ export class Membership {
       case "waiting":
         this.#coldStart?.heard(message, nowMs)
         return this.#joiner.learn(this.#coldStart?.addresses ?? [])
+      case "resuming":
+        return this.#toldOfResuming(from, message, nowMs)
+      case "claim":
+        return // of a node that resumes
       case "dial-back":
         return this.#send(from, { kind: "dial-back-ok", nonce: message.nonce, id: this.#self })
       case "dial-back-ok":
@@ -400,7 +432,9 @@ export class Membership {
     }
     this.#fences.expire(nowMs)
     if (this.#phase === "left") return
-    if (this.#isMember) {
+    if (this.#resume !== null) this.#resumingTick(this.#resume, nowMs)
+    else if (this.#phase === "stopped") this.#stoppedTick(nowMs)
+    else if (this.#isMember) {
       // Who can follow no further falls silent, so that others take over what it led.
       if (nowMs >= this.#beatAtMs && !this.#forked) this.#sendBeats(nowMs)
       if (this.#isVoter && !this.#forked) this.#voterTick(nowMs)
@@ -717,6 +751,9 @@ export class Membership {
     beats: "beat" | "quiet" = "beat",
   ): void {
     const { config, ports } = this.#options
+    const resumes = before?.stopped === true && !after.stopped
+    // The processes of before the stop may have left leases that nobody here remembers.
+    const leases = resumes ? "gap" : how
     const votersBefore = this.#voters
     const wasMember = before !== undefined && memberOf(before, this.#self) !== undefined
     const isMember = memberOf(after, this.#self) !== undefined
@@ -727,7 +764,7 @@ export class Membership {
     this.#times = timesFor(config, after.members.length)
     this.#leaseTimes = this.#leaseTimes.filter(({ leaseMs, atMs }) => nowMs - atMs < 2 * leaseMs * 1.1)
     this.#leaseTimes.push({ leaseMs: this.#times.leaseMs, atMs: nowMs })
-    this.#fence(before, after, votersBefore, nowMs, how)
+    this.#fence(before, after, votersBefore, nowMs, leases)
     this.#lease.viewChanged(this.#voters, this.#times.leaseMs)
     this.#consensus.viewInstalled(after, this.#voters)
     this.#leader.viewInstalled(after, changed, nowMs)
@@ -750,7 +787,7 @@ export class Membership {
     const gone = (before?.members ?? []).filter(({ id }) => memberOf(after, id) === undefined)
     // What a snapshot skipped may have been a leave.
     for (const { id } of gone) this.#disputed.delete(id)
-    if (how !== "gap") for (const { id, leaving } of gone) if (!leaving) this.#flaps.removed(id, nowMs)
+    if (leases !== "gap") for (const { id, leaving } of gone) if (!leaving) this.#flaps.removed(id, nowMs)
     ports.event({
       kind: "view-installed",
       epoch: after.epoch,
@@ -768,6 +805,8 @@ export class Membership {
       if (this.#leavesAgain) this.#phase = "leaving"
       this.#leavesAgain = false
     }
+    if (this.#resume !== null) this.#hasResumed(after, gone, nowMs)
+    if (isMember && after.stopped) this.#phase = "stopped"
     // Somebody else ordered it: from here on it is as if this node had wanted to.
     if (this.#phase === "member" && memberOf(after, this.#self)?.leaving === true) this.#phase = "leaving"
     this.#options.viewInstalled({ before, after, gap: how === "gap", changed }, nowMs)
@@ -915,10 +954,14 @@ export class Membership {
     if (coldStart === null) return
     const verdict = coldStart.verdict(nowMs)
     if (verdict.kind === "form") return this.#form(verdict.copies, nowMs)
-    const awaited = verdict.missing.join()
+    this.#sayAwaited(verdict.missing, nowMs)
+  }
+
+  #sayAwaited(missing: readonly Address[], nowMs: number): void {
+    const awaited = missing.join()
     if (awaited === this.#awaited || nowMs - this.#startedAtMs < askedFirstMs) return
     this.#awaited = awaited
-    this.#options.ports.event({ kind: "awaiting", missing: [...verdict.missing] })
+    this.#options.ports.event({ kind: "awaiting", missing: [...missing] })
   }
 
   /**
@@ -1022,6 +1065,220 @@ export class Membership {
     this.#phase = "left"
     this.#farewell = null
     this.#options.ports.event({ kind: "left", last: who === "last" })
+  }
+
+  // ------------------------------------------------------------------------------------------------ stopping, resuming
+
+  /** All that this node holds is written down. */
+  snapshotWritten(nowMs: number): void {
+    assert(this.#phase === "stopped", "it is written down after the stop")
+    this.#writtenAtMs = nowMs
+  }
+
+  /** What it started from is in memory. */
+  loaded(nowMs: number): void {
+    this.#resume?.loaded(nowMs)
+  }
+
+  /** What it started from will not be used again. */
+  snapshotClaimed(nowMs: number): void {
+    this.#resume?.claimed(nowMs)
+  }
+
+  /** Of a node that resumes: where those are that it waits for. */
+  awaited(nowMs: number): Address[] {
+    const verdict = this.#resume?.verdict(nowMs)
+    return verdict?.kind === "wait" ? verdict.missing.map(({ addr }) => addr) : []
+  }
+
+  /** Whether a node that has been stopped takes this like any other: it helps those who do not know of the stop. */
+  #isForStopped(from: NodeId, message: ControlMessage, nowMs: number): boolean {
+    const view = this.#view
+    assert(view !== undefined, "a stopped node has a view")
+    switch (message.kind) {
+      case "beat":
+        if (message.epoch >= view.epoch) this.#knowStop.add(from)
+        return true
+      case "prepare":
+      case "accept":
+      case "accepted":
+        // What follows is decided by those who have started again. What was promised here, nobody would remember then.
+        return message.epoch <= view.epoch || !this.#options.rules.stopAbstains
+      case "promise":
+      case "nack":
+        return !this.#options.rules.stopAbstains
+      case "join-request":
+        if (memberOf(view, message.member.id) !== undefined) this.#sendView(from, message.have, nowMs)
+        return false
+      case "beat-ack":
+      case "yield":
+      case "view-pull":
+        return true
+      default:
+        return false
+    }
+  }
+
+  #stoppedTick(nowMs: number): void {
+    if (nowMs >= this.#beatAtMs) this.#sendBeats(nowMs)
+    if (nowMs < this.#writtenAtMs) return
+    const others = this.#view?.members.filter(({ id }) => id !== this.#self) ?? []
+    // Only voters can tell those who missed it; every member beats to them.
+    const isDone = !this.#isVoter || others.every(({ id }) => this.#knowStop.has(id))
+    if (!isDone && nowMs - this.#writtenAtMs < lingerMs) return
+    this.#writtenAtMs = Number.POSITIVE_INFINITY
+    this.#options.ports.event({ kind: "may-end" })
+  }
+
+  #beginResuming({ view, goesOn }: Pick<ResumeOptions, "view" | "goesOn">, nowMs: number): void {
+    const { config, ports, rules } = this.#options
+    assert(view.stopped && memberOf(view, this.#self) !== undefined, "a member resumes from its stop")
+    this.#phase = "resuming"
+    this.#view = view
+    this.#voters = votersOf(view)
+    this.#times = timesFor(config, view.members.length)
+    // Everybody tells everybody: as often as beats allow, where there are many.
+    const announceEveryMs = Math.max(config.joinRetryMs, this.#times.beatMs)
+    this.#resume = new Resume({ self: this.#self, view, goesOn, announceEveryMs, rules })
+    this.#consensus.viewInstalled(view, this.#voters)
+    this.#joiner.learn(view.members.map(({ addr }) => addr))
+    const { addr, clientAddr } = this.#options.self
+    this.#resumeAddresses = new Set([...view.members.map(member => member.addr), ...this.#options.seeds])
+    for (const own of [addr, clientAddr]) this.#resumeAddresses.delete(own)
+    ports.event({ kind: "resuming", epoch: view.epoch, members: view.members.length })
+  }
+
+  #resumingTick(resume: Resume, nowMs: number): void {
+    const view = this.#view
+    assert(view !== undefined, "whoever resumes has the view of the stop")
+    const { config, ports } = this.#options
+    const said = resume.announcement(nowMs)
+    if (said !== undefined) {
+      const { generation, epoch } = view
+      for (const address of this.#resumeAddresses)
+        ports.sendToAddress(address, { kind: "resuming", generation, epoch, ...said })
+    }
+    this.#consensus.tick(nowMs, 0, "wait")
+    const verdict = resume.verdict(nowMs)
+    switch (verdict.kind) {
+      case "wait":
+        return this.#sayAwaited(
+          verdict.missing.map(({ addr }) => addr),
+          nowMs,
+        )
+      case "follow":
+        return
+      case "claim":
+        if (nowMs < this.#claimAtMs) return
+        this.#claimAtMs = nowMs + config.proposeRetryMs
+        for (const id of verdict.of)
+          if (id === this.#self) this.#claim(resume, nowMs)
+          else this.#send(id, { kind: "claim", epoch: view.epoch })
+        return
+      case "go-on": {
+        const removals: ViewCommand[] = verdict.without.map(({ id, since }) => ({ kind: "remove", id, since }))
+        if (verdict.how === "by-decision") return this.#consensus.propose([...removals, { kind: "resume" }], nowMs)
+        const here = view.members.filter(member => !verdict.without.includes(member)).map(({ id }) => id)
+        return this.#recover(this.#withNobodyBut(new Set(here), view), nowMs)
+      }
+    }
+  }
+
+  #claim(resume: Resume, nowMs: number): void {
+    if (resume.state !== "waiting" || this.#isClaiming) return
+    this.#isClaiming = true
+    if (this.#options.rules.resumeClaims) this.#options.ports.claimSnapshot()
+    else resume.claimed(nowMs)
+  }
+
+  /** Whether a node that resumes takes this like any other. Without a claim it does nothing that it could do twice. */
+  #isForResuming(resume: Resume, from: NodeId, message: ControlMessage, nowMs: number): boolean {
+    const view = this.#view
+    assert(view !== undefined, "whoever resumes has the view of the stop")
+    if (this.#phase === "left") return false // it comes too late, and another node begins in its place
+    const isClaimed = resume.state === "claimed"
+    switch (message.kind) {
+      case "claim":
+        if (message.epoch === view.epoch) this.#claim(resume, nowMs)
+        return false
+      case "join-request":
+        if (memberOf(view, message.member.id) !== undefined) this.#sendView(from, message.have, nowMs)
+        else {
+          resume.replaced(message.member.addr, nowMs)
+          this.#send(from, { kind: "try-also", addresses: this.#joiner.addresses.slice(0, addressesTold) })
+        }
+        return false
+      case "beat":
+        if (message.epoch > view.epoch) this.pull(from, nowMs)
+        else if (message.epoch < view.epoch) this.#helpLagging(from, message.epoch, nowMs)
+        return false
+      case "prepare":
+      case "promise":
+      case "accept":
+      case "accepted":
+      case "nack":
+        return isClaimed
+      case "view-delta":
+        return isClaimed || this.#isInTime(view, view.generation, message.steps.at(-1)?.epoch ?? 0)
+      case "view-snapshot": {
+        const { clusterId, generation, epoch } = message.view
+        return clusterId === view.clusterId && (isClaimed || this.#isInTime(view, generation, epoch))
+      }
+      case "resuming":
+      case "dial-back":
+      case "view-pull":
+      case "try-also":
+        return true
+      default:
+        return false
+    }
+  }
+
+  /**
+   * Whether a node that has claimed nothing may follow to a later view. It may not: whoever resumed waited for what this node
+   * started from to be claimed, so it was done without this process, or by another that started from the same.
+   */
+  #isInTime(view: View, generation: number, epoch: Epoch): boolean {
+    const isLater = generation === view.generation ? epoch > view.epoch : generation > view.generation
+    if (!isLater || !this.#options.rules.resumeInTime) return isLater
+    this.#phase = "left"
+    this.#options.ports.event({ kind: "resume-refused", stoppedEpoch: view.epoch, generation, epoch })
+    return false
+  }
+
+  /** A process was started with what it wrote down at a stop. */
+  #toldOfResuming(from: NodeId, message: Extract<ControlMessage, { kind: "resuming" }>, nowMs: number): void {
+    const view = this.#view
+    if (view === undefined) return
+    const { generation, epoch } = message
+    if (generation === view.generation && epoch === view.epoch) this.#resume?.heard(from, message, nowMs)
+    else if (generation === view.generation ? epoch < view.epoch : generation < view.generation)
+      this.#send(from, { kind: "view-snapshot", view: packView(view) })
+    // This node has missed the stop, or is itself one that comes too late.
+    else if (generation === view.generation) this.pull(from, nowMs)
+  }
+
+  #obeyResuming(resume: Resume, command: AdminCommand, nowMs: number): AdminOutcome {
+    const view = this.#view
+    assert(view !== undefined, "whoever resumes has the view of the stop")
+    if (command.kind !== "recover")
+      return refused("stopped", "the cluster has been stopped, and waits for all of its members to start again")
+    const here = view.members.flatMap(({ id }) => (resume.isHere(id, nowMs) ? [id] : []))
+    if (command.how === "plan") return plan(view, this.#withNobodyBut(new Set(here), view))
+    resume.goOn(nowMs)
+    return { kind: "accepted" }
+  }
+
+  #hasResumed(after: View, gone: readonly Member[], nowMs: number): void {
+    this.#resume = null
+    this.#phase = "member" // or it finds itself removed
+    this.#leasedAtMs = nowMs
+    this.#options.ports.event({
+      kind: "resumed",
+      epoch: after.epoch,
+      members: after.members.length,
+      gone: gone.map(({ id }) => id),
+    })
   }
 
   // ------------------------------------------------------------------------------------------------ the rest

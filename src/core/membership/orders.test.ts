@@ -79,6 +79,23 @@ for (const { id, reason, because } of [
     deepEqual(died, [])
   })
 
+test("stop: when all copies are there, and nobody is about to leave", () => {
+  const stop: AdminCommand = { kind: "stop", how: "complete" }
+  deepEqual(order(stop, viewOf({}, {})).proposed, [stop])
+  const filling = viewOf({}, {}).shards.map(shard => ({ ...shard, learners: [{ id: "1", since: 1 }] }))
+  const orphaned = viewOf({}, {}).shards.map(shard => ({ ...shard, orphan: true }))
+  for (const [view, detail] of [
+    [{ ...viewOf({}, {}), shards: filling }, /copies of 8 shards are still being made/],
+    [{ ...viewOf({}, {}), shards: orphaned }, /8 shards have no holder/],
+    [viewOf({}, { name: "n2", leaving: true }), /n2 is leaving/],
+  ] as const) {
+    const { outcome, proposed } = order(stop, view)
+    ok(outcome.kind === "refused" && outcome.reason === "not-complete" && detail.test(outcome.detail))
+    deepEqual(proposed, [])
+    equal(order({ kind: "stop", how: "as-it-is" }, view).proposed.length, 1)
+  }
+})
+
 test("recover: only where nothing can be decided any more; first what it would mean, then it is done", () => {
   const view = viewOf({}, {})
   const { outcome } = order({ kind: "recover", how: "plan" }, view)

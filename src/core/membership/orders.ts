@@ -30,6 +30,8 @@ export function obey(command: AdminCommand, ground: OrderGround): AdminOutcome {
       return forget(command.id, view, ground)
     case "recover":
       return recover(command.how, view, ground)
+    case "stop":
+      return stop(command.how, view, ground)
   }
 }
 
@@ -54,14 +56,34 @@ function forget(id: NodeId, view: View, { hears, died }: OrderGround): AdminOutc
   return { kind: "accepted" }
 }
 
+function stop(how: "complete" | "as-it-is", view: View, { propose }: OrderGround): AdminOutcome {
+  const problem = how === "complete" ? whatIsUnderWay(view) : undefined
+  if (problem !== undefined) return refused("not-complete", problem)
+  propose([{ kind: "stop", how }])
+  return { kind: "accepted" }
+}
+
+/** What a planned stop is better not decided before, in words. */
+export function whatIsUnderWay({ members, shards }: View): string | undefined {
+  const leaving = members.find(member => member.leaving)
+  if (leaving !== undefined) return `${leaving.name} is leaving, and hands its data over`
+  const orphaned = shards.filter(({ orphan }) => orphan).length
+  if (orphaned > 0) return `${orphaned} shards have no holder, and wait for one of their last`
+  const filling = shards.filter(({ learners }) => learners.length > 0).length
+  return filling > 0 ? `copies of ${filling} shards are still being made` : undefined
+}
+
 function recover(how: "plan" | "force", view: View, ground: OrderGround): AdminOutcome {
   if (ground.hasLease)
     return refused("not-needed", "this node hears a majority of the voters: the cluster decides as ever")
   const next = ground.recovered(view)
-  if (how === "force") {
-    ground.recover(next)
-    return { kind: "accepted" }
-  }
+  if (how === "plan") return plan(view, next)
+  ground.recover(next)
+  return { kind: "accepted" }
+}
+
+/** What it would mean to go on from `view` with `next`. */
+export function plan(view: View, next: View): AdminOutcome {
   const shardsOrphaned = orphans(next).length
   const keeps = next.members.map(({ id }) => id)
   return {
@@ -74,6 +96,6 @@ function recover(how: "plan" | "force", view: View, ground: OrderGround): AdminO
   }
 }
 
-function refused(reason: AdminRefusal, detail: string): AdminOutcome {
+export function refused(reason: AdminRefusal, detail: string): AdminOutcome {
   return { kind: "refused", reason, detail }
 }

@@ -2,8 +2,7 @@
  * A majority of the voters is gone, and an operator vouches that it will not come back: those that are left go on as a new
  * generation of the cluster. What it holds is what they hold ("Recovery" in `../README.md`).
  */
-import type { NodeId, View } from "../../protocol/message.ts"
-import type { apply } from "../layout.ts"
+import type { NodeId, View, ViewCommand } from "../../protocol/message.ts"
 import { viewHash } from "../view-hash.ts"
 
 /** Generations count by this much; what is below is chance, so that two made at once are two. */
@@ -13,13 +12,12 @@ const step = 0x10_0000
 export function recoveredView(
   view: View,
   survivors: ReadonlySet<NodeId>,
-  options: { readonly chance: number; readonly apply: (view: View, commands: Parameters<typeof apply>[1]) => View },
+  options: { readonly chance: number; readonly apply: (view: View, commands: readonly ViewCommand[]) => View },
 ): View {
   const gone = view.members.filter(({ id }) => !survivors.has(id))
-  const next = options.apply(
-    view,
-    gone.map(({ id, since }) => ({ kind: "remove", id, since })),
-  )
+  const commands: ViewCommand[] = gone.map(({ id, since }) => ({ kind: "remove", id, since }))
+  if (view.stopped) commands.push({ kind: "resume" })
+  const next = options.apply(view, commands)
   const generation = (Math.floor(view.generation / step) + 1) * step + (options.chance % step)
   const renamed = { ...next, generation, baseEpoch: view.epoch, membersEpoch: next.epoch }
   return { ...renamed, hash: viewHash(renamed) }

@@ -17,12 +17,16 @@ export function viewProblem(view: View): string | undefined {
 export function stepProblem(before: View, after: View): string | undefined {
   if (after.epoch !== before.epoch + 1) return "epochs are numbered one after another"
   if (before.shards.length !== after.shards.length) return "the number of shards is fixed"
+  if (after.stopped && after.members !== before.members) return "nobody comes or goes while all is stopped"
+  if (after.stopped && after.shards.some((config, shard) => config !== before.shards[shard]))
+    return "no shard changes while all is stopped"
   if (after.members !== before.members && after.membersEpoch !== after.epoch)
     return "membersEpoch is the epoch in which the members last changed"
   const members = new Set(after.members.map(member => member.id))
   for (const [shard, config] of after.shards.entries()) {
     const former = before.shards[shard]
-    const problem = former === undefined ? "it is new" : configStepProblem(former, config, after.epoch, members)
+    const step = { epoch: after.epoch, members, resumes: before.stopped && !after.stopped }
+    const problem = former === undefined ? "it is new" : configStepProblem(former, config, step)
     if (problem !== undefined) return `shard ${shard}: ${problem}`
   }
   return undefined
@@ -108,14 +112,14 @@ function hashProblem(view: View): string | undefined {
 function configStepProblem(
   before: ShardConfig,
   after: ShardConfig,
-  epoch: Epoch,
-  members: ReadonlySet<NodeId>,
+  { epoch, members, resumes }: { epoch: Epoch; members: ReadonlySet<NodeId>; resumes: boolean },
 ): string | undefined {
+  if (resumes && after.primarySince !== epoch) return "every primary begins anew when the cluster resumes"
   if (after === before) return undefined
   if (after.q !== epoch) return "a change renews q"
   const isReset = after.resetAt === epoch
   const isNewPrimary = after.primary !== before.primary
-  if (after.primarySince !== (isNewPrimary || isReset ? epoch : before.primarySince))
+  if (after.primarySince !== (isNewPrimary || isReset || resumes ? epoch : before.primarySince))
     return "primarySince is the epoch of the last change of primary"
   if (isReset) {
     if (!before.orphan || before.inSync.some(id => members.has(id))) return "only an orphan without a holder is reset"

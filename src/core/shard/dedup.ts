@@ -82,23 +82,39 @@ export class Dedup {
   }
 
   export(nowMs: number): DedupRecord[] {
-    return [...this.#clients].map(([client, { low, results, usedAtMs }]) => ({
-      client,
-      low,
-      idleMs: Math.max(0, nowMs - usedAtMs),
-      results: [...results].map(([n, { result }]) => [n, result] as const),
-    }))
+    return [...this.#clients].map(([client, known]) => recordOf(client, known, Number.POSITIVE_INFINITY, nowMs))
+  }
+
+  /** As if nothing after `commit` had happened; `forgotten`: clients that were forgotten since. */
+  exportCommitted(commit: Seq, forgotten: Iterable<readonly [ClientId, Client]>, nowMs: number): DedupRecord[] {
+    const records = [...forgotten, ...this.#clients].map(([client, known]) => recordOf(client, known, commit, nowMs))
+    return records.filter(({ low, results }) => low > 0 || results.length > 0)
   }
 
   /** `seq`: all of what is imported was applied at or before it. */
   import(records: readonly DedupRecord[], seq: Seq, nowMs: number): void {
     this.#clients.clear()
+    this.add(records, seq, nowMs)
+  }
+
+  /** The same beside what is there: clients that were used later than those. */
+  add(records: readonly DedupRecord[], seq: Seq, nowMs: number): void {
     for (const { client, low, idleMs, results } of records)
       this.#clients.set(client, {
         low,
         results: new Map(results.map(([n, result]) => [n, { result, seq }])),
         usedAtMs: nowMs - idleMs,
       })
+  }
+}
+
+function recordOf(client: ClientId, { low, results, usedAtMs }: Client, upTo: Seq, nowMs: number): DedupRecord {
+  const kept = [...results].filter(([, { seq }]) => seq <= upTo)
+  return {
+    client,
+    low,
+    idleMs: Math.max(0, nowMs - usedAtMs),
+    results: kept.map(([n, { result }]) => [n, result] as const),
   }
 }
 

@@ -10,6 +10,7 @@ import type { ForgettingRules, Shard } from "./shard.ts"
 
 export type ForgettingOptions = {
   readonly shardAt: (position: number) => Shard | undefined
+  readonly leads: (shard: Shard) => boolean
   readonly send: (to: NodeId, message: DataMessage) => void
   readonly rules: ForgettingRules & { readonly uncommittedStays: boolean }
 }
@@ -30,7 +31,8 @@ export class Forgetting implements StoreOwner {
   // ------------------------------------------------------------------------------------------- asked by the store
 
   isLed(position: number): boolean {
-    return this.#options.shardAt(position)?.role === "primary"
+    const shard = this.#options.shardAt(position)
+    return shard !== undefined && this.#options.leads(shard)
   }
 
   /** The next operation builds on what is uncommitted; to drop it would free nothing either, the log holds it as well. */

@@ -3,7 +3,7 @@
  * that go with it. Knows how to apply, undo and commit; who may do so, and when, is decided by its owner ("Data path").
  */
 import { assert } from "../../base/assert.ts"
-import type { Epoch, NodeId, ReplicatedOp, Seq, ShardConfig, ShardId } from "../../protocol/message.ts"
+import type { DedupRecord, Epoch, NodeId, ReplicatedOp, Seq, ShardConfig, ShardId } from "../../protocol/message.ts"
 import type { Arc, Entry, HashedKey, Store } from "../../store/store.ts"
 import type { Pending } from "../requests.ts"
 import { Dedup, type ForgottenClient } from "./dedup.ts"
@@ -194,6 +194,14 @@ export class Shard {
       if (op.origin !== null) this.dedup.finished(op.origin.client, op.origin.ackedBelow)
     }
     return done
+  }
+
+  /** What is remembered of clients by the operations that have committed. */
+  committedRecords(nowMs: number): DedupRecord[] {
+    const forgotten = this.log.flatMap(({ op, forgotten: client }) =>
+      op.effect.kind === "forget-client" && client !== undefined ? [[op.effect.client, client] as const] : [],
+    )
+    return this.dedup.exportCommitted(this.commit, forgotten, nowMs)
   }
 
   /** An operation as it is sent now: what is left of its time to live shrinks with time. */

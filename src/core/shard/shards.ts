@@ -18,6 +18,7 @@ import type {
   Seq,
   ShardConfig,
   ShardId,
+  SnapshotPart,
   View,
   ViewCommand,
 } from "../../protocol/message.ts"
@@ -32,6 +33,7 @@ import { Forgetting } from "./forgetting.ts"
 import { Lead } from "./lead.ts"
 import { bytesAdded, evaluate, hasExpired, isRead, read } from "./operations.ts"
 import { type Role, Shard, textOf } from "./shard.ts"
+import { partsOf, SnapshotReader } from "./snapshot.ts"
 import { Transfers } from "./transfers.ts"
 
 type ShardMessage = Exclude<DataMessage, { kind: "forward" | "forward-reply" }>
@@ -70,6 +72,8 @@ const forgottenAtOnce = 64
 const waitersEveryMs = 50
 /** How long a client is asked to wait when something is full for a moment. */
 const busyRetryMs = 20
+/** After a stop was decided: acknowledgements on their way arrive within this, if ever. */
+const settleMs = 300
 
 /** What one shard holds on this node, for checkers. */
 export type ShardInspection = {
@@ -100,11 +104,18 @@ export class Shards {
   #waitersAtMs = Number.NEGATIVE_INFINITY
   readonly #transfers: Transfers
   readonly #forgetting: Forgetting
+  /** A stop was decided; until when operations may still commit by what others had acknowledged before they knew of it. */
+  #settleUntilMs: number | null = null
+  /** While the shards of a node that resumes are read. */
+  #reader: SnapshotReader | null = null
 
   constructor(options: ShardsOptions) {
     this.#options = options
     this.#forgetting = new Forgetting({
       shardAt: position => this.#table[shardOf(position, this.#view?.shards.length ?? 1)],
+      // What is read back after a stop will be led here again, as far as anybody knows.
+      leads: ({ role, config }) =>
+        role === "primary" || (this.#view?.stopped === true && config.primary === options.self),
       send: options.send,
       rules: options.rules,
     })
@@ -151,7 +162,9 @@ export class Shards {
 
   viewInstalled({ before, after, changed }: ViewChange, nowMs: number): void {
     this.#view = after
+    this.#settleUntilMs = after.stopped ? nowMs + settleMs : null
     const freed: Pending[] = []
+    if (after.stopped) for (const shard of this.#withParked) this.#unpark(shard, freed)
     for (const index of changed) {
       const config = after.shards[index]
       if (config !== undefined) this.#reconfigure(index, config, before?.epoch ?? 0, freed, nowMs)
@@ -296,6 +309,7 @@ export class Shards {
       return
     }
     const shard = this.#table[message.shard]
+    if (view.stopped && this.#options.rules.stopFreezes) return this.#receiveStopped(from, message, nowMs)
     switch (message.kind) {
       case "repl":
       case "sync":
@@ -314,6 +328,19 @@ export class Shards {
       default:
         if (shard?.lead != null) this.#fromFollower(shard, from, message, nowMs)
     }
+  }
+
+  /**
+   * What this node holds is written down from here on, so it acknowledges nothing more. What others acknowledged before
+   * they knew of the stop is written down there, and commits.
+   */
+  #receiveStopped(from: NodeId, message: Exclude<ShardMessage, { kind: "stale" }>, nowMs: number): void {
+    const shard = this.#table[message.shard]
+    const epoch = this.#view?.epoch ?? 0
+    const mayCommit = this.#settleUntilMs !== Number.NEGATIVE_INFINITY
+    if (message.kind === "repl-ack" && shard?.lead != null && mayCommit) this.#fromFollower(shard, from, message, nowMs)
+    else if (message.kind === "repl" || message.kind === "sync")
+      this.#options.send(from, { kind: "stale", shard: message.shard, q: message.q, epoch })
   }
 
   #fromPrimary(
@@ -523,7 +550,7 @@ export class Shards {
   /** Commits what everyone required has acknowledged, and answers it. */
   #tryCommit(shard: Shard, nowMs: number): void {
     const { lead } = shard
-    if (lead === null || !this.#options.hasLease(nowMs)) return
+    if (lead === null || !this.#options.hasLease(nowMs) || this.#settleUntilMs === Number.NEGATIVE_INFINITY) return
     const seq = lead.committable()
     if (seq <= shard.commit) return
     const done = shard.commitTo(seq)
@@ -539,7 +566,7 @@ export class Shards {
 
   /** Whether this shard may answer now, checked in the same step as the answer. */
   #state(shard: Shard, nowMs: number): "serving" | "waiting" | "no-lease" {
-    if (shard.role !== "primary" || shard.lead === null) return "waiting"
+    if (shard.role !== "primary" || shard.lead === null || this.#view?.stopped === true) return "waiting"
     if (!this.#options.hasLease(nowMs)) return "no-lease"
     if (this.#options.isFenced(shard.index, nowMs)) return "waiting"
     return shard.commit >= shard.lead.inheritedUpTo ? "serving" : "waiting"
@@ -581,6 +608,7 @@ export class Shards {
   // ------------------------------------------------------------------------------------------------ time
 
   tick(nowMs: number): void {
+    if (this.#view?.stopped === true) return this.#tellWaiters(nowMs)
     for (const shard of this.#active) {
       this.#tryCommit(shard, nowMs)
       if (shard.lead === null || (shard.lead.tick(nowMs) === "idle" && shard.log.length === 0))
@@ -690,6 +718,59 @@ export class Shards {
     }
   }
 
+  // ------------------------------------------------------------------------------------------------ stop and resume
+
+  /** Whether nothing changes here any more. Says so to whoever waits for what did not commit in time. */
+  hasSettled(nowMs: number): boolean {
+    if (this.#settleUntilMs === null) return false
+    const open = [...this.#active].flatMap(({ log }) => log.filter(({ waiters }) => waiters.length > 0))
+    if (open.length > 0 && nowMs < this.#settleUntilMs) return false
+    for (const { waiters } of open)
+      for (const pending of waiters.splice(0)) this.#options.answer(pending, { kind: "retry", afterMs: busyRetryMs })
+    this.#settleUntilMs = Number.NEGATIVE_INFINITY
+    return true
+  }
+
+  /** What this node holds, to be written down: to be taken piece by piece. */
+  snapshot(now: () => number): Generator<SnapshotPart, void, undefined> {
+    assert(this.#settleUntilMs === Number.NEGATIVE_INFINITY, "what is written down does not change any more")
+    const held = this.#table.filter((shard): shard is Shard => shard !== undefined && isHolder(shard.role))
+    return partsOf(held, { store: this.#store, now, rules: this.#options.rules })
+  }
+
+  /** `view` is that of the stop; what was written down follows. */
+  beginResuming(view: View): void {
+    assert(this.#view === undefined, "whoever resumes begins with that")
+    this.#view = view
+    this.#reader = new SnapshotReader({
+      view,
+      store: this.#store,
+      hashed: key => this.#hashed(key),
+      begun: shard => {
+        this.#table[shard.index] = shard
+        if (!this.#options.rules.fifo) shard.allowDisorder()
+      },
+    })
+  }
+
+  /** Takes the next piece of what was written down `agoMs` ago. Returns what is wrong with it, in words. */
+  restore(part: SnapshotPart, agoMs: number, nowMs: number): string | undefined {
+    assert(this.#reader !== null, "a node that resumes reads what it wrote")
+    return this.#reader.take(part, agoMs, nowMs)
+  }
+
+  /** Everything has been read. Returns what is missing, in words. */
+  restored(): string | undefined {
+    assert(this.#reader !== null && this.#view !== undefined, "a node that resumes reads what it wrote")
+    for (const [index, config] of this.#view.shards.entries()) {
+      const isHeld = isHolder(this.#roleUnder(config, this.#view))
+      if (isHeld !== (this.#table[index] !== undefined))
+        return `shard ${index} is ${isHeld ? "missing" : "not this node's"}`
+    }
+    this.#reader = null
+    return undefined
+  }
+
   // ------------------------------------------------------------------------------------------------ the rest
 
   inspect(index: ShardId): ShardInspection | undefined {
@@ -743,6 +824,11 @@ export class Shards {
       rules: this.#options.rules,
     }
   }
+}
+
+/** Of a shard's data. Whoever is a member holds no orphan, and what a learner has is of no use to anybody. */
+function isHolder(role: Role): boolean {
+  return role === "primary" || role === "replica"
 }
 
 /** The deletion of a key that has expired: an operation like others, of the primary's own. */

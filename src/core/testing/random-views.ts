@@ -65,6 +65,7 @@ function commandOf(view: View, [kind, subject, variant]: Choice): ViewCommand {
   const member = view.members[subject % view.members.length]
   const id: NodeId = member?.id ?? ""
   const since = (member?.since ?? 0) - staleBy
+  if (view.stopped && kind % 3 === 0) return { kind: "resume" }
   if (kind < 30) {
     const due = dueReadys(view)
     const ready = due[subject % Math.max(1, due.length)]
@@ -74,6 +75,7 @@ function commandOf(view: View, [kind, subject, variant]: Choice): ViewCommand {
   if (kind < 63) return { kind: "leave", id }
   if (kind < 78) return { kind: "remove", id, since }
   if (kind < 88) return { kind: "voter", id, since }
+  if (kind === 88) return { kind: "stop", how: variant % 2 === 0 ? "complete" : "as-it-is" }
   if (kind < 97) {
     const orphans = [...view.shards.entries()].filter(([, config]) => config.orphan)
     const [shard, config] = orphans[subject % Math.max(1, orphans.length)] ?? [subject % 10, view.shards[subject % 10]]

@@ -7,6 +7,7 @@ import type {
   Ballot,
   ClientToNode,
   Condition,
+  DiskReport,
   Member,
   MemberInfo,
   NodeToClient,
@@ -15,6 +16,8 @@ import type {
   ReplicatedOp,
   Request,
   Result,
+  SnapshotBlock,
+  SnapshotPart,
   ViewCommand,
 } from "../message.ts"
 
@@ -72,6 +75,8 @@ export const command = anyOf<ViewCommand, "kind">({
   reset: fc.record({ kind: just("reset"), shard: small, q: count }),
   "set-proto": fc.record({ kind: just("set-proto"), proto: small }),
   "set-layout": fc.record({ kind: just("set-layout"), version: small }),
+  stop: fc.record({ kind: just("stop"), how: fc.constantFrom("complete", "as-it-is") }),
+  resume: fc.record({ kind: just("resume") }),
 })
 /** Completions of one learner travel together, before all else: their order in the list means nothing. */
 export const commands = listOf(command).map(list => {
@@ -173,6 +178,7 @@ const packedView = fc.record({
   hash,
   ids: listOf(id),
   cells: listOf(count),
+  stopped: flag,
 })
 
 const onShard = { shard: small, q: count }
@@ -250,6 +256,14 @@ export const linkMessage = anyOf<LinkMessage, "kind">({
       fc.record({ clusterId: id, generation: word32, epoch: count, copies: small, addresses: listOf(word) }),
     ),
   }),
+  resuming: fc.record({
+    kind: just("resuming"),
+    generation: word32,
+    epoch: count,
+    state: fc.constantFrom("loading", "waiting", "claimed"),
+    goesOn: flag,
+  }),
+  claim: fc.record({ kind: just("claim"), epoch: count }),
   repl: fc.record({ kind: just("repl"), ...onShard, tid: count, ops, commit: count, last: count }),
   "repl-ack": fc.record({ kind: just("repl-ack"), ...onShard, tid: count, seq: count, gap: flag, headroom: whole }),
   stale: fc.record({ kind: just("stale"), ...onShard, epoch: count }),
@@ -283,6 +297,7 @@ const adminCommand = anyOf<AdminCommand, "kind">({
   leave: fc.record({ kind: just("leave"), id }),
   forget: fc.record({ kind: just("forget"), id }),
   recover: fc.record({ kind: just("recover"), how: fc.constantFrom("plan", "force") }),
+  stop: fc.record({ kind: just("stop"), how: fc.constantFrom("complete", "as-it-is") }),
 })
 
 export const clientToNode = anyOf<ClientToNode, "kind">({
@@ -297,7 +312,16 @@ const adminOutcome = anyOf<AdminOutcome, "kind">({
   accepted: fc.record({ kind: just("accepted") }),
   refused: fc.record({
     kind: just("refused"),
-    reason: fc.constantFrom("not-a-member", "unknown-member", "last", "alive", "not-needed", "unsupported"),
+    reason: fc.constantFrom(
+      "not-a-member",
+      "unknown-member",
+      "last",
+      "alive",
+      "not-needed",
+      "not-complete",
+      "stopped",
+      "unsupported",
+    ),
     detail: word,
   }),
   plan: fc.record({
@@ -308,6 +332,15 @@ const adminOutcome = anyOf<AdminOutcome, "kind">({
     shardsKept: count,
     shardsOrphaned: count,
   }),
+})
+
+const disk = anyOf<DiskReport, "kind">({
+  none: fc.record({ kind: just("none") }),
+  idle: fc.record({ kind: just("idle") }),
+  writing: fc.record({ kind: just("writing"), entries: count }),
+  written: fc.record({ kind: just("written"), entries: count, bytes: count }),
+  failed: fc.record({ kind: just("failed"), detail: word }),
+  loading: fc.record({ kind: just("loading"), entries: count }),
 })
 
 export const nodeToClient = anyOf<NodeToClient, "kind">({
@@ -337,7 +370,7 @@ export const nodeToClient = anyOf<NodeToClient, "kind">({
       id,
       name: word,
       addr: word,
-      phase: fc.constantFrom("joining", "member", "leaving", "left"),
+      phase: fc.constantFrom("joining", "member", "leaving", "left", "stopped", "resuming"),
       version: word,
       clusterId: id,
       epoch: count,
@@ -366,9 +399,30 @@ export const nodeToClient = anyOf<NodeToClient, "kind">({
           evictedCopies: count,
         }),
       ),
+      disk: fc.option(disk),
+      awaited: fc.option(listOf(word)),
     }),
   }),
   "admin-reply": fc.record({ kind: just("admin-reply"), n: count, outcome: adminOutcome }),
+})
+
+export const snapshotBlock = anyOf<SnapshotBlock, "kind">({
+  head: fc.record({
+    kind: just("head"),
+    wallMs: span,
+    head: fc.record({ self: memberInfo, listen: word, view: packedView }),
+  }),
+  part: fc.record({
+    kind: just("part"),
+    wallMs: span,
+    part: anyOf<SnapshotPart, "kind">({
+      shard: fc.record({ kind: just("shard"), shard: small, commit: count }),
+      records: fc.record({ kind: just("records"), records: listOf(dedup) }),
+      entries: fc.record({ kind: just("entries"), entries: listOf(entry) }),
+      operations: fc.record({ kind: just("operations"), ops }),
+    }),
+  }),
+  end: fc.record({ kind: just("end"), parts: count, entries: count }),
 })
 
 export const header: fc.Arbitrary<FrameHeader> = fc.record({
