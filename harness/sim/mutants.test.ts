@@ -89,6 +89,12 @@ const staged: readonly (readonly [rule: keyof Rules, seen: string, file: string]
   ["flapsWait", "views without end", "removal.scenario.test.ts"],
   ["leaseKeepsGeneration", "a majority falls for what an operator did elsewhere", "recovery.scenario.test.ts"],
   ["coldStartWaits", "there are two clusters", "cold-start.scenario.test.ts"],
+  ["stopFreezes", "what was acknowledged is gone after the stop", "stop.scenario.test.ts"],
+  ["stopAbstains", "a stopped cluster resumes twice", "stop.scenario.test.ts"],
+  ["stopKeepsLog", "what was acknowledged is gone after the stop", "stop.scenario.test.ts"],
+  ["resumeWaits", "what only the late ones hold is gone", "stop.scenario.test.ts"],
+  ["resumeClaims", "what was overwritten comes back", "stop.scenario.test.ts"],
+  ["resumeInTime", "a copied snapshot brings the past back", "stop.scenario.test.ts"],
 ]
 
 const mostRuns = 60
