@@ -107,7 +107,7 @@ export type Config = {
    * time of their last use, or writes are refused, `full`. All members do the one or the other.
    */
   eviction: "s3fifo" | "lru" | "none"
-  /** Expired entries deleted in one go by the sweep of one tick. */
+  /** Expired entries that one slice of the sweep removes: larger ones make others wait, smaller ones are more of them. */
   sweepBatch: number
 
   // ------------------------------------------------------------------ the node
@@ -163,7 +163,7 @@ export const defaultConfig: Config = {
   maxDedupClients: 16_384,
   maxBytes: 1024 * 1024 * 1024,
   eviction: "none",
-  sweepBatch: 64,
+  sweepBatch: 1_024,
   tickMs: 20,
 }
 

@@ -159,17 +159,16 @@ test("what a deposed primary says is to be forgotten is not", () => {
   const [first] = cluster.processes
   const [copy] = cluster.backupsOf(key)
   ok(first && copy)
-  const order = (q: number, version: number): PeerMessage => ({
+  const order = (epoch: number, version: number): PeerMessage => ({
     kind: "forget",
-    shard,
-    q,
+    epoch,
     entries: [[new TextEncoder().encode(key), version]],
   })
-  const { q = 0 } = cluster.newestView.shards[shard] ?? {}
+  const { epoch } = cluster.newestView
   const version = copy.node.inspectShard(shard)?.entries.get(key)?.version ?? 0
   cluster.isolate(first)
   cluster.runUntil(() => cluster.newestView.shards[shard]?.primary === copy.id, { withinMs: 5_000 })
-  copy.receive(first.id, order(q, version))
+  copy.receive(first.id, order(epoch, version))
   for (const other of cluster.alive()) if (other !== first) other.receive(first.id, order(99, version))
   equal(holds(cluster, copy, key), "v")
   cluster.heal()

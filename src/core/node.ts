@@ -206,6 +206,16 @@ export class CacheNode {
     this.#options.ports.event({ kind: "stopped", epoch: this.view?.epoch ?? 0 })
   }
 
+  /** Whether there is more to do of what is in no hurry than ticks do: then `work` is to be called between other things. */
+  get hasWork(): boolean {
+    return this.#shards.hasWork
+  }
+
+  /** A slice of that: a few milliseconds at most. */
+  work(): void {
+    this.#shards.work(this.#options.now())
+  }
+
   receive(from: NodeId, message: PeerMessage): void {
     // Read for each message, after it was taken from its queue: what was checked earlier may have ended meanwhile.
     const nowMs = this.#options.now()
@@ -218,8 +228,9 @@ export class CacheNode {
       case "transfer-begin":
       case "transfer-chunk":
       case "transfer-ack":
-      case "forget":
         return this.#shards.receive(from, message, nowMs)
+      case "forget":
+        return this.#shards.forget(from, message)
       case "forward":
         return this.#requests.forwarded(from, message, nowMs)
       case "forward-reply":

@@ -317,6 +317,7 @@ class RunningDaemon implements Daemon {
   /** Of the membership that lasts: see `Health`. */
   #hasSettled = false
   #ticking: NodeJS.Timeout | undefined
+  #working: NodeJS.Immediate | undefined
   #stopped: Promise<void> | undefined
   #leaving: Promise<LeaveOutcome> | undefined
   #left: (outcome: LeaveOutcome) => void = () => {}
@@ -555,6 +556,18 @@ class RunningDaemon implements Daemon {
       this.#deaths.tick()
     })
     if (this.#stopped === undefined) this.#tickLater()
+    this.#workLater()
+  }
+
+  /** In slices, each after what has arrived since the one before. */
+  #workLater(): void {
+    if (this.#working !== undefined || this.#stopped !== undefined || !this.#node.hasWork) return
+    this.#working = setImmediate(() => {
+      this.#working = undefined
+      this.#lookAtClocks()
+      this.guarded(() => this.#node.work())
+      this.#workLater()
+    })
   }
 
   /** Before anything is done with what arrived: is it as recent as it looks, and is the lease what it seems? */

@@ -404,11 +404,10 @@ export type DataMessage =
       readonly tid: number
       readonly index: number
     }
-  /** What the primary holds no longer for want of memory, each with its version: a copy may forget it, too. May be lost. */
+  /** What the sender, as a primary, holds no longer, each with its version: a copy may forget it, too. May be lost. */
   | {
       readonly kind: "forget"
-      readonly shard: ShardId
-      readonly q: Epoch
+      readonly epoch: Epoch
       readonly entries: readonly (readonly [key: Uint8Array, version: Seq])[]
     }
   | { readonly kind: "forward"; readonly n: number; readonly request: Request }

@@ -410,7 +410,7 @@ export const linkMessage = union<LinkMessage, "kind">("kind", {
   "transfer-ack": variant(71, { shard, q: counter, tid: counter, index: counter }),
   forward: variant(72, { n: counter, request }),
   "forward-reply": variant(73, { n: counter, reply, epoch: counter }),
-  forget: variant(74, { shard, q: counter, entries: list(pair(key, counter), maxListItems) }),
+  forget: variant(74, { epoch: counter, entries: list(pair(key, counter), maxListItems) }),
 })
 
 // ----------------------------------------------------------------------------------------------- client to node

@@ -4,10 +4,11 @@
  * was filled by one of whom this holds. No two hold different versions of anything.
  */
 import type { ShardInspection } from "../../../src/core/shard/shards.ts"
-import type { NodeId, Seq } from "../../../src/protocol/message.ts"
+import type { NodeId } from "../../../src/protocol/message.ts"
 import type { MakeChecker } from "../checker.ts"
 
-type Side = { readonly held: ShardInspection; readonly mayLack: (key: string, version: Seq) => boolean }
+type Entry = ShardInspection["entries"] extends ReadonlyMap<string, infer E> ? E : never
+type Side = { readonly held: ShardInspection; readonly mayLack: (key: string, entry: Entry) => boolean }
 
 export const replicasAgree: MakeChecker = cluster => {
   /** Who gave up which version of a key, of its own accord or as it was told. */
@@ -20,7 +21,14 @@ export const replicasAgree: MakeChecker = cluster => {
   }
   const sideOf = (id: NodeId, shard: number): Side | undefined => {
     const held = cluster.livingProcess(id)?.node.inspectShard(shard)
-    return held && { held, mayLack: (key, version) => mayLack(id, `${key} ${version}`) }
+    // Where nodes forget, each does what has expired by its own clock.
+    const mayExpire = cluster.memory === "forgetful"
+    return (
+      held && {
+        held,
+        mayLack: (key, e) => (mayExpire && e.expiresAtMs < Infinity) || mayLack(id, `${key} ${e.version}`),
+      }
+    )
   }
   return {
     dropped(process, key, version) {
@@ -68,8 +76,8 @@ function differenceOf(a: Side, b: Side): string | undefined {
 
 /** A key that the one holds, and the other lacks without a reason. */
 function lackOf(other: Side, one: Side): string | undefined {
-  for (const [key, { version }] of one.held.entries)
-    if (!other.held.entries.has(key) && !other.mayLack(key, version)) return key
+  for (const [key, entry] of one.held.entries)
+    if (!other.held.entries.has(key) && !other.mayLack(key, entry)) return key
   return undefined
 }
 

@@ -238,9 +238,9 @@ function crowded(settings: Partial<Config> = {}) {
   node.shards.tick(0)
   const { tid } = node.lastSent("transfer-chunk")
   node.shards.receive("b", { kind: "transfer-ack", shard: 0, q: 2, tid, index: 0 }, 0)
-  const acknowledge = () => {
+  const acknowledge = (headroom = 0) => {
     const seq = node.inspect()?.seq ?? 0
-    node.shards.receive("b", { kind: "repl-ack", shard: 0, q: 2, tid, seq, gap: false, headroom: 0 }, 0)
+    node.shards.receive("b", { kind: "repl-ack", shard: 0, q: 2, tid, seq, gap: false, headroom }, 0)
   }
   return { node, acknowledge, orders: () => node.sent.filter(({ message }) => message.kind === "forget") }
 }
@@ -304,8 +304,8 @@ test("a copy forgets at its primary's word: the version named, when nothing is o
   fill(node, "p", 2)
   node.install(viewOf(3, ["p", "b"], { ...base, q: 3, primarySince: 2, inSync: ["p", "b"] }), 0)
   const repl = { kind: "repl", shard: 0, q: 3, tid: 0 } as const
-  const forget = (from: NodeId, key: number, version: number, q = 3) =>
-    node.shards.receive(from, { kind: "forget", shard: 0, q, entries: [[new Uint8Array([key]), version]] }, 0)
+  const forget = (from: NodeId, key: number, version: number, epoch = 3) =>
+    node.shards.forget(from, { kind: "forget", epoch, entries: [[new Uint8Array([key]), version]] })
   const keys = () => [...(node.inspect()?.entries.keys() ?? [])].map(key => key.charCodeAt(0)).sort()
   node.shards.receive("p", { ...repl, ops: [put(1, 1), put(2, 1), put(3, 1)], commit: 2, last: 3 }, 0)
   forget("p", 1, 2)
@@ -318,6 +318,57 @@ test("a copy forgets at its primary's word: the version named, when nothing is o
   deepEqual(keys(), [3])
   // Nobody is answered, told that it is late, or kept waiting.
   equal(node.sent.filter(({ message }) => message.kind === "stale").length, 0)
+})
+
+// ---------------------------------------------------------------------------------------------------- expiry
+
+const fleeting = (ttlMs: number): Operation => ({ ...set1, ttlMs })
+const set1 = { op: "set", value: new Uint8Array(1), flags: 0, condition: null } as const
+
+for (const eviction of ["lru", "none"] as const)
+  test(`what expires at one instant goes in slices, as long as somebody has nothing better to do (${eviction})`, () => {
+    const node = nodeOf("p", { eviction, sweepBatch: 100 })
+    node.install(viewOf(1, ["p"], base), 0)
+    for (let key = 0; key < 256; key++) node.ask(fleeting(1_000), 0, "c", key)
+    node.shards.tick(999)
+    deepEqual([node.inspect()?.entries.size, node.shards.hasWork], [256, false])
+    const left: (number | undefined)[] = []
+    for (node.shards.tick(1_000); node.shards.hasWork; node.shards.work(1_000)) left.push(node.inspect()?.entries.size)
+    deepEqual(left, [156, 56])
+    equal(node.inspect()?.entries.size, 0)
+  })
+
+test("where nothing is forgotten expired entries are deleted by their primary, no faster than its copies follow, and clients come first", () => {
+  const { node, acknowledge } = crowded({ eviction: "none", maxBytes: 2 ** 20, maxUncommitted: 80, sweepBatch: 100 })
+  for (let key = 0; key < 50; key++) {
+    node.ask(fleeting(1_000), 0, "c", key)
+    acknowledge(2 ** 20)
+  }
+  const left = () => node.inspect()?.entries.size
+  node.shards.tick(1_000)
+  deepEqual([left(), node.inspect()?.uncommitted], [30, 20])
+  node.shards.tick(1_020)
+  equal(left(), 30)
+  node.ask(write(1), 1_020, "c", 200)
+  equal(node.inspect()?.uncommitted, 21)
+  acknowledge(2 ** 20)
+  node.shards.tick(1_040)
+  equal(left(), 11)
+})
+
+test("a copy waits for its primary to delete what has expired, or forgets it by its own clock where anything may be forgotten", () => {
+  for (const eviction of ["none", "s3fifo"] as const) {
+    const node = nodeOf("b", { eviction })
+    node.install(viewOf(2, ["p", "b"], { ...base, q: 2, learners: [{ id: "b", since: 2 }] }), 0, "gap")
+    fill(node, "p", 2)
+    node.install(viewOf(3, ["p", "b"], { ...base, q: 3, inSync: ["p", "b"] }), 0)
+    const effect = { kind: "put", value: new Uint8Array(1), flags: 0, ttlLeftMs: 500 } as const
+    const ops = [1, 2].map(seq => ({ ...put(seq, 1), effect }))
+    node.shards.receive("p", { kind: "repl", shard: 0, q: 3, tid: 0, ops, commit: 1, last: 2 }, 0)
+    node.shards.tick(600)
+    // What is still open stays in any case.
+    equal(node.inspect()?.entries.size, eviction === "none" ? 2 : 1)
+  }
 })
 
 // --------------------------------------------------------------------------------------------------- waiting

@@ -36,7 +36,7 @@ import { type Role, Shard, textOf } from "./shard.ts"
 import { partsOf, SnapshotReader } from "./snapshot.ts"
 import { Transfers } from "./transfers.ts"
 
-type ShardMessage = Exclude<DataMessage, { kind: "forward" | "forward-reply" }>
+type ShardMessage = Exclude<DataMessage, { kind: "forward" | "forward-reply" | "forget" }>
 
 export type ShardsOptions = {
   readonly self: NodeId
@@ -70,10 +70,16 @@ const forgettingStride = 16
 const forgottenAtOnce = 64
 /** How often the operations that do not commit are looked through for those who wait for them. */
 const waitersEveryMs = 50
+/** What the store is given to tidy up in one slice of work. */
+const tidyBytes = 64 * 1024
+/** Of the operations that a shard may hold uncommitted, the sweep takes one in so many: clients' come first. */
+const sweepShare = 4
 /** How long a client is asked to wait when something is full for a moment. */
 const busyRetryMs = 20
 /** After a stop was decided: acknowledgements on their way arrive within this, if ever. */
 const settleMs = 300
+
+type Expired = { readonly shard: Shard; readonly key: HashedKey; readonly version: Seq }
 
 /** What one shard holds on this node, for checkers. */
 export type ShardInspection = {
@@ -99,6 +105,7 @@ export class Shards {
   #parkedCount = 0
   #early: { from: NodeId; message: ShardMessage }[] = []
   #forgettingAt = 0
+  #hasWork = false
   /** The last time that this node had a lease, or had nothing to commit with one; when waiters are looked at next. */
   #leasedAtMs = Number.NEGATIVE_INFINITY
   #waitersAtMs = Number.NEGATIVE_INFINITY
@@ -112,7 +119,8 @@ export class Shards {
   constructor(options: ShardsOptions) {
     this.#options = options
     this.#forgetting = new Forgetting({
-      shardAt: position => this.#table[shardOf(position, this.#view?.shards.length ?? 1)],
+      shardAt: position => this.#shardAt(position),
+      epoch: () => this.#view?.epoch ?? 0,
       // What is read back after a stop will be led here again, as far as anybody knows.
       leads: ({ role, config }) =>
         role === "primary" || (this.#view?.stopped === true && config.primary === options.self),
@@ -298,7 +306,6 @@ export class Shards {
   receive(from: NodeId, message: ShardMessage, nowMs: number): void {
     const view = this.#view
     const { pull, send } = this.#options
-    if (message.kind === "forget") return this.#forget(from, message)
     if (view === undefined || message.q > view.epoch) {
       pull(from, nowMs)
       if (message.kind !== "transfer-chunk" && this.#early.length < maxEarly) this.#early.push({ from, message })
@@ -437,12 +444,15 @@ export class Shards {
     this.#options.send(from, { kind: "sync-ack", shard: shard.index, q: shard.config.q, seq: shard.seq })
   }
 
-  /** Of the primary under which this node is a copy, or is filled: in whatever config of its reign it said so. */
-  #forget(from: NodeId, { shard: index, q, entries }: Extract<ShardMessage, { kind: "forget" }>): void {
-    const shard = this.#table[index]
-    if (shard === undefined || from !== shard.config.primary || q < shard.config.primarySince) return
-    if (shard.role !== "replica" && shard.role !== "learner") return
-    for (const [bytes, version] of entries) shard.forget(this.#hashed(bytes), version, this.#options.rules)
+  /** A primary has forgotten something. It says so of the shards that are its own in its present reign, and no earlier one. */
+  forget(from: NodeId, { epoch, entries }: Extract<DataMessage, { kind: "forget" }>): void {
+    if (this.#view === undefined) return
+    for (const [bytes, version] of entries) {
+      const key = this.#hashed(bytes)
+      const shard = this.#shardAt(key.position)
+      if (shard === undefined || from !== shard.config.primary || epoch < shard.config.primarySince) continue
+      if (shard.role === "replica" || shard.role === "learner") shard.forget(key, version, this.#options.rules)
+    }
   }
 
   // ------------------------------------------------------------------------------------------------ operations
@@ -542,7 +552,11 @@ export class Shards {
     assert(lead !== null, "only a primary orders operations")
     const record = shard.apply(op, key, nowMs)
     if (waiter !== undefined) record.waiters.push(waiter)
-    lead.appended(nowMs)
+    this.#appended(shard, nowMs)
+  }
+
+  #appended(shard: Shard, nowMs: number): void {
+    shard.lead?.appended(nowMs)
     this.#active.add(shard)
     this.#tryCommit(shard, nowMs)
   }
@@ -616,12 +630,10 @@ export class Shards {
     }
     this.#tellWaiters(nowMs)
     this.#transfers.tick(nowMs)
-    this.#forgetting.tell()
     if (this.#parkedCount > 0) this.#expireParked(nowMs)
-    if (this.#view !== undefined) {
-      this.#sweep(nowMs)
-      this.#forgetClients(nowMs)
-    }
+    if (this.#view !== undefined) this.#forgetClients(nowMs)
+    this.work(nowMs)
+    this.#forgetting.tell()
   }
 
   linkLost(peer: NodeId): void {
@@ -678,17 +690,53 @@ export class Shards {
     for (const pending of freed) this.#options.rerun(pending, nowMs)
   }
 
-  /** Deletes what has expired, where this node leads and nothing else is under way for the key. */
-  #sweep(nowMs: number): void {
-    const view = this.#view
-    const expired: { shard: Shard; key: HashedKey }[] = []
-    this.#store.sweep(nowMs, this.#options.config.sweepBatch, (bytes, position) => {
-      const shard = this.#table[shardOf(position, view?.shards.length ?? 1)]
-      if (shard !== undefined) expired.push({ shard, key: { bytes: Uint8Array.from(bytes), position } })
+  /** Whether the last slice of work came to no end. */
+  get hasWork(): boolean {
+    return this.#hasWork
+  }
+
+  /** A slice of what needs doing and is in no hurry: a few milliseconds at most. Every tick does one. */
+  work(nowMs: number): void {
+    if (this.#ownStore === undefined) return
+    this.#ownStore.tidy(tidyBytes)
+    this.#hasWork = this.#sweep(nowMs, this.#ownStore) === "more"
+  }
+
+  /** Removes what has expired and has nothing under way for its key. */
+  #sweep(nowMs: number, store: Store): "more" | "done" {
+    const { eviction, sweepBatch } = this.#options.config
+    const expired: Expired[] = []
+    let nominated = 0
+    store.sweep(nowMs, sweepBatch, (bytes, position, version) => {
+      nominated += 1
+      const shard = this.#shardAt(position)
+      if (shard !== undefined && shard.pendingOf({ bytes }) === 0)
+        expired.push({ shard, key: { bytes, position }, version })
     })
-    for (const { shard, key } of expired)
-      if (this.#state(shard, nowMs) === "serving" && shard.pendingOf(key) === 0)
-        this.#append(shard, expiryOf(shard, key), key, undefined, nowMs)
+    const removed = eviction === "none" ? this.#deleteExpired(expired, nowMs) : this.#forgetExpired(expired, store)
+    return nominated >= sweepBatch && removed > 0 ? "more" : "done"
+  }
+
+  /** Where anything may be forgotten at any time, this may, by whoever holds it: nobody needs to be told or to agree. */
+  #forgetExpired(expired: readonly Expired[], store: Store): number {
+    for (const { shard, key, version } of expired)
+      if (store.forget(key, version)) shard.forgot(key.bytes, version, this.#options.rules)
+    return expired.length
+  }
+
+  /** Where nothing is forgotten the primary deletes, as clients do, and leaves them most of the room for what is uncommitted. */
+  #deleteExpired(expired: readonly Expired[], nowMs: number): number {
+    const most = this.#options.config.maxUncommitted / sweepShare
+    const changed = new Set<Shard>()
+    let removed = 0
+    for (const { shard, key } of expired) {
+      if (shard.log.length >= most || this.#state(shard, nowMs) !== "serving") continue
+      shard.apply(expiryOf(shard, key), key, nowMs)
+      changed.add(shard)
+      removed += 1
+    }
+    for (const shard of changed) this.#appended(shard, nowMs)
+    return removed
   }
 
   /** Drops the records of clients that have been silent for longer than any request of theirs may live. */
@@ -801,13 +849,17 @@ export class Shards {
     return Math.min(this.#store.headroomBytes, Number.MAX_SAFE_INTEGER)
   }
 
-  /** Whoever evicts never refuses. */
+  /** Copies that evict forget what does not fit them. */
   #fits(shard: Shard, bytes: number, nowMs: number): boolean {
-    if (this.#options.config.eviction !== "none") return true
     if (!this.#store.fits(bytes)) return false
+    if (this.#options.config.eviction !== "none") return true
     if (shard.lead === null || bytes <= shard.lead.headroomBytes()) return true
     shard.lead.askHeadroom(nowMs)
     return false
+  }
+
+  #shardAt(position: number): Shard | undefined {
+    return this.#table[shardOf(position, this.#view?.shards.length ?? 1)]
   }
 
   #hashed(bytes: Uint8Array): HashedKey {

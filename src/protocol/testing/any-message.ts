@@ -288,7 +288,7 @@ export const linkMessage = anyOf<LinkMessage, "kind">({
     endSeq: count,
   }),
   "transfer-ack": fc.record({ kind: just("transfer-ack"), ...onShard, tid: count, index: count }),
-  forget: fc.record({ kind: just("forget"), ...onShard, entries: listOf(pairOf(bytes, count)) }),
+  forget: fc.record({ kind: just("forget"), epoch: count, entries: listOf(pairOf(bytes, count)) }),
   forward: fc.record({ kind: just("forward"), n: count, request }),
   "forward-reply": fc.record({ kind: just("forward-reply"), n: count, reply, epoch: count }),
 })
