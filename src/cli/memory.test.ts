@@ -1,6 +1,6 @@
 import { equal } from "node:assert/strict"
 import { test } from "node:test"
-import { defaultMemoryBytes } from "./memory.ts"
+import { defaultMemoryBytes, isTooLittle, memoryForEntries } from "./memory.ts"
 
 const gib = 1024 ** 3
 const cases = [
@@ -15,5 +15,17 @@ for (const { totalGib, limitGib, node, gib: expected, because } of cases) {
   test(`of ${totalGib} GiB, ${node}: ${because}`, () => {
     const machine = { totalBytes: totalGib * gib, limitBytes: limitGib === undefined ? undefined : limitGib * gib }
     equal(defaultMemoryBytes(machine, node) / gib, expected)
+  })
+}
+
+const mib = 1024 ** 2
+for (const { memory, entries, because } of [
+  { memory: 1_024, entries: 896, because: "the process itself needs its part" },
+  { memory: 256, entries: 128, because: "the process itself needs its part" },
+  { memory: 64, entries: 16, because: "less than the process needs is still a cache" },
+]) {
+  test(`of ${memory} MiB entries get ${entries}: ${because}`, () => {
+    equal(memoryForEntries(memory * mib), entries * mib)
+    equal(isTooLittle(memory * mib), memory < 128)
   })
 }

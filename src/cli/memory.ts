@@ -10,10 +10,27 @@ export type Machine = {
   readonly limitBytes: number | undefined
 }
 
-const smallestBytes = 16 * 1024 * 1024
+/** Of a whole process: of less there would be too little left to be a cache. */
+export const smallestMemoryBytes = 16 * 1024 * 1024
+
+/**
+ * What a node takes with nothing in it: 100 to 120 MiB resident, most of it the program itself, and what is under way
+ * between sockets and entries.
+ */
+export const processBytes = 128 * 1024 * 1024
+
+/** Of the memory of the whole process, what entries may take. With little of it that is a quarter, and the process takes more than it was told. */
+export function memoryForEntries(memoryBytes: number): number {
+  return Math.max(memoryBytes - processBytes, Math.floor(memoryBytes / 4))
+}
+
+/** Whether the process takes more than this by itself. */
+export function isTooLittle(memoryBytes: number): boolean {
+  return memoryBytes - processBytes < memoryBytes / 4
+}
 
 export function defaultMemoryBytes(machine: Machine, node: "alone" | "sharing"): number {
   const availableBytes = Math.min(machine.totalBytes, machine.limitBytes ?? Number.POSITIVE_INFINITY)
   const share = node === "alone" ? 1 / 4 : 1 / 16
-  return Math.max(smallestBytes, Math.floor(availableBytes * share))
+  return Math.max(smallestMemoryBytes, Math.floor(availableBytes * share))
 }

@@ -11,10 +11,18 @@ import { createLog, type Log } from "../host/log.ts"
 import { version } from "../version.ts"
 import { type ExitCode, exitCodes } from "./exit-codes.ts"
 import { CommandFailure } from "./failure.ts"
-import { defaultMemoryBytes } from "./memory.ts"
+import { defaultMemoryBytes, memoryForEntries } from "./memory.ts"
 import { NodeDoors } from "./node-doors.ts"
 import type { NodeSettings } from "./node-settings.ts"
-import { greetingLines, joinRefusalText, leavingText, leftTexts, noticeOf, stillTrying } from "./node-words.ts"
+import {
+  type Greeting,
+  greetingLines,
+  joinRefusalText,
+  leavingText,
+  leftTexts,
+  noticeOf,
+  stillTrying,
+} from "./node-words.ts"
 import { isTerminal, Progress } from "./output.ts"
 
 /** How often a node that nobody takes in says whom it tries. */
@@ -97,7 +105,7 @@ async function started(
   const { memoryBytes } = settings
   const limit = process.constrainedMemory()
   const machine = { totalBytes: totalmem(), limitBytes: limit > 0 ? limit : undefined }
-  const maxBytes = (node: "alone" | "sharing") => memoryBytes ?? defaultMemoryBytes(machine, node)
+  const maxBytes = (node: "alone" | "sharing") => memoryForEntries(memoryBytes ?? defaultMemoryBytes(machine, node))
   try {
     return await startDaemon({ ...settings, ...owner, maxBytes, version })
   } catch (error) {
@@ -153,14 +161,13 @@ class LineTeller implements Teller {
     this.#progress = new Progress(stdout)
   }
 
-  greet(daemon: Daemon, { role, zone }: NodeSettings): void {
+  greet(daemon: Daemon, { memoryBytes, role, zone }: NodeSettings): void {
     const { address, clientAddress, name } = daemon
     const listening = formatAddress(daemon.listen)
-    const reach = isLoopback(daemon.listen.host) ? "this machine" : "others"
+    const reach: Greeting["reach"] = isLoopback(daemon.listen.host) ? "this machine" : "others"
     const choice = daemon.listenChoice
-    this.#say(
-      ...greetingLines({ version, name, address, clientAddress, listening, choice, reach, role, statedZone: zone }),
-    )
+    const who = { version, name, address, clientAddress, listening, choice, reach, role }
+    this.#say(...greetingLines({ ...who, statedZone: zone, statedMemoryBytes: memoryBytes }))
     this.#isGreeted = true
     this.#say(...this.#early)
   }

@@ -12,6 +12,7 @@ const empty: NodeForm = {
   copies: undefined,
   shards: undefined,
   memory: undefined,
+  eviction: undefined,
   name: undefined,
   zone: undefined,
   witness: false,
@@ -70,6 +71,7 @@ const given: { form: Partial<NodeForm>; settings: Partial<NodeSettings>; because
   { form: { witness: true, join: ["a"] }, settings: { role: "witness" }, because: "a witness joins" },
   { form: { orphanReset: "5m" }, settings: { orphanResetMs: 300_000 }, because: "durations have units" },
   { form: { orphanReset: "never" }, settings: { orphanResetMs: Number.POSITIVE_INFINITY }, because: "rather refused" },
+  { form: { eviction: "none" }, settings: { eviction: "none" }, because: "nothing is to be forgotten" },
   { form: { memory: "64MiB" }, settings: { memoryBytes: 64 * 1024 * 1024 }, because: "sizes have units" },
 ]
 for (const { form, settings, because } of given) {
@@ -88,6 +90,7 @@ const refused: { form: Partial<NodeForm>; flag: string | undefined; because: str
   { form: { shards: "8192" }, flag: "--shards", because: "there are no more" },
   { form: { copies: "2.5" }, flag: "--copies", because: "copies are whole" },
   { form: { copies: "8" }, flag: "--copies", because: "more than seven are not kept" },
+  { form: { eviction: "lfu" }, flag: "--eviction", because: "unknown rule" },
   { form: { memory: "1KiB" }, flag: "--memory", because: "too little" },
   { form: { name: "" }, flag: "--name", because: "a variable that was not set" },
   { form: { zone: " " }, flag: "--zone", because: "nobody could tell it from none" },

@@ -1,9 +1,10 @@
 /** From the options of `dcache node` to what a node needs to know. Pure: tries no port and looks up no name. */
 import { defaultPort, formatAddress, type HostPort } from "../base/address.ts"
-import type { Address } from "../protocol/message.ts"
+import type { Address, Eviction } from "../protocol/message.ts"
 import { type LogLevel, logLevels } from "../host/log.ts"
 import { maxNameChars } from "../protocol/limits.ts"
 import { UsageError } from "./failure.ts"
+import { smallestMemoryBytes } from "./memory.ts"
 import { address, duration, type Given, listed, listenAddress, oneOf, size, wholeNumber } from "./values.ts"
 
 export type NodeForm = {
@@ -15,6 +16,7 @@ export type NodeForm = {
   readonly copies: string | undefined
   readonly shards: string | undefined
   readonly memory: string | undefined
+  readonly eviction: string | undefined
   readonly name: string | undefined
   readonly zone: string | undefined
   readonly witness: boolean
@@ -37,7 +39,10 @@ export type NodeSettings = {
   readonly copies: number | undefined
   /** Of a new cluster; undefined: the default. */
   readonly shards: number | undefined
+  /** Of the whole process. */
   readonly memoryBytes: number | undefined
+  /** Undefined: the default. */
+  readonly eviction: Eviction | undefined
   readonly name: string | undefined
   /** Undefined: the name of the host. */
   readonly zone: string | undefined
@@ -57,9 +62,10 @@ export type NodeSettings = {
 const maxCopies = 7
 /** Where Redis listens, and hence where its clients look first. */
 const defaultRespPort = 6_379
-const smallestMemoryBytes = 1024 * 1024
 /** Shorter, and a node that is restarted could not come back in time; a cluster that waits longer waits for good. */
 const orphanResetBounds = { minMs: 5_000, maxMs: 7 * 24 * 3_600_000 }
+
+const evictions = ["s3fifo", "lru", "none"] as const satisfies readonly Eviction[]
 
 const shardBounds = { min: 64, max: 4_096 }
 
@@ -82,6 +88,7 @@ export function nodeSettings(form: NodeForm): NodeSettings {
         ? undefined
         : wholeNumber({ flag: "--copies", text: form.copies }, { min: 1, max: maxCopies }),
     memoryBytes: form.memory === undefined ? undefined : memory({ flag: "--memory", text: form.memory }),
+    eviction: form.eviction === undefined ? undefined : oneOf({ flag: "--eviction", text: form.eviction }, evictions),
     name: form.name === undefined ? undefined : label({ flag: "--name", text: form.name }),
     zone: form.zone === undefined ? undefined : label({ flag: "--zone", text: form.zone }),
     role: form.witness ? "witness" : "member",
@@ -107,7 +114,7 @@ function advertised(flag: string, text: string | undefined, ownPort: number): Ad
 
 function memory(given: Given): number {
   const bytes = size(given)
-  if (bytes < smallestMemoryBytes) throw new UsageError("must be 1MiB or more", given)
+  if (bytes < smallestMemoryBytes) throw new UsageError("must be 16MiB or more", given)
   return bytes
 }
 

@@ -11,6 +11,7 @@ const node: Greeting = {
   choice: { kind: "default" },
   role: "member",
   statedZone: undefined,
+  statedMemoryBytes: undefined,
   reach: "this machine",
 }
 
@@ -23,6 +24,11 @@ test("the first lines: the address, how to join it, how to use it", () => {
 })
 
 const fourthLines = [
+  {
+    change: { statedMemoryBytes: 64 * 1024 * 1024 },
+    line: /^memory 64 MiB: a node takes about 128 MiB by itself, .* entries get 16 MiB$/,
+    because: "what was asked for cannot be kept to",
+  },
   {
     change: { listening: "0.0.0.0:5555", reach: "others" },
     line: /^warning: listening on 0\.0\.0\.0:5555 without a secret/,

@@ -3,6 +3,8 @@ import { formatDuration } from "../base/duration.ts"
 import type { NodeEvent } from "../core/ports.ts"
 import type { ListenChoice } from "../host/own-address.ts"
 import type { Address, JoinRefusal } from "../protocol/message.ts"
+import { formatSize } from "../base/size.ts"
+import { isTooLittle, memoryForEntries, processBytes } from "./memory.ts"
 import { rangesText } from "./ranges.ts"
 
 export type Greeting = {
@@ -17,12 +19,15 @@ export type Greeting = {
   readonly role: "member" | "witness"
   /** Undefined: none was asked for. */
   readonly statedZone: string | undefined
+  /** Of the whole process; undefined: nobody asked for so much or so little. */
+  readonly statedMemoryBytes: number | undefined
   /** Who can dial it. */
   readonly reach: "this machine" | "others"
 }
 
 export function greetingLines(greeting: Greeting): string[] {
-  const { version, name, address, clientAddress, listening, choice, reach, role, statedZone } = greeting
+  const { version, name, address, clientAddress, listening, choice, reach, role, statedZone, statedMemoryBytes } =
+    greeting
   return [
     `dcache ${version}: node ${name} at ${address}`,
     `  join it:  dcache node --join ${address}`,
@@ -31,9 +36,15 @@ export function greetingLines(greeting: Greeting): string[] {
     ...(statedZone === undefined
       ? []
       : [`zone ${statedZone}: copies of its data stand in other zones, where there are any`]),
+    ...(statedMemoryBytes !== undefined && isTooLittle(statedMemoryBytes) ? [smallMemoryLine(statedMemoryBytes)] : []),
     ...choiceLines(choice, listening),
     ...(reach === "others" ? [openWarning(listening)] : []),
   ]
+}
+
+function smallMemoryLine(memoryBytes: number): string {
+  const [memory, entries] = [memoryBytes, memoryForEntries(memoryBytes)].map(formatSize)
+  return `memory ${memory}: a node takes about ${formatSize(processBytes)} by itself, so this one may take more than it was given; entries get ${entries}`
 }
 
 /** An address that nobody asked for is explained. */
@@ -125,6 +136,7 @@ export function joinRefusalText(reason: JoinRefusal, detail: string): string {
 }
 
 const refusalAdvice: Record<JoinRefusal, string> = {
+  "eviction-differs": "give --eviction as on the cluster's nodes",
   "copies-differ": "leave --copies out, or state what the cluster has",
   "address-taken": "give this node an address of its own with --listen or --advertise",
   "no-dial-back": "state with --advertise an address that the others reach",

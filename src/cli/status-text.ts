@@ -1,5 +1,6 @@
 /** `dcache status` for people: a summary, a row for each member, what differs, and how the copies stand. */
 import { formatSize } from "../base/size.ts"
+import type { Forgetting } from "../protocol/message.ts"
 import type { ClusterStatus, MemberStatus } from "./cluster-status.ts"
 import { rangesText } from "./ranges.ts"
 import type { Colours } from "./output.ts"
@@ -14,6 +15,7 @@ const columnsAfter: readonly Column[] = [
   { title: "ROLE", align: "left" },
   { title: "ENTRIES", align: "right" },
   { title: "BYTES", align: "right" },
+  { title: "EVICTED", align: "right" },
   { title: "PRIMARIES", align: "right" },
   { title: "REPLICAS", align: "right" },
   { title: "LEASE", align: "left" },
@@ -56,11 +58,29 @@ function row(member: MemberStatus, zones: "shown" | "hidden", colours: Colours):
     member.leaving ? `${member.role}, leaving` : member.role,
     node ? String(node.entries) : "-",
     node ? `${formatSize(node.bytes)} of ${formatSize(node.maxBytes)}` : "-",
+    evictedText(node?.forgetting),
     String(member.primaries),
     String(member.replicas),
     node ? (node.hasLease ? "held" : colours.yellow("none")) : colours.red("no answer"),
     node ? String(node.epoch) : "-",
   ]
+}
+
+/** Of what it led; "none": it forgets nothing. */
+function evictedText(forgetting: Forgetting | null | undefined): string {
+  if (forgetting === null || forgetting === undefined) return "-"
+  return forgetting.eviction === "none" ? "none" : String(forgetting.evicted)
+}
+
+/** A node that drops copies by itself has less memory than what it backs: more than its eviction can say. */
+function memoryLines(members: readonly MemberStatus[], colours: Colours): string[] {
+  return members.flatMap(({ name, node }) => {
+    const dropped = node?.forgetting?.evictedCopies ?? 0
+    if (dropped === 0) return []
+    return [
+      colours.yellow(`${name} has too little memory for its share: it dropped ${dropped} copies of others' entries`),
+    ]
+  })
 }
 
 function copiesText(status: ClusterStatus, colours: Colours): string {
@@ -75,6 +95,7 @@ function copiesText(status: ClusterStatus, colours: Colours): string {
     ...(crowded > 0 && underReplicated === 0
       ? [colours.yellow(`${counted(crowded, "shard")} with two copies in one zone, although there are others`)]
       : []),
+    ...memoryLines(members, colours),
   ]
   return lines.join("\n")
 }

@@ -58,6 +58,8 @@ export type DaemonOptions = {
   readonly formation: "careful" | "anew"
   /** Undefined: a path of its own for each listen address; "none": no such file. */
   readonly hintFile: string | undefined
+  /** Undefined: the default. */
+  readonly eviction?: Config["eviction"] | undefined
   /** Memory for entries. "sharing": the default port was taken, so that other nodes live on this machine. */
   readonly maxBytes: (node: "alone" | "sharing") => number
   readonly version: string
@@ -153,6 +155,7 @@ function configFor(options: DaemonOptions, choice: ListenChoice): Config {
     ...(options.copies === undefined ? {} : { copies: options.copies }),
     ...(options.shards === undefined ? {} : { shardCount: options.shards }),
     ...(options.orphanResetMs === undefined ? {} : { orphanResetMs: options.orphanResetMs }),
+    ...(options.eviction === undefined ? {} : { eviction: options.eviction }),
     maxBytes: options.maxBytes(choice.kind === "next-port" ? "sharing" : "alone"),
     ...options.config,
   }

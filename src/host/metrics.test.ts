@@ -61,6 +61,8 @@ const lines = [
   "dcache_shards_orphaned 1",
   "dcache_shards_lost 1",
   "dcache_memory_limit_bytes 1000000",
+  'dcache_evicted_total{kind="led"} 7',
+  'dcache_evicted_total{kind="copy"} 3',
   "dcache_links_open 4",
   "dcache_promotions_total 5",
   'dcache_events_total{event="suspected"} 2',

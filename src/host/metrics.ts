@@ -91,10 +91,10 @@ export class Metrics {
       "dcache_info",
       "Always 1; what this node is",
       () => 1,
-      ["name", "id", "version", "cluster"],
+      ["name", "id", "version", "cluster", "eviction"],
       () => {
-        const { name, id, version, clusterId: cluster } = this.#status
-        return { name, id, version, cluster }
+        const { name, id, version, clusterId: cluster, forgetting } = this.#status
+        return { name, id, version, cluster, eviction: forgetting?.eviction ?? "" }
       },
     )
     status("dcache_member", "1 while this node is a member of its cluster", ({ phase }) => (phase === "member" ? 1 : 0))
@@ -105,6 +105,18 @@ export class Metrics {
     status("dcache_entries", "Entries that this node holds, copies included", ({ entries }) => entries)
     status("dcache_memory_used_bytes", "Memory that entries take, with what the store adds", ({ bytes }) => bytes)
     status("dcache_memory_limit_bytes", "Memory that entries may take", ({ maxBytes }) => maxBytes)
+    this.#counter(
+      "dcache_evicted_total",
+      "Entries dropped for want of memory: led by this node, or copies of others' (then it has too little for its share)",
+      ["kind"],
+      () => {
+        const { forgetting } = this.#status
+        return [
+          { labels: { kind: "led" }, value: forgetting?.evicted ?? 0 },
+          { labels: { kind: "copy" }, value: forgetting?.evictedCopies ?? 0 },
+        ]
+      },
+    )
     this.#gauge("dcache_clients", "Clients connected to this node", () => source.clients())
     this.#gauge("dcache_links_open", "Connections to other nodes that are open", () => source.links().open)
     this.#gauge("dcache_links_dialing", "Connections to other nodes that are being made", () => source.links().dialing)

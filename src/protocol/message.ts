@@ -277,6 +277,8 @@ export type ControlMessage =
       readonly clusterId: string
       /** Epoch of the view that it has; 0: none. */
       readonly have: Epoch
+      /** What it does when its memory ends; null: it is of a version that does not say, or holds no data. */
+      readonly eviction: Eviction | null
     }
   /** The one asked is no member yet, or says whom else to ask. */
   | { readonly kind: "try-also"; readonly addresses: readonly Address[] }
@@ -345,6 +347,7 @@ export type JoinRefusal =
   | "full"
   | "wrong-cluster"
   | "flapping"
+  | "eviction-differs"
 
 export type DataMessage =
   /** `tid` 0: to an in-sync replica. `last`: the newest seq sent so far, so that a gap shows without an operation. */
@@ -546,9 +549,12 @@ export type StatusReport = {
   readonly awaited: readonly Address[] | null
 }
 
+/** By which rule entries are forgotten when memory ends; none: they are not, and writes are refused. */
+export type Eviction = "s3fifo" | "lru" | "none"
+
 /** What a node forgets for want of memory, and has forgotten since it started. */
 export type Forgetting = {
-  readonly eviction: "s3fifo" | "lru" | "none"
+  readonly eviction: Eviction
   /** Entries that it led. */
   readonly evicted: number
   /** Copies that it kept for others, by itself: it has less memory than what it backs. */

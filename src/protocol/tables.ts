@@ -26,6 +26,7 @@ import type {
   ColdHint,
   Condition,
   DedupRecord,
+  Eviction,
   FenceTimes,
   Forgetting,
   Goodbye,
@@ -312,7 +313,9 @@ const joinRefusal = word<JoinRefusal>({
   full: true,
   "wrong-cluster": true,
   flapping: true,
+  "eviction-differs": true,
 })
+const eviction = word<Eviction>({ s3fifo: true, lru: true, none: true })
 
 /** What travels between nodes: greetings, and everything of the core. */
 export type LinkMessage = PeerMessage | Hello | Goodbye
@@ -353,7 +356,13 @@ export const linkMessage = union<LinkMessage, "kind">("kind", {
   suspect: variant(36, { subject: id, since: counter, epoch: counter }),
   unsuspect: variant(37, { subject: id, since: counter }),
   "link-down": variant(38, { peer: id, since: counter }),
-  "join-request": variant(39, { member: memberInfo, copies: nullable(proto), clusterId, have: counter }),
+  "join-request": variant(39, {
+    member: memberInfo,
+    copies: nullable(proto),
+    clusterId,
+    have: counter,
+    eviction: appended(eviction),
+  }),
   "try-also": variant(40, { addresses }),
   "join-refused": variant(41, { reason: joinRefusal, detail }),
   "dial-back": variant(42, { nonce: viewHash, id }),
@@ -501,7 +510,7 @@ const statusReport = struct<StatusReport>({
   crowded: counter,
   forgetting: appended(
     struct<Forgetting>({
-      eviction: word<Forgetting["eviction"]>({ s3fifo: true, lru: true, none: true }),
+      eviction,
       evicted: counter,
       evictedCopies: counter,
     }),

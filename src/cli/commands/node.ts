@@ -12,7 +12,10 @@ Without --join it forms a new cluster. With --join it never does: it goes on try
 SIGTERM hands its data over and leaves; a second one stops at once.
 
 Memory unless stated: a quarter of the machine, or of the container's limit if that is less; a sixteenth when the
-default port was taken, because then nodes share the machine.`,
+default port was taken, because then nodes share the machine. Entries and their copies get what the process itself leaves of it.
+
+With eviction a read answers the latest value that was acknowledged, or that there is none, and never an older one. For what must
+not be forgotten, locks and counters, there is --eviction none.`,
     examples: [
       ["A first node, on this machine alone", "dcache node"],
       ["A second one beside it, on the next free port", "dcache node --join 127.0.0.1:5555"],
@@ -20,6 +23,7 @@ default port was taken, because then nodes share the machine.`,
       ["A third vote for two nodes on two machines", "dcache node --witness --join cache-1 --listen 0.0.0.0"],
       ["In a data center, with other copies elsewhere", "dcache node --zone east --join cache-1"],
       ["Also where Redis' clients look first", "dcache node --resp 127.0.0.1:6379"],
+      ["For locks and counters, which must not be forgotten", "dcache node --eviction none --memory 2GiB"],
       ["The same in a container", "DCACHE_LISTEN=0.0.0.0 DCACHE_JOIN=cache-1,cache-2 dcache node"],
     ],
   })
@@ -46,7 +50,11 @@ default port was taken, because then nodes share the machine.`,
     description:
       "<N> arcs that a new cluster divides its keys into, a power of two; default 1024; 4096 for more than about 50 nodes",
   })
-  memory = Option.String("--memory", { description: "<SIZE> memory for entries, like 512MiB; default: see below" })
+  memory = Option.String("--memory", { description: "<SIZE> for the whole process, like 512MiB; default: see below" })
+  eviction = Option.String("--eviction", {
+    description:
+      "<RULE> when memory ends: s3fifo forgets what is used least, lru what was used longest ago, none nothing, and writes are refused; default s3fifo; none on all nodes or on no one",
+  })
   name = Option.String("--name", { description: "<NAME> shown in dcache status; default: host name and port" })
   zone = Option.String("--zone", {
     description:

@@ -81,7 +81,13 @@ at a rate that keeps it busy, times say more about the machine than about the cl
     const options: StressOptions = {
       ...stressSettings(this),
       command: selfCommand(),
-      nodeArgs: ["--memory", nodeMemory, ...(logs === undefined ? [] : ["--json", "--log-level", "debug"])],
+      nodeArgs: [
+        "--memory",
+        nodeMemory,
+        "--eviction",
+        "none",
+        ...(logs === undefined ? [] : ["--json", "--log-level", "debug"]),
+      ],
       logDirectory: logs,
     }
     return stress({ options, ...writing })

@@ -49,6 +49,12 @@ const requests: {
   { name: "a joiner that wants another number of copies", change: { copies: 3 }, reason: "copies-differ" },
   { name: "a joiner that wants the same number of copies", change: { copies: 2 }, reason: undefined },
   {
+    name: "a joiner that keeps everything where others forget",
+    change: { eviction: "none" },
+    reason: "eviction-differs",
+  },
+  { name: "a joiner that forgets by another rule than others", change: { eviction: "lru" }, reason: undefined },
+  {
     name: "a joiner that speaks another protocol",
     change: { member: { ...member("b"), protoMin: 2, protoMax: 3 } },
     reason: "proto",
@@ -62,9 +68,10 @@ for (const { name, change, reason } of requests)
       copies: null,
       clusterId: "",
       have: 0,
+      eviction: null,
       ...change,
     } as const
-    equal(new Doorkeeper(new Prng(1)).refusal(request, view)?.reason, reason)
+    equal(new Doorkeeper(new Prng(1)).refusal(request, view, "s3fifo")?.reason, reason)
   })
 
 test("only the process that answers at the advertised address is admitted", () => {

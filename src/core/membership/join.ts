@@ -5,7 +5,15 @@
  */
 import type { Prng } from "../../base/prng.ts"
 import { maxMembers } from "../../protocol/limits.ts"
-import type { Address, ControlMessage, JoinRefusal, MemberInfo, NodeId, View } from "../../protocol/message.ts"
+import type {
+  Address,
+  ControlMessage,
+  Eviction,
+  JoinRefusal,
+  MemberInfo,
+  NodeId,
+  View,
+} from "../../protocol/message.ts"
 
 type JoinRequest = Extract<ControlMessage, { kind: "join-request" }>
 
@@ -70,12 +78,15 @@ export class Doorkeeper {
   }
 
   /** Why a joiner cannot be admitted, whatever it tries; undefined: it may go on. */
-  refusal(request: JoinRequest, view: View): { reason: JoinRefusal; detail: string } | undefined {
+  refusal(request: JoinRequest, view: View, eviction: Eviction): { reason: JoinRefusal; detail: string } | undefined {
     const { member, copies, clusterId } = request
     if (clusterId !== "" && clusterId !== view.clusterId)
       return { reason: "wrong-cluster", detail: `this is cluster ${view.clusterId}, not ${clusterId}` }
     if (copies !== null && copies !== view.copies)
       return { reason: "copies-differ", detail: `this cluster keeps ${view.copies} copies, not ${copies}` }
+    // One that forgets would lose what the others are trusted to keep; one that does not would refuse what they take.
+    if (request.eviction !== null && (request.eviction === "none") !== (eviction === "none"))
+      return { reason: "eviction-differs", detail: `this cluster's eviction is ${eviction}, not ${request.eviction}` }
     if (member.protoMin > view.proto || member.protoMax < view.proto)
       return { reason: "proto", detail: `this cluster speaks protocol ${view.proto}` }
     if (view.members.length >= maxMembers)

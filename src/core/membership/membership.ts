@@ -945,6 +945,7 @@ export class Membership {
         copies: wantedCopies,
         clusterId: this.#view?.clusterId ?? "",
         have: this.#view?.epoch ?? 0,
+        eviction: self.witness ? null : config.eviction,
       })
   }
 
@@ -986,7 +987,9 @@ export class Membership {
       return this.#send(from, { kind: "waiting", addr: self.addr, witness: self.witness, hint })
     }
     if (!this.#isMember) return
-    const refusal = this.#doorkeeper.refusal(request, view) ?? this.#flapRefusal(request.member.id, view, nowMs)
+    const { eviction } = this.#options.config
+    const refusal =
+      this.#doorkeeper.refusal(request, view, eviction) ?? this.#flapRefusal(request.member.id, view, nowMs)
     if (refusal !== undefined) return this.#send(from, { kind: "join-refused", ...refusal })
     if (memberOf(view, request.member.id) !== undefined) return this.#sendView(from, request.have, nowMs)
     const told = view.members.filter(({ id }) => id !== this.#self).sort((a, b) => Number(b.voter) - Number(a.voter))

@@ -1,4 +1,5 @@
 /** Commands about the connection and the server. What there is nothing to set or tell of is said, not made up. */
+import type { StatusReport } from "../../protocol/message.ts"
 import { databaseOf } from "./keys.ts"
 import { optionOf, textOf, wordAt } from "./arguments.ts"
 import { type Arguments, type ClientState, type Command, type Context, noKeys } from "./command.ts"
@@ -189,7 +190,11 @@ function info({ cache, server, wallMs }: Context, args: Arguments): string {
       uptime_in_days: Math.floor(uptimeSeconds / 86_400),
     },
     clients: { connected_clients: server.clients().length },
-    memory: { used_memory: status.bytes, maxmemory: status.maxBytes },
+    memory: { used_memory: status.bytes, maxmemory: status.maxBytes, maxmemory_policy: policyOf(status) },
+    stats: {
+      evicted_keys: status.forgetting?.evicted ?? 0,
+      dcache_evicted_copies: status.forgetting?.evictedCopies ?? 0,
+    },
     persistence: { loading: status.phase === "joining" ? 1 : 0 },
     replication: { role: "master", connected_slaves: 0 },
     cluster: { cluster_enabled: 0 },
@@ -215,6 +220,12 @@ function info({ cache, server, wallMs }: Context, args: Arguments): string {
     .join("\r\n")
 }
 
+/** In Redis' words, where it has one. */
+function policyOf({ forgetting }: StatusReport): string {
+  const eviction = forgetting?.eviction ?? "none"
+  return eviction === "none" ? "noeviction" : `allkeys-${eviction}`
+}
+
 function config({ cache }: Context, args: Arguments): Reply {
   const what = optionOf(args[0])
   if (what === "GET" && args.length > 1) {
@@ -222,7 +233,7 @@ function config({ cache }: Context, args: Arguments): Reply {
       appendonly: "no",
       databases: "16",
       maxmemory: String(cache.status().maxBytes),
-      "maxmemory-policy": "noeviction",
+      "maxmemory-policy": policyOf(cache.status()),
       save: "",
     }
     const patterns = args.slice(1).map(word => globOf(textOf(word).toLowerCase()))

@@ -181,6 +181,7 @@ const packedView = fc.record({
   stopped: flag,
 })
 
+const eviction = fc.constantFrom("s3fifo", "lru", "none")
 const onShard = { shard: small, q: count }
 export const linkMessage = anyOf<LinkMessage, "kind">({
   hello: fc.record({
@@ -213,6 +214,7 @@ export const linkMessage = anyOf<LinkMessage, "kind">({
     copies: fc.option(small),
     clusterId: fc.oneof(just(""), id),
     have: count,
+    eviction: fc.option(eviction),
   }),
   "try-also": fc.record({ kind: just("try-also"), addresses: listOf(word) }),
   "join-refused": fc.record({
@@ -225,6 +227,7 @@ export const linkMessage = anyOf<LinkMessage, "kind">({
       "full",
       "wrong-cluster",
       "flapping",
+      "eviction-differs",
     ),
     detail: word,
   }),
@@ -394,7 +397,7 @@ export const nodeToClient = anyOf<NodeToClient, "kind">({
       crowded: count,
       forgetting: fc.option(
         fc.record({
-          eviction: fc.constantFrom("s3fifo", "lru", "none"),
+          eviction,
           evicted: count,
           evictedCopies: count,
         }),
