@@ -38,7 +38,7 @@ const layers: readonly { readonly files: string; readonly may: readonly string[]
   { files: "src/client/", may: ["src/base/", "src/protocol/", "src/core/ring.ts"] },
 
   // Other protocols by which a node is used: clients that happen to live in its process.
-  { files: "src/doors/", may: ["src/base/", "src/protocol/", "src/client/session.ts", "node:"] },
+  { files: "src/doors/", may: ["src/base/", "src/protocol/", "src/client/session.ts", "src/client/walk.ts", "node:"] },
 
   // What a person types. Two commands carry the harness with them; a node never does.
   { files: "src/cli/commands/stress.ts", may: ["src/", "clipanion", "node:", "harness/cluster/", "harness/checker/"] },

@@ -11,10 +11,10 @@ import { allRules, type Rules } from "../../src/core/rules.ts"
 import type {
   Address,
   ColdHint,
+  KeyResult,
   NodeId,
   PeerMessage,
   Reply,
-  Result,
   ShardConfig,
   ShardId,
   View,
@@ -692,7 +692,7 @@ export class SimulatedCluster {
 /** Checkers that look at everything do so every so often; not a multiple of what nodes do at fixed times. */
 const glanceMs = 37
 
-const results: ReadonlySet<Reply["kind"]> = new Set<Result["kind"]>([
+const results: ReadonlySet<Reply["kind"]> = new Set<KeyResult["kind"]>([
   "value",
   "missing",
   "ttl",
@@ -704,7 +704,8 @@ const results: ReadonlySet<Reply["kind"]> = new Set<Result["kind"]>([
   "not-a-number",
 ])
 
-function isResult(reply: Reply): reply is Result {
+/** Of one key: what was said of many at once is in the history. */
+function isResult(reply: Reply): reply is KeyResult {
   return results.has(reply.kind)
 }
 

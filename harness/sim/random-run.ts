@@ -11,6 +11,7 @@ import { BrokenPromise, type ClusterSettings, SimulatedCluster, type Violation }
 import { type FaultKind, Faults, faultKinds, type PlannedFault } from "./faults.ts"
 import type { Tally } from "./tally.ts"
 import type { Millis } from "./simulator.ts"
+import { Walks } from "./walks.ts"
 import { Workload } from "./workload.ts"
 
 export type RunOptions = {
@@ -61,7 +62,9 @@ export function randomRun(options: RunOptions): RunReport {
   const prng = new Prng(options.seed)
   const { settings, actMs, clientCount, kinds, mayLoseData } = chooseRun(options, prng)
   const cluster = new SimulatedCluster(settings)
-  const workload = new Workload({ cluster, prng: prng.fork(), shape: chooseShape(prng) })
+  const shape = chooseShape(prng)
+  const workload = new Workload({ cluster, prng: prng.fork(), shape })
+  const walks = new Walks({ cluster, keys: workload.allKeys, mayExpire: key => workload.isFleeting(key) })
   const faults = new Faults({
     cluster,
     prng: prng.fork(),
@@ -98,6 +101,8 @@ export function randomRun(options: RunOptions): RunReport {
     faults.begin()
     for (let left = actMs; left > 0; left -= 1_000) {
       workload.pace(prng.pick([0.3, 1, 1, 5]))
+      if (prng.chance(shape.lists)) walks.list(prng.pick(cluster.clients))
+      if (prng.chance(shape.clears)) walks.clear(prng.pick(cluster.clients))
       cluster.run(Math.min(left, 1_000))
     }
 
@@ -246,5 +251,8 @@ function chooseShape(prng: Prng) {
     reads: prng.pick([0.2, 0.5, 0.8]),
     lanes: prng.pick([1, 1, 3]),
     timeoutMs: prng.pick([500, 2_000, 5_000]),
+    // Chances in each second that a client lists all keys, or clears them.
+    lists: prng.pick([0, 0.5]),
+    clears: prng.pick([0, 0, 0, 0.1]),
   }
 }

@@ -58,6 +58,11 @@ export class Recorder {
     this.#operations.push({ process, key, callNs, returnNs: this.nowNs(), status: judged.status, ...judged.action })
   }
 
+  /** It was asked, and nothing is to be said of it. */
+  abandon(record: OpenRecord): void {
+    this.#open.delete(record)
+  }
+
   /** A deletion that nobody asked for and that may or may not happen from now on: data given up, or expired. */
   mayVanish(key: string, fromNs: number): void {
     const process = -1 - this.#operations.length
@@ -118,6 +123,8 @@ function judge(meaning: Meaning, outcome: CallOutcome): { status: Status; action
     case "cas":
       return { status: outcome.kind === "stored" ? "ok" : "fail", action: meaning }
     case "delete":
+      // Of all keys together nobody is told which were there.
+      if (outcome.kind === "cleared") return { status: "ok", action: { op: "delete" } }
       return { status: "ok", action: { op: "delete", found: outcome.kind === "deleted" } }
     case "incr":
       if (outcome.kind === "counted")

@@ -59,6 +59,10 @@ export class Workload {
     return [...this.#keys, ...this.#counters, ...this.#fleeting, ...this.#cold]
   }
 
+  isFleeting(key: string): boolean {
+    return this.#fleeting.includes(key)
+  }
+
   /** Writes the keys that the rest of the run leaves alone. */
   fill(client: SimulatedClient): void {
     for (const [lane, key] of this.#cold.entries())

@@ -3,7 +3,16 @@
  * came: whether it may have taken effect.
  */
 import { maxKeyBytes, maxValueBytes } from "../protocol/limits.ts"
-import type { Address, Epoch, NodeId, Operation, Refusal, Result, ShardId } from "../protocol/message.ts"
+import type {
+  Address,
+  Epoch,
+  NodeId,
+  Operation,
+  Refusal,
+  Result,
+  ShardId,
+  ShardOperation,
+} from "../protocol/message.ts"
 
 /** Why an operation failed. Closed: a caller can switch over it. */
 export type FailureCode =
@@ -107,8 +116,13 @@ export class Call {
   }
 }
 
-export function isRead(operation: Operation): boolean {
-  return operation.op === "get" || operation.op === "ttl"
+export function isRead({ op }: Operation): boolean {
+  return op === "get" || op === "ttl" || op === "scan" || op === "size"
+}
+
+/** Such an operation names shards instead of a key. */
+export function isOfShards(operation: Operation): operation is ShardOperation {
+  return operation.op === "scan" || operation.op === "size" || operation.op === "clear"
 }
 
 /** What can be said of a call's effect when it ends without a result. */
@@ -141,6 +155,8 @@ export function isRefusal(reply: Result | Refusal): reply is Refusal {
 /** Why no message can carry this; undefined: one can. */
 export function tooLong(key: Uint8Array, operation: Operation): "key-too-long" | "value-too-large" | undefined {
   if (key.length > maxKeyBytes) return "key-too-long"
+  if (operation.op === "scan" || operation.op === "clear")
+    return operation.prefix.length > maxKeyBytes ? "key-too-long" : undefined
   const isLarge = operation.op === "set" && operation.value.length > maxValueBytes
   return isLarge || (comparedValue(operation)?.length ?? 0) > maxValueBytes ? "value-too-large" : undefined
 }

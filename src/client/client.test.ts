@@ -27,6 +27,12 @@ function failing(code: CacheErrorCode, outcome: "not-done" | "unknown") {
   }
 }
 
+async function all<T>(items: AsyncIterable<T>): Promise<T[]> {
+  const list: T[] = []
+  for await (const item of items) list.push(item)
+  return list
+}
+
 /** Waits for a condition, as long as a test may take. */
 async function until(condition: () => boolean): Promise<void> {
   while (!condition()) await sleep(2)
@@ -280,6 +286,36 @@ test("more calls than the bounds allow fail at once; those within them are answe
   equal(refused.length, 3)
   for (const error of refused) failing("too-many-calls", "not-done")(error)
   equal(await cache.get("k"), "5")
+})
+
+test("all keys are listed, counted and cleared, or those that begin alike", async () => {
+  await using cluster = await pair()
+  const { cache } = cluster
+  await cache.setMany([["user:1", { name: "Ada" }], ["user:2", "text"], ["other", 3]], { ttlMs: 60_000 }) // biome-ignore format: one line says it
+  await cache.set(Uint8Array.of(0xff, 0xfe), "no text")
+  deepEqual((await all(cache.keys())).sort(), ["other", "user:1", "user:2"])
+  deepEqual((await all(cache.keys({ prefix: "user:" }))).sort(), ["user:1", "user:2"])
+  const asBytes = await all(cache.keys({ as: "bytes" }))
+  ok(asBytes.some(key => Buffer.from(key).equals(Buffer.of(0xff, 0xfe))))
+  const users = await all(cache.entries<{ name: string }>({ prefix: "user:1" }))
+  deepEqual(users.map(({ key, value, ttlMs }) => [key, value, ttlMs]), [["user:1", { name: "Ada" }, 60_000]]) // biome-ignore format: one line says it
+  equal((await cache.size()).entries, 4)
+  equal(await cache.clear({ prefix: "user:" }), 2)
+  deepEqual(await all(cache.keys()), ["other"])
+  equal(await cache.clear(), 2)
+  equal((await cache.size()).entries, 0)
+})
+
+test("a listing that cannot go on throws, and is ended by its signal", async () => {
+  await using cluster = await pair()
+  const { cache, node } = cluster
+  node.behaviour = () => ({ kind: "unavailable", reason: "minority" })
+  await rejects(all(cache.keys({ timeoutMs: 50 })), failing("minority", "not-done"))
+  await rejects(cache.size({ timeoutMs: 50 }), failing("minority", "not-done"))
+  node.behaviour = () => "silence"
+  const signal = AbortSignal.timeout(20)
+  await rejects(all(cache.keys({ signal })), failing("cancelled", "not-done"))
+  await rejects(cache.clear({ prefix: "x".repeat(5_000) }), failing("key-too-long", "not-done"))
 })
 
 test("close ends what is under way, and every later call", async () => {

@@ -11,6 +11,7 @@
  * promises, values, sockets and the one timer.
  */
 import { defaultPort, formatAddress, parseAddress } from "../base/address.ts"
+import { copyOf } from "../base/bytes.ts"
 import { Prng } from "../base/prng.ts"
 import { assertCarried } from "../protocol/codec.ts"
 import { maxDeadlineMs, maxTtlMs } from "../protocol/limits.ts"
@@ -20,6 +21,7 @@ import type {
   Condition,
   NodeToClient,
   Operation,
+  PageEntry,
   Result,
   StatusReport,
 } from "../protocol/message.ts"
@@ -34,7 +36,8 @@ import {
 import { CacheError, CacheManyError, errorOf, type ManyResult } from "./errors.ts"
 import { Session, type SessionLimits, type SessionView } from "./session.ts"
 import { Sockets, socketLimits } from "./sockets.ts"
-import { fromStored, keyBytes, toStored } from "./values.ts"
+import { fromStored, keyBytes, textOfKey, toStored } from "./values.ts"
+import { type Asking, clear, pagesOf, sizeOf, UnexpectedAnswer, WalkFailure } from "./walk.ts"
 
 export type { Address, ClientMember, Operation, Result, StatusReport } from "../protocol/message.ts"
 export type { CallOutcome, FailureCode } from "./call.ts"
@@ -72,6 +75,14 @@ export type SetResult =
   | { readonly kind: "unmet"; readonly version: number | undefined }
 
 export type Entry<T> = { readonly value: T; readonly version: number }
+
+/** The deadline is that of each step. */
+export type WalkOptions = CallOptions & { /** Keys that begin with it; left out: all. */ readonly prefix?: Key }
+
+export type ListedEntry<T> = Entry<T> & {
+  readonly key: string /** Infinity: does not expire. */
+  readonly ttlMs: number
+}
 
 export type ConnectOptions = {
   /** Deadline of calls that state none. */
@@ -226,6 +237,49 @@ export class CacheClient implements AsyncDisposable {
     return this.#many("deleteMany", keys, () => operation, options, wasDeleted)
   }
 
+  // -------------------------------------------------------------------------------------------- all keys
+
+  /**
+   * The keys of the whole cluster, in no particular order: one that is there from the first to the last step comes exactly
+   * once, through whatever happens to the nodes; one that comes or goes meanwhile may. A few pages are held at a time, however
+   * many keys there are. Keys that are no UTF-8, which only clients of other kinds write, come from `as: "bytes"` alone.
+   */
+  keys(options?: WalkOptions & { readonly as?: "text" }): AsyncGenerator<string, void>
+  keys(options: WalkOptions & { readonly as: "bytes" }): AsyncGenerator<Uint8Array, void>
+  async *keys(options: WalkOptions & { readonly as?: "text" | "bytes" } = {}): AsyncGenerator<Key, void> {
+    for await (const page of this.#pages("keys", options, "keys"))
+      for (const { key } of page) {
+        const named = options.as === "bytes" ? copyOf(key) : textOfKey(key)
+        if (named !== undefined) yield named
+      }
+  }
+
+  /** The same with the values. The type is the caller's word. A value that is not what it is marked as ends the walk. */
+  async *entries<T = unknown>(options: WalkOptions = {}): AsyncGenerator<ListedEntry<T>, void> {
+    for await (const page of this.#pages("entries", options, "values"))
+      for (const { key, details, value: bytes } of page) {
+        const name = textOfKey(key)
+        if (name === undefined || details === null || bytes === null) continue
+        const { flags, version, ttlMs } = details
+        const value = valueOf({ kind: "value", value: bytes, flags, version }, name) as T // as the caller says
+        yield { key: name, value, version, ttlMs: ttlMs ?? Number.POSITIVE_INFINITY }
+      }
+  }
+
+  /** About how many entries the cluster holds, and their bytes; each counts once, however many copies it has. */
+  async size(options: CallOptions = {}): Promise<{ entries: number; bytes: number }> {
+    return this.#walking("size", options, asking => sizeOf(asking))
+  }
+
+  /**
+   * Deletes all keys, or those that begin with `prefix`, where they are, and says how many there were. Each is deleted at one
+   * moment between the call and its end, not all at the same: what is written meanwhile may stay, what was there before does
+   * not. If it fails, some are gone.
+   */
+  async clear(options: WalkOptions = {}): Promise<number> {
+    return this.#walking("clear", options, asking => clear(asking, prefixOf(options)))
+  }
+
   /**
    * One operation as it travels, with any outcome as a value: for tools that tell outcomes apart by themselves. The
    * bytes handed in must not change before the answer; those of an answer are a window onto a larger buffer. Rejects
@@ -336,6 +390,26 @@ export class CacheClient implements AsyncDisposable {
     }
     signal.addEventListener("abort", cancel)
     const handle = this.#session.call({ ...options, done })
+  }
+
+  async *#pages(what: string, options: WalkOptions, want: "keys" | "values"): AsyncGenerator<readonly PageEntry[]> {
+    try {
+      yield* pagesOf(this.#asking(options), { prefix: prefixOf(options), want })
+    } catch (error) {
+      throw walkError(error, what, options)
+    }
+  }
+
+  async #walking<R>(what: string, options: CallOptions, walk: (asking: Asking) => Promise<R>): Promise<R> {
+    try {
+      return await walk(this.#asking(options))
+    } catch (error) {
+      throw walkError(error, what, options)
+    }
+  }
+
+  #asking(options: CallOptions): Asking {
+    return { view: () => this.view, ask: operation => this.#ask(noKey, operation, options) }
   }
 
   #statusOf(member: ClientMember, timeoutMs: number): Promise<MemberStatus> {
@@ -519,6 +593,21 @@ function counted(result: Result, key: Key): number {
   if (result.kind !== "not-a-number") throw unexpected(result, key)
   const detail = `incr ${named(key)}: the value is not a whole number, or would leave the range of those`
   throw new CacheError({ code: "not-a-number", outcome: "not-done", detail })
+}
+
+const noKey = new Uint8Array(0)
+
+function prefixOf({ prefix = "" }: WalkOptions): Uint8Array {
+  return keyBytes(prefix)
+}
+
+/** What a walk throws, as a client says it. */
+function walkError(error: unknown, what: string, options: CallOptions): unknown {
+  if (error instanceof WalkFailure)
+    return errorOf(error.failed, what, error.failed.code === "cancelled" ? options.signal?.reason : undefined)
+  if (error instanceof UnexpectedAnswer)
+    return new CacheError({ code: "unexpected-answer", outcome: "unknown", detail: `${what}: ${error.message}` })
+  return error
 }
 
 function failure(failed: Failed, key: Key, operation: Operation, options: CallOptions | undefined): CacheError {

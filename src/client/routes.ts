@@ -4,7 +4,8 @@
  */
 import { hashKeyPosition } from "../base/hash.ts"
 import { shardOf } from "../core/ring.ts"
-import type { ClientMember, Epoch, NodeToClient, ShardId } from "../protocol/message.ts"
+import type { ClientMember, Epoch, NodeToClient, Operation, ShardId } from "../protocol/message.ts"
+import { isOfShards } from "./call.ts"
 
 export type ClientView = Extract<NodeToClient, { kind: "client-view" }>
 export type ClientViewDelta = Extract<NodeToClient, { kind: "client-view-delta" }>
@@ -40,6 +41,13 @@ export function afterDelta(routes: Routes, delta: ClientViewDelta): Routes | und
 
 export function shardOfKey(routes: Routes, key: Uint8Array): ShardId {
   return shardOf(hashKeyPosition(key, routes.hashKey), routes.primaries.length)
+}
+
+/** The shard that decides where this operation goes; undefined: it names none that there is. */
+export function shardOfOperation(routes: Routes, key: Uint8Array, operation: Operation): ShardId | undefined {
+  if (!isOfShards(operation)) return shardOfKey(routes, key)
+  const first = operation.op === "clear" ? operation.shard : operation.shards[0]
+  return first !== undefined && first < routes.primaries.length ? first : undefined
 }
 
 export function primaryOf(routes: Routes, shard: ShardId): ClientMember | undefined {

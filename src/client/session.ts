@@ -27,7 +27,7 @@ import { CallQueue } from "./call-queue.ts"
 import type { Contact, ContactLimits } from "./contacts.ts"
 import { Contacts } from "./contacts.ts"
 import type { ClientView, Routes } from "./routes.ts"
-import { afterDelta, primaryOf, routesOf, shardOfKey } from "./routes.ts"
+import { afterDelta, primaryOf, routesOf, shardOfOperation } from "./routes.ts"
 
 export type { CallOutcome, FailureCode } from "./call.ts"
 export { isRefusal } from "./call.ts"
@@ -116,6 +116,9 @@ export type SessionView = {
   readonly membersEpoch: Epoch
   readonly members: readonly ClientMember[]
   readonly shardCount: number
+  readonly hashKey: readonly [number, number]
+  /** Who leads each shard: an index into `members`; one outside of it: nobody. */
+  readonly primaries: readonly number[]
 }
 
 type StatusWait = {
@@ -174,8 +177,8 @@ export class Session {
   /** What is known of the cluster; undefined until the first node answered. */
   get view(): SessionView | undefined {
     if (this.#routes === undefined) return undefined
-    const { clusterId, epoch, membersEpoch, members, primaries } = this.#routes
-    return { clusterId, epoch, membersEpoch, members, shardCount: primaries.length }
+    const { clusterId, epoch, membersEpoch, members, hashKey, primaries } = this.#routes
+    return { clusterId, epoch, membersEpoch, members, shardCount: primaries.length, hashKey, primaries }
   }
 
   /** Calls and questions for status that have not been told their outcome. */
@@ -341,9 +344,14 @@ export class Session {
       if (call === undefined) return
       if (this.#nextN - this.#ackedBelow >= maxOperationsAhead) return
       if (this.#activeBytes + call.bytes > this.#limits.maxInFlightBytes && this.#active.size > 0) return
+      const shard = shardOfOperation(this.#routes, call.key, call.operation)
+      if (shard === undefined) {
+        this.#fail(call, "bad-request")
+        continue
+      }
       this.#queue.shift()
       call.n = this.#nextN++
-      call.shard = shardOfKey(this.#routes, call.key)
+      call.shard = shard
       call.state = { kind: "unrouted" }
       this.#active.set(call.n, call)
       this.#activeBytes += call.bytes

@@ -37,3 +37,12 @@ export function fromStored({ bytes, flags }: StoredValue): unknown {
 export function keyBytes(key: string | Uint8Array): Uint8Array {
   return typeof key === "string" ? utf8Of(key) : copyOf(key)
 }
+
+/** Undefined: it is no text. */
+export function textOfKey(key: Uint8Array): string | undefined {
+  try {
+    return decoder.decode(key)
+  } catch {
+    return undefined
+  }
+}

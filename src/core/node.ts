@@ -25,7 +25,7 @@ import { MapStore } from "../store/map-store.ts"
 import type { Store, StoreOptions } from "../store/store.ts"
 import { apply, underReplicated } from "./layout.ts"
 import { Membership, type Phase, type ViewChange } from "./membership/membership.ts"
-import { crowded, isMember, memberOf, orphans, shardCounts } from "./membership/view.ts"
+import { type ClientView, clientView, crowded, isMember, memberOf, orphans, shardCounts } from "./membership/view.ts"
 import type { OperationCounts } from "./operation-counts.ts"
 import type { OwnOutcome } from "./own-calls.ts"
 import type { ConnectionId, NodePorts } from "./ports.ts"
@@ -74,6 +74,8 @@ export class CacheNode {
   readonly #shards: Shards
   readonly #requests: Requests
   #wasComplete = true
+  /** Of the view that they were last asked for under. */
+  #routes: { readonly of: View; readonly routes: ClientView } | undefined
   #promotions = 0
   /** A stop was decided, and nothing changes here any more. */
   #isSettled = false
@@ -149,6 +151,14 @@ export class CacheNode {
 
   get generation(): number {
     return this.view?.generation ?? 0
+  }
+
+  /** Who leads what, as clients are told; undefined: nothing is known yet. */
+  get routes(): Pick<ClientView, "epoch" | "hashKey" | "primaries"> | undefined {
+    const { view } = this
+    if (view === undefined) return undefined
+    if (this.#routes?.of !== view) this.#routes = { of: view, routes: clientView(view, this.id) }
+    return this.#routes.routes
   }
 
   get phase(): Phase {

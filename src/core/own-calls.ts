@@ -21,7 +21,7 @@ import type {
   ShardId,
 } from "../protocol/message.ts"
 import type { Pending } from "./requests.ts"
-import { isRead } from "./shard/operations.ts"
+import { changesNothing } from "./shard/operations.ts"
 
 /** Why an own operation failed. The names are those that a client's calls have (`src/client/call.ts`). */
 export type OwnFailure =
@@ -53,7 +53,7 @@ export type OwnCallsOptions = {
   readonly prng: Prng
   readonly maxOpen: number
   /** Undefined: no view is known yet. */
-  readonly shardOf: (key: Uint8Array) => ShardId | undefined
+  readonly shardOf: (key: Uint8Array, operation: Operation) => ShardId | undefined
   readonly epoch: () => Epoch
   readonly rules: { readonly ownNumbers: boolean }
   /** Takes an operation from its beginning; `answered` follows, at once or later, or never once its deadline has passed. */
@@ -171,7 +171,7 @@ export class OwnCalls {
   #requestOf(call: OwnCall, nowMs: number): Request | undefined {
     const { key, operation, deadlineAtMs } = call
     const deadlineMs = deadlineAtMs - nowMs
-    if (isRead(operation))
+    if (changesNothing(operation))
       return { clientId: this.#options.self, n: 1, ackedBelow: 1, firstEpoch: 0, key, operation, deadlineMs }
     const lane = (this.#options.rules.ownNumbers ? call.lane : undefined) ?? this.#number(call)
     if (lane === undefined) return undefined
@@ -180,7 +180,7 @@ export class OwnCalls {
   }
 
   #number(call: OwnCall): Lane | undefined {
-    const shard = this.#options.shardOf(call.key)
+    const shard = this.#options.shardOf(call.key, call.operation)
     if (shard === undefined) {
       call.lastCode = "joining"
       return undefined
@@ -241,7 +241,7 @@ export class OwnCalls {
 
   /** Whether it may have been executed, or yet be. */
   #isOpenEnded(call: OwnCall): boolean {
-    return !isRead(call.operation) && (call.isFateUnknown || call.state === "asked")
+    return !changesNothing(call.operation) && (call.isFateUnknown || call.state === "asked")
   }
 
   #fail(call: OwnCall, code: OwnFailure): void {

@@ -12,12 +12,15 @@ import type {
   ClientToNode,
   DataMessage,
   Epoch,
+  KeyOperation,
   NodeId,
   NodeToClient,
   Operation,
   Reply,
   Request,
   Result,
+  ShardId,
+  ShardOperation,
   StatusReport,
   View,
 } from "../protocol/message.ts"
@@ -26,8 +29,9 @@ import { clientView, clientViewDelta } from "./membership/view.ts"
 import { OperationCounts } from "./operation-counts.ts"
 import { type OwnCall, OwnCalls } from "./own-calls.ts"
 import type { ConnectionId } from "./ports.ts"
-import { hashKeyPosition, shardOf } from "./ring.ts"
+import { arcOf, hashKeyPosition, shardOf } from "./ring.ts"
 import type { Rules } from "./rules.ts"
+import { isOfShards } from "./shard/operations.ts"
 import type { Shards } from "./shard/shards.ts"
 
 /** An operation under way at this node, and where its answer goes. */
@@ -94,9 +98,9 @@ export class Requests {
       self: options.self,
       prng: options.prng,
       maxOpen: options.maxOwnCalls,
-      shardOf: key => {
+      shardOf: (key, operation) => {
         const view = options.view()
-        return view && shardOf(hashKeyPosition(key, view.hashKey), view.shards.length)
+        return view && routeOf(key, operation, view).shard
       },
       epoch: () => options.view()?.epoch ?? 0,
       rules: options.rules,
@@ -178,11 +182,10 @@ export class Requests {
       return this.answer(pending, { kind: "unavailable", reason: "joining" })
     if (current.stopped) return this.answer(pending, { kind: "unavailable", reason: "stopped" })
     if (isForked()) return this.answer(pending, { kind: "unavailable", reason: "forked" })
-    const reason = request.n < 1 ? "bad-request" : problemOf(request.key, request.operation)
+    const reason = request.n < 1 ? "bad-request" : problemOf(request.key, request.operation, current.shards.length)
     if (reason !== undefined) return this.answer(pending, { kind: "rejected", reason })
     if (nowMs >= pending.deadlineAtMs) return this.answer(pending, { kind: "busy", retryAfterMs: retryMs })
-    const position = hashKeyPosition(request.key, current.hashKey)
-    const shard = shardOf(position, current.shards.length)
+    const { shard, position } = routeOf(request.key, request.operation, current)
     const config = current.shards[shard]
     assert(config !== undefined, "every key has a shard")
     if (config.primary === null) return this.answer(pending, { kind: "unavailable", reason: "orphan" })
@@ -200,9 +203,8 @@ export class Requests {
     const { view, phase, isForked, self, shards } = this.#options
     const current = view()
     if (current === undefined || phase() === "joining" || isForked()) return undefined
-    if (problemOf(key, operation) !== undefined) return undefined
-    const position = hashKeyPosition(key, current.hashKey)
-    const shard = shardOf(position, current.shards.length)
+    if (isOfShards(operation) || problemOf(key, operation, current.shards.length) !== undefined) return undefined
+    const { shard, position } = routeOf(key, operation, current)
     if (current.shards[shard]?.primary !== self) return undefined
     const result = shards().executeNow(shard, operation, { bytes: key, position }, nowMs)
     if (result !== undefined) this.counts.record(operation.op, result.kind, 0)
@@ -252,8 +254,7 @@ export class Requests {
    */
   #forwardAnew(view: View, nowMs: number): void {
     for (const [n, { pending, to }] of this.#forwards) {
-      const shard = shardOf(hashKeyPosition(pending.request.key, view.hashKey), view.shards.length)
-      if (view.shards[shard]?.primary === to) continue
+      if (view.shards[routeOf(pending.request.key, pending.request.operation, view).shard]?.primary === to) continue
       this.#forwards.delete(n)
       if (this.#options.rules.openForwards) pending.mayBeDone = true
       this.run(pending, nowMs)
@@ -308,14 +309,48 @@ export class Requests {
 /** Each says that an operation was certainly not executed where it was said. */
 const refusals: ReadonlySet<Reply["kind"]> = new Set(["moved", "busy", "full", "unavailable", "rejected"])
 
+/** The shard that a request goes to, and where its key lies; the beginning of the shard where it names no key. */
+function routeOf(
+  key: Uint8Array,
+  operation: Operation,
+  view: View,
+): { readonly shard: ShardId; readonly position: number } {
+  const shardCount = view.shards.length
+  const named = isOfShards(operation) ? firstShardOf(operation) : undefined
+  if (named !== undefined && named < shardCount) return { shard: named, position: arcOf(named, shardCount).from }
+  const position = hashKeyPosition(key, view.hashKey)
+  return { shard: shardOf(position, shardCount), position }
+}
+
+function firstShardOf(operation: ShardOperation): ShardId | undefined {
+  return operation.op === "clear" ? operation.shard : operation.shards[0]
+}
+
 /** What the codec lets pass and this node still refuses. */
-function problemOf(key: Uint8Array, operation: Operation): Extract<Reply, { kind: "rejected" }>["reason"] | undefined {
+function problemOf(
+  key: Uint8Array,
+  operation: Operation,
+  shardCount: number,
+): Extract<Reply, { kind: "rejected" }>["reason"] | undefined {
   if (key.length > maxKeyBytes) return "key-too-long"
   if (operation.op === "set" && operation.value.length > maxValueBytes) return "value-too-large"
+  if (isOfShards(operation)) return problemOfShards(operation, shardCount)
   return hasBadNumber(operation) ? "bad-request" : undefined
 }
 
-function hasBadNumber(operation: Operation): boolean {
+function problemOfShards(operation: ShardOperation, shardCount: number): "key-too-long" | "bad-request" | undefined {
+  if (operation.op !== "size" && operation.prefix.length > maxKeyBytes) return "key-too-long"
+  const shards = operation.op === "clear" ? [operation.shard] : operation.shards
+  const first = shards[0]
+  if (first === undefined || shards.some(shard => shard >= shardCount)) return "bad-request"
+  if (operation.op === "scan" && operation.limit < 1) return "bad-request"
+  const from = operation.op === "size" ? null : operation.from
+  if (from === null) return undefined
+  const arc = arcOf(first, shardCount)
+  return from.position >= arc.from && from.position < arc.to ? undefined : "bad-request"
+}
+
+function hasBadNumber(operation: KeyOperation): boolean {
   if (operation.op === "incr" && !Number.isSafeInteger(operation.by)) return true
   if (operation.op !== "set" && operation.op !== "touch" && operation.op !== "incr") return false
   const { ttlMs } = operation

@@ -4,6 +4,7 @@
  * the primary at most.
  */
 import type { CallOutcome } from "../client/session.ts"
+import { type Asking, WalkFailure, type WalkView } from "../client/walk.ts"
 import type { Operation, Result, StatusReport } from "../protocol/message.ts"
 import type { Soon } from "./soon.ts"
 
@@ -17,12 +18,15 @@ export type LocalNode = {
     asked: { readonly key: Uint8Array; readonly operation: Operation; readonly timeoutMs: number },
     done: (outcome: CallOutcome) => void,
   ): void
+  /** Who leads what, by the newest view; undefined: none is known. */
+  routes(): WalkView | undefined
   /** Undefined: not at once. */
   callNow(key: Uint8Array, operation: Operation): Result | undefined
 }
 
 /** A call waits this long at most, as a client's does unless told otherwise. */
 const timeoutMs = 5_000
+const noKey = new Uint8Array(0)
 
 export class LocalCache {
   readonly #node: LocalNode
@@ -41,5 +45,16 @@ export class LocalCache {
       this.#node.callNow(key, operation) ??
       new Promise(resolve => this.#node.call({ key, operation, timeoutMs }, resolve))
     )
+  }
+
+  /** For what goes through all keys (`src/client/walk.ts`). Throws a `WalkFailure` when this node is in no cluster yet. */
+  asking(): Asking {
+    const view = () => {
+      const routes = this.#node.routes()
+      if (routes === undefined) throw new WalkFailure({ kind: "failed", code: "joining", mayHaveHappened: "no" })
+      return routes
+    }
+    view()
+    return { view, ask: async operation => this.ask(noKey, operation) }
   }
 }

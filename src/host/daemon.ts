@@ -104,6 +104,7 @@ export type Daemon = {
   /** Asks on behalf of this process (`CacheNode.call`): `done` must not call the daemon. */
   call: CacheNode["call"]
   callNow: CacheNode["callNow"]
+  routes(): CacheNode["routes"]
   /** To be called before anything is done with what arrived by a way that is not the daemon's own. */
   beforeInput(): void
   /** Hands its data over and leaves the cluster. The process goes on until `stop`. */
@@ -440,6 +441,10 @@ class RunningDaemon implements Daemon {
       this.#failed(error)
       return undefined
     }
+  }
+
+  routes(): CacheNode["routes"] {
+    return this.#node.routes
   }
 
   beforeInput(): void {

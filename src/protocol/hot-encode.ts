@@ -8,6 +8,8 @@ import type { CborWriter } from "./cbor-writer.ts"
 import type {
   ClientToNode,
   Condition,
+  KeyOperation,
+  KeyResult,
   NodeToClient,
   Operation,
   ReplicatedOp,
@@ -26,14 +28,19 @@ const overheadBytes = 160
 export function hotBytes(message: AnyMessage): number | undefined {
   switch (message.kind) {
     case "request":
-    case "forward":
-      return overheadBytes + message.request.key.length + operationBytes(message.request.operation)
+    case "forward": {
+      const { key, operation } = message.request
+      return isHotOperation(operation) ? overheadBytes + key.length + operationBytes(operation) : undefined
+    }
     case "reply":
     case "forward-reply":
       return isHotReply(message.reply) ? overheadBytes + resultBytes(message.reply) : undefined
     case "repl": {
       let bytes = overheadBytes
-      for (const op of message.ops) bytes += overheadBytes + replicatedBytes(op)
+      for (const op of message.ops) {
+        if (op.effect.kind === "clear" || (op.result !== null && !isHotReply(op.result))) return undefined
+        bytes += overheadBytes + replicatedBytes(op)
+      }
       return bytes
     }
     case "repl-ack":
@@ -97,7 +104,12 @@ export function writeHot(message: AnyMessage, to: CborWriter): void {
 
 // ------------------------------------------------------------------------------------------------------- sizes
 
-function operationBytes(operation: Operation): number {
+/** The others are of whole shards, and rare. */
+function isHotOperation(operation: Operation): operation is KeyOperation {
+  return operation.op !== "scan" && operation.op !== "size" && operation.op !== "clear"
+}
+
+function operationBytes(operation: KeyOperation): number {
   if (operation.op === "set") return operation.value.length + conditionBytes(operation.condition)
   return operation.op === "delete" || operation.op === "touch" ? conditionBytes(operation.condition) : 0
 }
@@ -114,8 +126,8 @@ function replicatedBytes({ key, effect, result }: ReplicatedOp): number {
   return key.length + (effect.kind === "put" ? effect.value.length : 0) + (result === null ? 0 : resultBytes(result))
 }
 
-/** Refusals are rare, and have words and ids in them. */
-function isHotReply(reply: Reply): reply is Result {
+/** Refusals are rare, and have words and ids in them; so are the answers of whole shards. */
+function isHotReply(reply: Reply): reply is KeyResult {
   return resultNumbers[reply.kind] !== 0
 }
 
@@ -129,6 +141,9 @@ const resultNumbers: Readonly<Record<Reply["kind"], number>> = {
   counted: 7,
   unmet: 8,
   "not-a-number": 9,
+  page: 0,
+  size: 0,
+  cleared: 0,
   moved: 0,
   retry: 0,
   busy: 0,
@@ -142,6 +157,7 @@ const resultNumbers: Readonly<Record<Reply["kind"], number>> = {
 // ----------------------------------------------------------------------------------------------------- writing
 
 function writeRequest(request: Request, to: CborWriter): void {
+  assert(isHotOperation(request.operation), "other operations go by the tables")
   to.list(7)
   to.shortText(request.clientId)
   to.number(request.n)
@@ -152,7 +168,7 @@ function writeRequest(request: Request, to: CborWriter): void {
   to.number(request.deadlineMs)
 }
 
-function writeOperation(operation: Operation, to: CborWriter): void {
+function writeOperation(operation: KeyOperation, to: CborWriter): void {
   switch (operation.op) {
     case "get":
       to.list(1)
@@ -209,7 +225,7 @@ function writeCondition(condition: Condition | null, to: CborWriter): void {
   }
 }
 
-function writeResult(result: Result, to: CborWriter): void {
+function writeResult(result: KeyResult, to: CborWriter): void {
   const number = resultNumbers[result.kind]
   switch (result.kind) {
     case "value":
@@ -269,6 +285,8 @@ function writeReplicated({ seq, key, effect, origin, result }: ReplicatedOp, to:
       to.number(4)
       to.shortText(effect.client)
       break
+    case "clear":
+      return assert(false, "other effects go by the tables")
     default:
       unreachable(effect)
   }
@@ -280,7 +298,10 @@ function writeReplicated({ seq, key, effect, origin, result }: ReplicatedOp, to:
     to.number(origin.ackedBelow)
   }
   if (result === null) to.null()
-  else writeResult(result, to)
+  else {
+    assert(isHotReply(result), "other results go by the tables")
+    writeResult(result, to)
+  }
 }
 
 function numberOrNull(value: number | null, to: CborWriter): void {

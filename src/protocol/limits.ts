@@ -37,6 +37,9 @@ export const maxTtlMs = 100 * 365 * 24 * 3_600_000
 /** How far a client's newest operation may be ahead of its oldest open one. Beyond: `busy`. */
 export const maxOperationsAhead = 4_096
 
+/** Most keys in one page of a listing. A client may ask for fewer. */
+export const maxPageEntries = 8_192
+
 /** Largest number of elements in one list of a message (operations, commands, entries, steps of a delta). */
 export const maxListItems = 65_536
 
@@ -57,3 +60,6 @@ export const clientPath = "/client"
 
 /** The `flags` with which clients mark a value that is text; what `incr` writes is text. */
 export const textFlags = 1
+
+/** Keys that begin with this byte are what caches and doors keep for themselves; who lists keys does not see them unasked. */
+export const reservedByte = 0

@@ -124,7 +124,7 @@ export type Condition =
   | { readonly if: "value"; readonly value: Uint8Array }
 
 /** What a client may ask of one key. `ttlMs` null: never expires; "keep": as long as the entry that is replaced, if there is one. */
-export type Operation =
+export type KeyOperation =
   | { readonly op: "get" }
   | { readonly op: "ttl" }
   | {
@@ -143,6 +143,36 @@ export type Operation =
    */
   | { readonly op: "incr"; readonly by: number; readonly ttlMs: number | null }
 
+/**
+ * Where a walk through a shard goes on: what lies before is done, in the order of positions and, at one position, of keys.
+ * It means the same to every node that may lead the shard, so that nobody has to remember it. `after` null: from the first
+ * key at the position on.
+ */
+export type Place = { readonly position: number; readonly after: Uint8Array | null }
+
+/**
+ * What a client may ask of whole shards; the `key` of the request is empty. It goes to the primary of the first shard, which
+ * goes on to the others as long as it leads them, serves and has done no more than a request may cost, and says how far it came.
+ * `from` null: from the beginning of the first shard. A key that begins with a zero byte is passed by unless `prefix` does
+ * as well: those are what a cache or a door keeps for itself.
+ */
+export type ShardOperation =
+  /** `limit`: most keys in the answer. "details": with what else is known of the entry; "values": with its value, too. */
+  | {
+      readonly op: "scan"
+      readonly shards: readonly ShardId[]
+      readonly from: Place | null
+      readonly prefix: Uint8Array
+      readonly limit: number
+      readonly want: "keys" | "details" | "values"
+    }
+  /** How much is held. */
+  | { readonly op: "size"; readonly shards: readonly ShardId[] }
+  /** Deletes what it finds. A write of its shard: done once, however often it is sent. */
+  | { readonly op: "clear"; readonly shard: ShardId; readonly from: Place | null; readonly prefix: Uint8Array }
+
+export type Operation = KeyOperation | ShardOperation
+
 export type Request = {
   readonly clientId: ClientId
   /** Number of the operation; a retry carries the same. From 1. */
@@ -157,8 +187,7 @@ export type Request = {
   readonly deadlineMs: number
 }
 
-/** What an executed operation answers. Recorded with the operation, so that a retry gets the same answer. */
-export type Result =
+export type KeyResult =
   | { readonly kind: "value"; readonly value: Uint8Array; readonly flags: number; readonly version: Seq }
   /** Also: touch, delete, conditional set of a key that is not there. */
   | { readonly kind: "missing" }
@@ -170,6 +199,28 @@ export type Result =
   /** A condition that was not met by a key that is there. */
   | { readonly kind: "unmet"; readonly version: Seq }
   | { readonly kind: "not-a-number" }
+
+/** An entry in a page. */
+export type PageEntry = {
+  readonly key: Uint8Array
+  readonly details: {
+    readonly flags: number
+    readonly version: Seq
+    readonly ttlMs: number | null
+    readonly valueBytes: number
+  } | null
+  readonly value: Uint8Array | null
+}
+
+/** `next` null: all shards that were asked for are done. */
+export type ShardResult =
+  | { readonly kind: "page"; readonly entries: readonly PageEntry[]; readonly next: Place | null }
+  /** Entries that have expired and are still there count, and what is not committed. */
+  | { readonly kind: "size"; readonly entries: number; readonly bytes: number; readonly next: Place | null }
+  | { readonly kind: "cleared"; readonly count: number; readonly next: Place | null }
+
+/** What an executed operation answers. Of a write it is recorded, so that a retry gets the same answer. */
+export type Result = KeyResult | ShardResult
 
 /** Why an operation was not executed, or not known to be. */
 export type Refusal =
@@ -200,6 +251,8 @@ export type ReplicatedOp = {
     | { readonly kind: "none" }
     /** Drops the dedup record of `client`. `key` is empty. */
     | { readonly kind: "forget-client"; readonly client: ClientId }
+    /** Deletes the keys from one place up to another that begin with `prefix`, as a `clear` has it. `key` is empty. */
+    | { readonly kind: "clear"; readonly from: Place; readonly to: Place; readonly prefix: Uint8Array }
   /** Whose operation it is; null: the primary's own (expiry, forgetting). */
   readonly origin: { readonly client: ClientId; readonly n: number; readonly ackedBelow: number } | null
   /** Recorded for `origin`. */

@@ -11,6 +11,7 @@ import {
   maxMembers,
   maxNameChars,
   maxOperationsAhead,
+  maxPageEntries,
   maxShards,
   maxTtlMs,
   maxValueBytes,
@@ -39,7 +40,9 @@ import type {
   NodeToClient,
   Operation,
   PackedView,
+  PageEntry,
   PeerMessage,
+  Place,
   ProcessMark,
   DiskReport,
   Refusal,
@@ -231,6 +234,10 @@ const condition = union<Condition, "if">("if", {
   value: variant(4, { value: askedBytes }),
 })
 
+const place = struct<Place>({ position: uint(2 ** 32), after: nullable(key) })
+/** Which shards there are is for the node to say. */
+const shards = uint16s(maxShards)
+
 const operation = union<Operation, "op">("op", {
   get: variant(1, {}),
   ttl: variant(2, {}),
@@ -238,6 +245,15 @@ const operation = union<Operation, "op">("op", {
   delete: variant(4, { condition: nullable(condition) }),
   touch: variant(5, { ttlMs, condition: nullable(condition) }),
   incr: variant(6, { by: int, ttlMs }),
+  scan: variant(7, {
+    shards,
+    from: nullable(place),
+    prefix: askedBytes,
+    limit: counter,
+    want: word({ keys: true, details: true, values: true }),
+  }),
+  size: variant(8, { shards }),
+  clear: variant(9, { shard, from: nullable(place), prefix: askedBytes }),
 })
 
 const request = struct<Request>({
@@ -250,6 +266,12 @@ const request = struct<Request>({
   deadlineMs: nonNegative,
 })
 
+const pageEntry = struct<PageEntry>({
+  key,
+  details: nullable(struct({ flags, version: counter, ttlMs, valueBytes: counter })),
+  value: nullable(value),
+})
+
 const resultVariants: Variants<Result, "kind"> = {
   value: variant(1, { value, flags, version: counter }),
   missing: variant(2, {}),
@@ -260,6 +282,9 @@ const resultVariants: Variants<Result, "kind"> = {
   counted: variant(7, { value: int, version: counter }),
   unmet: variant(8, { version: counter }),
   "not-a-number": variant(9, {}),
+  page: variant(10, { entries: list(pageEntry, maxPageEntries), next: nullable(place) }),
+  size: variant(11, { entries: counter, bytes: counter, next: nullable(place) }),
+  cleared: variant(12, { count: counter, next: nullable(place) }),
 }
 
 const refusalVariants: Variants<Refusal, "kind"> = {
@@ -283,6 +308,7 @@ const effect = union<ReplicatedOp["effect"], "kind">("kind", {
   delete: variant(2, {}),
   none: variant(3, {}),
   "forget-client": variant(4, { client: id }),
+  clear: variant(5, { from: place, to: place, prefix: key }),
 })
 
 const replicatedOp = struct<ReplicatedOp>({

@@ -4,6 +4,7 @@
  */
 import { createServer, type Server, type Socket } from "node:net"
 import { type WebSocket, WebSocketServer } from "ws"
+import { hashKeyPosition, shardOf } from "../../core/ring.ts"
 import { decodeForNode, encodeClientFrame, packForClient } from "../../protocol/codec.ts"
 import { clientPath, textFlags } from "../../protocol/limits.ts"
 import type {
@@ -14,6 +15,7 @@ import type {
   Operation,
   Reply,
   Request,
+  ShardOperation,
 } from "../../protocol/message.ts"
 
 type Entry = { value: Uint8Array; flags: number; version: number; ttlMs: number | null }
@@ -63,6 +65,8 @@ export class FakeCluster {
   }
 
   #run(operation: Operation, key: string): Reply {
+    if (operation.op === "scan" || operation.op === "size" || operation.op === "clear")
+      return this.#runOnShards(operation)
     const entry = this.entries.get(key)
     if (operation.op === "set" || operation.op === "delete" || operation.op === "touch") {
       const unmet = unmetBy(operation, entry)
@@ -98,6 +102,27 @@ export class FakeCluster {
         }
       }
     }
+  }
+
+  /** Each page is complete. */
+  #runOnShards(operation: ShardOperation): Reply {
+    const shards = operation.op === "clear" ? [operation.shard] : operation.shards
+    const prefix = operation.op === "size" ? "" : Buffer.from(operation.prefix).toString("hex")
+    const held = [...this.entries].filter(
+      ([key]) =>
+        key.startsWith(prefix) && shards.includes(shardOf(hashKeyPosition(Buffer.from(key, "hex"), [3, 4]), 4)),
+    )
+    if (operation.op === "size") return { kind: "size", entries: held.length, bytes: 0, next: null }
+    if (operation.op === "clear") {
+      for (const [key] of held) this.entries.delete(key)
+      return { kind: "cleared", count: held.length, next: null }
+    }
+    const entries = held.map(([key, { value, flags, version, ttlMs }]) => ({
+      key: Buffer.from(key, "hex"),
+      details: operation.want === "keys" ? null : { flags, version, ttlMs, valueBytes: value.length },
+      value: operation.want === "values" ? value : null,
+    }))
+    return { kind: "page", entries, next: null }
   }
 
   #put(key: string, { value, flags, ttlMs }: Omit<Entry, "version">): number {

@@ -4,6 +4,7 @@
  */
 import type { DataMessage, Epoch, NodeId } from "../../protocol/message.ts"
 import type { HashedKey, Store } from "../../store/store.ts"
+import { isWithin } from "./places.ts"
 import { type Filling, type Shard, textOf } from "./shard.ts"
 
 type Message<Kind extends DataMessage["kind"]> = Extract<DataMessage, { kind: Kind }>
@@ -16,7 +17,7 @@ export type FillingContext = {
 }
 
 export function newFilling(since: Epoch): Filling {
-  return { since, tid: 0, nextIndex: 0, endSeq: 0, isComplete: false, readSeq: 0, tombstones: new Map() }
+  return { since, tid: 0, nextIndex: 0, endSeq: 0, isComplete: false, readSeq: 0, tombstones: new Map(), clearings: [] }
 }
 
 /** A transfer begins, again or for the first time: what an earlier one brought is dropped. */
@@ -48,19 +49,24 @@ export function takePiece(
   if (message.index > filling.nextIndex) return // a piece is missing: the primary begins again
   if (message.index === filling.nextIndex) {
     filling.nextIndex += 1
+    // Read before, and here after: what the pieces that are under way hold of a stretch that was cleared is gone.
+    const clearedSince = filling.clearings.filter(({ seq }) => seq > message.endSeq)
     for (const { key, value, flags, version, ttlLeftMs } of message.entries) {
       const hashed = context.hashed(key)
       const newest = context.store.get(hashed)?.version ?? filling.tombstones.get(textOf(key)) ?? 0
       if (version <= newest) continue // the live stream was faster
+      if (clearedSince.some(({ stretch }) => isWithin(hashed, stretch))) continue
       const expiresAtMs = ttlLeftMs === null ? Number.POSITIVE_INFINITY : nowMs + ttlLeftMs
       context.store.set(hashed, { value: Uint8Array.from(value), flags, version, expiresAtMs })
     }
     filling.readSeq = Math.max(filling.readSeq, message.endSeq)
     for (const [key, seq] of filling.tombstones) if (seq <= filling.readSeq) filling.tombstones.delete(key)
+    filling.clearings = filling.clearings.filter(({ seq }) => seq > filling.readSeq)
     if (message.fin) {
       filling.isComplete = true
       filling.endSeq = message.endSeq
       filling.tombstones.clear()
+      filling.clearings = []
     }
   }
   context.send(from, {

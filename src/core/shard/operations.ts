@@ -5,21 +5,39 @@
 import { unreachable } from "../../base/assert.ts"
 import { copyOf } from "../../base/bytes.ts"
 import { textFlags } from "../../protocol/limits.ts"
-import type { Condition, Operation, ReplicatedOp, Result, Seq } from "../../protocol/message.ts"
+import type {
+  Condition,
+  KeyOperation,
+  KeyResult,
+  Operation,
+  ReplicatedOp,
+  Seq,
+  ShardOperation,
+} from "../../protocol/message.ts"
 import type { Entry } from "../../store/store.ts"
 
-export type ReadOperation = Extract<Operation, { op: "get" | "ttl" }>
-export type WriteOperation = Exclude<Operation, ReadOperation>
+export type ReadOperation = Extract<KeyOperation, { op: "get" | "ttl" }>
+export type WriteOperation = Exclude<KeyOperation, ReadOperation>
 export type Evaluation = {
-  readonly effect: Exclude<ReplicatedOp["effect"], { kind: "forget-client" }>
-  readonly result: Result
+  readonly effect: Exclude<ReplicatedOp["effect"], { kind: "forget-client" | "clear" }>
+  readonly result: KeyResult
 }
 
 export function isRead(operation: Operation): operation is ReadOperation {
   return operation.op === "get" || operation.op === "ttl"
 }
 
-export function read(entry: Entry | undefined, operation: ReadOperation, nowMs: number): Result {
+/** Whether nothing depends on how often it is executed. */
+export function changesNothing(operation: Operation): boolean {
+  return isRead(operation) || operation.op === "scan" || operation.op === "size"
+}
+
+/** Such an operation names shards instead of a key. */
+export function isOfShards(operation: Operation): operation is ShardOperation {
+  return operation.op === "scan" || operation.op === "size" || operation.op === "clear"
+}
+
+export function read(entry: Entry | undefined, operation: ReadOperation, nowMs: number): KeyResult {
   if (entry === undefined) return { kind: "missing" }
   if (operation.op === "get") return { kind: "value", value: entry.value, flags: entry.flags, version: entry.version }
   return { kind: "ttl", ttlMs: ttlLeftMs(entry, nowMs), version: entry.version }
@@ -93,12 +111,12 @@ export function hasExpired(entry: Entry, nowMs: number): boolean {
   return entry.expiresAtMs <= nowMs
 }
 
-const missing: Result = { kind: "missing" }
+const missing: KeyResult = { kind: "missing" }
 
 /** Characters of the longest safe integer, with its sign. */
 const longestInteger = 17
 
-function unmet(entry: Entry | undefined, condition: Condition | null): Result | undefined {
+function unmet(entry: Entry | undefined, condition: Condition | null): KeyResult | undefined {
   if (condition === null) return undefined
   if (condition.if === "absent") return entry === undefined ? undefined : { kind: "unmet", version: entry.version }
   if (entry === undefined) return missing

@@ -4,6 +4,8 @@ import fc from "fast-check"
 import type { ReplicatedOp, ShardConfig } from "../../protocol/message.ts"
 import { MapStore } from "../../store/map-store.ts"
 import type { HashedKey } from "../../store/store.ts"
+import { newFilling, takePiece } from "./filling.ts"
+import type { Stretch } from "./places.ts"
 import { Shard, textOf } from "./shard.ts"
 
 const config: ShardConfig = {
@@ -74,11 +76,68 @@ test("an operation is sent again with what is left of its time to live", () => {
   deepEqual(shard.outgoing(record, 1_200).effect, { ...effect, ttlLeftMs: 0 })
 })
 
+/** From one name up to, and with, another. */
+function stretch(from: string, to: string): Stretch {
+  const prefix = new Uint8Array(0)
+  const [first, last] = [hashed(from), hashed(to)]
+  return {
+    from: { position: first.position, after: null },
+    to: { position: last.position, after: last.bytes },
+    prefix,
+  }
+}
+
+test("a stretch is cleared by one operation: readers see it full until that has committed, and it can be undone", () => {
+  const { shard } = shardOf()
+  for (const name of ["a", "b", "c", "d"]) put(shard, name, `of ${name}`)
+  shard.commitTo(4)
+  const all = (which: "newest" | "committed") => ["a", "b", "c", "d"].map(name => read(shard, name, which))
+  const clear = { ...{ seq: 5, key: new Uint8Array(0), origin: null, result: null } }
+  shard.apply({ ...clear, effect: { kind: "clear", ...stretch("b", "c") } }, hashed("a"), 0)
+  deepEqual(all("newest"), ["of a", undefined, undefined, "of d"])
+  deepEqual(all("committed"), ["of a", "of b", "of c", "of d"])
+  shard.rollBackTo(4)
+  deepEqual(all("newest"), ["of a", "of b", "of c", "of d"])
+  shard.apply({ ...clear, effect: { kind: "clear", ...stretch("b", "c") } }, hashed("a"), 0)
+  put(shard, "c", "new")
+  shard.commitTo(5)
+  deepEqual(all("committed"), ["of a", undefined, undefined, "of d"])
+  shard.commitTo(6)
+  deepEqual(all("committed"), ["of a", undefined, "new", "of d"])
+  equal(shard.logBytes, 0)
+})
+
+test("a learner takes nothing of a stretch that was cleared from a piece that was read before, and all from a later one", () => {
+  const { shard, store } = shardOf()
+  shard.filling = { ...newFilling(1), tid: 1 }
+  const piece = (index: number, endSeq: number, name: string, version: number) =>
+    takePiece(
+      shard,
+      "p",
+      {
+        ...{ kind: "transfer-chunk", shard: 0, q: 1, tid: 1, index, endSeq, fin: false },
+        entries: [{ ...{ key: hashed(name).bytes, value: new Uint8Array(1), flags: 0, version, ttlLeftMs: null } }],
+      },
+      0,
+      { store, hashed: key => hashed(textOf(key)), send: () => {}, rules: { transferIds: true } },
+    )
+  shard.seq = 4
+  const clear: ReplicatedOp["effect"] = { kind: "clear", ...stretch("b", "c") }
+  shard.apply({ seq: 5, key: new Uint8Array(0), effect: clear, origin: null, result: null }, hashed("a"), 0)
+  piece(0, 4, "b", 3)
+  piece(1, 4, "d", 4)
+  deepEqual([read(shard, "b", "newest"), read(shard, "d", "newest")], [undefined, "\0"])
+  piece(2, 6, "c", 6)
+  equal(read(shard, "c", "newest"), "\0")
+  deepEqual(shard.filling?.clearings, [])
+})
+
 test("undoing and committing in any order give what applying the surviving operations alone would give", () => {
   const step = fc.oneof(
     { weight: 6, arbitrary: fc.record({ what: fc.constant("put" as const), at: fc.nat(3) }) },
     { weight: 2, arbitrary: fc.record({ what: fc.constant("delete" as const), at: fc.nat(3) }) },
     { weight: 1, arbitrary: fc.record({ what: fc.constant("none" as const), at: fc.nat(3) }) },
+    { weight: 1, arbitrary: fc.record({ what: fc.constant("clear" as const), at: fc.nat(3) }) },
     { weight: 1, arbitrary: fc.record({ what: fc.constant("forget" as const), at: fc.nat(0) }) },
     { weight: 2, arbitrary: fc.record({ what: fc.constant("commit" as const), at: fc.nat(100) }) },
     { weight: 2, arbitrary: fc.record({ what: fc.constant("undo" as const), at: fc.nat(100) }) },
@@ -108,7 +167,9 @@ test("undoing and committing in any order give what applying the surviving opera
             ? { kind: "put", value: new TextEncoder().encode(`v${number}`), flags: 0, ttlLeftMs: null }
             : what === "forget"
               ? { kind: "forget-client", client: "c" }
-              : { kind: what }
+              : what === "clear"
+                ? { kind: "clear", ...stretch(names[at] as string, "c") }
+                : { kind: what }
         const isForgetting = what === "forget"
         const op: ReplicatedOp = {
           seq: shard.seq + 1,

@@ -3,11 +3,22 @@
  * that go with it. Knows how to apply, undo and commit; who may do so, and when, is decided by its owner ("Data path").
  */
 import { assert } from "../../base/assert.ts"
-import type { DedupRecord, Epoch, NodeId, ReplicatedOp, Seq, ShardConfig, ShardId } from "../../protocol/message.ts"
-import type { Arc, Entry, HashedKey, Store } from "../../store/store.ts"
+import { copyOf } from "../../base/bytes.ts"
+import type {
+  DedupRecord,
+  Epoch,
+  NodeId,
+  Place,
+  ReplicatedOp,
+  Seq,
+  ShardConfig,
+  ShardId,
+} from "../../protocol/message.ts"
+import type { Arc, Entry, HashedKey, Store, Visit } from "../../store/store.ts"
 import type { Pending } from "../requests.ts"
 import { Dedup, type ForgottenClient } from "./dedup.ts"
 import { ttlLeftMs } from "./operations.ts"
+import { isWithin, type Stretch } from "./places.ts"
 import type { Lead } from "./lead.ts"
 
 export type Role = "none" | "primary" | "replica" | "learner" | "orphan"
@@ -21,15 +32,21 @@ export type LogRecord = {
   readonly before: Entry | undefined
   readonly after: Entry | undefined
   readonly forgotten: ForgottenClient | undefined
+  /** What an operation of many keys has deleted. */
+  readonly deleted: readonly Deleted[]
   /** To be answered when the operation commits. */
   readonly waiters: Pending[]
 }
 
 type Put = Extract<ReplicatedOp["effect"], { kind: "put" }>
-type WriteEffect = Exclude<ReplicatedOp["effect"], { kind: "forget-client" }>
+type Clear = Extract<ReplicatedOp["effect"], { kind: "clear" }>
+type WriteEffect = Exclude<ReplicatedOp["effect"], { kind: "forget-client" | "clear" }>
+
+/** A key that an operation has deleted together with others. */
+type Deleted = { readonly key: HashedKey; readonly keyText: string; readonly before: Entry }
 
 /** A key with uncommitted operations: what readers see meanwhile, and how many operations are open. */
-type Overlay = { committed: Entry | undefined; pending: number }
+type Overlay = { readonly key: HashedKey; committed: Entry | undefined; pending: number }
 
 export type ForgettingRules = { readonly forgetsExactly: boolean; readonly forgottenStays: boolean }
 
@@ -49,6 +66,8 @@ export type Filling = {
    * way may hold an older one.
    */
   readonly tombstones: Map<string, Seq>
+  /** What the live stream cleared, likewise. */
+  clearings: readonly { readonly stretch: Stretch; readonly seq: Seq }[]
 }
 
 export class Shard {
@@ -60,7 +79,7 @@ export class Shard {
   commit: Seq = 0
   /** Operations above `commit`, without a gap. */
   readonly log: LogRecord[] = []
-  /** What the operations of `log` take on the wire. */
+  /** What the operations of `log` take on the wire, and what is kept to undo those of many keys. */
   logBytes = 0
   readonly dedup = new Dedup()
   readonly #overlay = new Map<string, Overlay>()
@@ -96,6 +115,15 @@ export class Shard {
     return this.#overlay.size === 0 ? 0 : (this.#overlay.get(textOf(key.bytes))?.pending ?? 0)
   }
 
+  /** Keys of this arc whose newest operation, not yet committed, has deleted them: the store does not show them any more. */
+  deletedUncommitted({ from, to }: Arc): HashedKey[] {
+    const keys: HashedKey[] = []
+    for (const { key, committed } of this.#overlay.values())
+      if (committed !== undefined && key.position >= from && key.position < to && this.#store.get(key) === undefined)
+        keys.push(key)
+    return keys
+  }
+
   /** Applies the next operation, keeping what undoes it. The operation owns its bytes. */
   apply(op: ReplicatedOp, key: HashedKey, nowMs: number): LogRecord {
     assert(op.seq === this.seq + 1 || this.#mayDisorder, "operations of a shard are applied in order")
@@ -113,17 +141,58 @@ export class Shard {
       this.#store.delete(key)
       this.#bury(keyText, op.seq)
     } else if (op.effect.kind === "forget-client") forgotten = this.dedup.forget(op.effect.client)
-    if (isKeyed) {
-      const overlay = this.#overlay.get(keyText)
-      if (overlay === undefined) this.#overlay.set(keyText, { committed: before, pending: 1 })
-      else overlay.pending += 1
-    }
+    if (isKeyed) this.#opened(key, keyText, before)
+    const deleted = op.effect.kind === "clear" ? this.#clearStretch(op.effect, op.seq) : none
     if (op.origin !== null && op.result !== null)
       this.dedup.record(op.origin.client, op.origin.n, op.result, op.seq, nowMs)
-    const record: LogRecord = { op, key, keyText, before, after, forgotten, waiters: [] }
+    const record: LogRecord = { op, key, keyText, before, after, forgotten, deleted, waiters: [] }
     this.log.push(record)
-    this.logBytes += bytesOf(op)
+    this.logBytes += recordBytes(record)
     return record
+  }
+
+  #clearStretch(stretch: Clear, seq: Seq): Deleted[] {
+    const deleted: Deleted[] = []
+    for (const key of this.#keysOf(stretch)) {
+      const before = this.#store.get(key)
+      assert(before !== undefined, "what was just visited is there")
+      const keyText = textOf(key.bytes)
+      this.#store.delete(key)
+      this.#opened(key, keyText, before)
+      deleted.push({ key, keyText, before })
+    }
+    const { filling } = this
+    if (filling !== null && !filling.isComplete && seq > filling.readSeq)
+      filling.clearings = [...filling.clearings, { stretch, seq }]
+    return deleted
+  }
+
+  #keysOf(stretch: Clear): HashedKey[] {
+    const keys: HashedKey[] = []
+    const from = Math.max(this.arc.from, stretch.from.position)
+    const to = Math.min(this.arc.to, stretch.to.position + 1)
+    if (from >= to) return keys
+    const visit: Visit = (bytes, position) => {
+      if (isWithin({ bytes, position }, stretch)) keys.push({ bytes: copyOf(bytes), position })
+    }
+    let cursor = this.#store.scan({ from, to }, undefined, Number.MAX_SAFE_INTEGER, visit)
+    while (cursor !== undefined) cursor = this.#store.scan({ from, to }, cursor, Number.MAX_SAFE_INTEGER, visit)
+    return keys
+  }
+
+  /** One more operation on a key is open. */
+  #opened(key: HashedKey, keyText: string, before: Entry | undefined): void {
+    const overlay = this.#overlay.get(keyText)
+    if (overlay === undefined) this.#overlay.set(keyText, { key, committed: before, pending: 1 })
+    else overlay.pending += 1
+  }
+
+  #closed(keyText: string): Overlay {
+    const overlay = this.#overlay.get(keyText)
+    assert(overlay !== undefined, "an uncommitted key is overlaid")
+    overlay.pending -= 1
+    if (overlay.pending === 0) this.#overlay.delete(keyText)
+    return overlay
   }
 
   /** Applies and commits the next operation at once, where nobody else holds the shard and nobody can ask for it again. */
@@ -157,16 +226,17 @@ export class Shard {
     assert(seq >= this.commit, "what is committed is never undone")
     for (let last = this.log.at(-1); last !== undefined && last.op.seq > seq; last = this.log.at(-1)) {
       this.log.pop()
-      this.logBytes -= bytesOf(last.op)
-      const { op, key, keyText, before, forgotten } = last
+      this.logBytes -= recordBytes(last)
+      const { op, key, keyText, before, forgotten, deleted } = last
       assert(last.waiters.length === 0, "an operation that is undone has been given up by whoever waited for it")
       if (op.effect.kind === "put" || op.effect.kind === "delete") {
         if (before === undefined) this.#store.delete(key)
         else this.#store.set(key, before)
-        const overlay = this.#overlay.get(keyText)
-        assert(overlay !== undefined, "an uncommitted key is overlaid")
-        overlay.pending -= 1
-        if (overlay.pending === 0) this.#overlay.delete(keyText)
+        this.#closed(keyText)
+      }
+      for (const each of deleted) {
+        this.#store.set(each.key, each.before)
+        this.#closed(each.keyText)
       }
       if (op.effect.kind === "forget-client" && forgotten !== undefined) this.dedup.restore(op.effect.client, forgotten)
       if (op.origin !== null && op.result !== null) this.dedup.unrecord(op.origin.client, op.origin.n)
@@ -182,15 +252,11 @@ export class Shard {
     let count = 0
     while (count < this.log.length && (this.log[count] as LogRecord).op.seq <= seq) count += 1
     const done = this.log.splice(0, count)
-    for (const { op, keyText, after } of done) {
-      this.logBytes -= bytesOf(op)
-      if (op.effect.kind === "put" || op.effect.kind === "delete") {
-        const overlay = this.#overlay.get(keyText)
-        assert(overlay !== undefined, "an uncommitted key is overlaid")
-        overlay.pending -= 1
-        overlay.committed = after
-        if (overlay.pending === 0) this.#overlay.delete(keyText)
-      }
+    for (const record of done) {
+      const { op, keyText, after } = record
+      this.logBytes -= recordBytes(record)
+      if (op.effect.kind === "put" || op.effect.kind === "delete") this.#closed(keyText).committed = after
+      for (const each of record.deleted) this.#closed(each.keyText).committed = undefined
       if (op.origin !== null) this.dedup.finished(op.origin.client, op.origin.ackedBelow)
     }
     return done
@@ -245,6 +311,20 @@ function entryOf({ value, flags, ttlLeftMs }: Put, version: Seq, nowMs: number):
   return { value, flags, version, expiresAtMs }
 }
 
+const none: readonly Deleted[] = []
+
+/** The keys that an operation has written or deleted. */
+export function* keysOf({ op, key, keyText, deleted }: LogRecord): Generator<Pick<Deleted, "key" | "keyText">> {
+  if (op.effect.kind === "put" || op.effect.kind === "delete") yield { key, keyText }
+  yield* deleted
+}
+
+function recordBytes({ op, deleted }: LogRecord): number {
+  let bytes = bytesOf(op)
+  for (const { key, before } of deleted) bytes += key.bytes.length + before.value.length
+  return bytes
+}
+
 /** About what an operation takes on the wire. */
 export function bytesOf(op: ReplicatedOp): number {
   return operationOverhead + op.key.length + (op.effect.kind === "put" ? op.effect.value.length : 0)
@@ -258,4 +338,16 @@ export function textOf(bytes: Uint8Array): string {
   let text = ""
   for (let i = 0; i < bytes.length; i++) text += String.fromCharCode(bytes[i] as number) // the index is within bounds
   return text
+}
+
+/** The same with bytes of its own. */
+export function ownedEffect(effect: ReplicatedOp["effect"]): ReplicatedOp["effect"] {
+  if (effect.kind === "put") return { ...effect, value: copyOf(effect.value) }
+  if (effect.kind !== "clear") return effect
+  const { from, to, prefix } = effect
+  return { ...effect, from: ownedPlace(from), to: ownedPlace(to), prefix: copyOf(prefix) }
+}
+
+function ownedPlace({ position, after }: Place): Place {
+  return { position, after: after === null ? null : copyOf(after) }
 }

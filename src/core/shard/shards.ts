@@ -12,12 +12,14 @@ import type {
   Epoch,
   NodeId,
   Operation,
+  Place,
   ReplicatedOp,
   Reply,
   Result,
   Seq,
   ShardConfig,
   ShardId,
+  ShardOperation,
   SnapshotPart,
   View,
   ViewCommand,
@@ -31,8 +33,9 @@ import type { Rules } from "../rules.ts"
 import { beginFilling, newFilling, takePiece } from "./filling.ts"
 import { Forgetting } from "./forgetting.ts"
 import { Lead } from "./lead.ts"
-import { bytesAdded, evaluate, hasExpired, isRead, read } from "./operations.ts"
-import { type Role, Shard, textOf } from "./shard.ts"
+import { bytesAdded, evaluate, hasExpired, isOfShards, isRead, read } from "./operations.ts"
+import { scanShards, sizeOfShards, stretchToClear } from "./pages.ts"
+import { ownedEffect, type Role, Shard, textOf } from "./shard.ts"
 import { partsOf, SnapshotReader } from "./snapshot.ts"
 import { Transfers } from "./transfers.ts"
 
@@ -463,7 +466,11 @@ export class Shards {
     assert(shard !== undefined && shard.role === "primary", "a primary knows its shard")
     const state = this.#state(shard, nowMs)
     if (state !== "serving") return this.#park(shard, pending, nowMs)
-    if (isRead(pending.request.operation)) this.#read(shard, pending, key, nowMs)
+    const { operation } = pending.request
+    if (operation.op === "scan") this.#scan(operation, pending, nowMs)
+    else if (operation.op === "size") this.#size(operation, pending, nowMs)
+    else if (operation.op === "clear") this.#clear(shard, operation, pending, nowMs)
+    else if (isRead(operation)) this.#read(shard, pending, key, nowMs)
     else this.#write(shard, pending, key, nowMs)
   }
 
@@ -474,6 +481,7 @@ export class Shards {
   executeNow(index: ShardId, operation: Operation, key: HashedKey, nowMs: number): Result | undefined {
     const shard = this.#table[index]
     if (shard === undefined || this.#state(shard, nowMs) !== "serving") return undefined
+    if (isOfShards(operation)) return undefined
     if (isRead(operation)) {
       const entry = this.#options.rules.committedReads ? shard.committed(key) : shard.newest(key)
       // One that has expired is deleted first, in the shard's order.
@@ -505,22 +513,9 @@ export class Shards {
     const { answer, config, rules } = this.#options
     const { request } = pending
     const { operation, clientId, n, ackedBelow } = request
-    assert(!isRead(operation), "only writes are written")
-    // A reset forgot what this client did before it.
-    if (request.firstEpoch < shard.config.resetAt) return answer(pending, { kind: "timeout" })
-    const known = rules.dedup ? shard.dedup.find(clientId, n) : undefined
-    if (known === "below") return answer(pending, { kind: "duplicate" })
-    if (known !== undefined) {
-      if (known.seq <= shard.commit) return answer(pending, known.result)
-      const open = shard.log.find(({ op }) => op.seq === known.seq)
-      assert(open !== undefined, "an uncommitted operation is in the log")
-      open.waiters.push(pending)
-      return
-    }
-    if (n < ackedBelow) return answer(pending, { kind: "rejected", reason: "bad-request" })
-    if (n - ackedBelow > maxOperationsAhead || this.#isCrowded(shard, clientId))
-      return answer(pending, { kind: "busy", retryAfterMs: busyRetryMs })
-    if (shard.log.length >= config.maxUncommitted || shard.pendingOf(key) >= config.maxPendingPerKey)
+    assert(!isRead(operation) && !isOfShards(operation), "only writes are written")
+    if (!this.#isNew(shard, pending)) return
+    if (shard.pendingOf(key) >= config.maxPendingPerKey)
       return answer(pending, { kind: "busy", retryAfterMs: busyRetryMs })
     const added = bytesAdded(operation, request.key)
     if (added > 0 && !this.#fits(shard, added + entryOverhead, nowMs)) return answer(pending, { kind: "full" })
@@ -541,10 +536,81 @@ export class Shards {
     this.#append(shard, { seq, key: copyOf(key.bytes), effect, origin, result }, key, pending, nowMs)
   }
 
+  /** Whether a write is to be executed. Otherwise it is answered here, or when the operation that it repeats has committed. */
+  #isNew(shard: Shard, pending: Pending): boolean {
+    const { answer, config, rules } = this.#options
+    const { clientId, n, ackedBelow, firstEpoch } = pending.request
+    const known = rules.dedup ? shard.dedup.find(clientId, n) : undefined
+    // A reset forgot what this client did before it.
+    if (firstEpoch < shard.config.resetAt) answer(pending, { kind: "timeout" })
+    else if (known === "below") answer(pending, { kind: "duplicate" })
+    else if (known !== undefined) {
+      const open = known.seq <= shard.commit ? undefined : shard.log.find(({ op }) => op.seq === known.seq)
+      assert(open !== undefined || known.seq <= shard.commit, "an uncommitted operation is in the log")
+      if (open === undefined) answer(pending, known.result)
+      else open.waiters.push(pending)
+    } else if (n < ackedBelow) answer(pending, { kind: "rejected", reason: "bad-request" })
+    else if (
+      n - ackedBelow > maxOperationsAhead ||
+      this.#isCrowded(shard, clientId) ||
+      shard.log.length >= config.maxUncommitted
+    )
+      answer(pending, { kind: "busy", retryAfterMs: busyRetryMs })
+    else return true
+    return false
+  }
+
   #isCrowded(shard: Shard, client: ClientId): boolean {
     const { maxDedupClients, maxUncommittedBytes } = this.#options.config
     if (shard.logBytes >= maxUncommittedBytes) return true
     return shard.dedup.size >= maxDedupClients && !shard.dedup.knows(client)
+  }
+
+  // -------------------------------------------------------------------------------------------- whole shards
+
+  #scan(operation: Extract<ShardOperation, { op: "scan" }>, pending: Pending, nowMs: number): void {
+    const { answer, rules } = this.#options
+    const { entries, done, stoppedAt } = scanShards(operation, this.#servingOf(operation.shards, nowMs), {
+      store: this.#store,
+      sees: (shard, key) => (rules.committedReads ? shard.committed(key) : shard.newest(key)),
+      nowMs,
+    })
+    answer(pending, { kind: "page", entries, next: stoppedAt ?? this.#beginningOf(operation.shards[done]) })
+  }
+
+  #size(operation: Extract<ShardOperation, { op: "size" }>, pending: Pending, nowMs: number): void {
+    const { entries, bytes, done } = sizeOfShards(this.#servingOf(operation.shards, nowMs), this.#store)
+    this.#options.answer(pending, { kind: "size", entries, bytes, next: this.#beginningOf(operation.shards[done]) })
+  }
+
+  /** The first of these shards, and those after it, up to one that may not answer now. */
+  *#servingOf(indexes: readonly ShardId[], nowMs: number): Generator<Shard> {
+    for (const index of indexes) {
+      const shard = this.#table[index]
+      if (shard === undefined || this.#state(shard, nowMs) !== "serving") return
+      yield shard
+    }
+  }
+
+  #beginningOf(index: ShardId | undefined): Place | null {
+    const view = this.#view
+    if (index === undefined || view === undefined) return null
+    return { position: arcOf(index, view.shards.length).from, after: null }
+  }
+
+  /** Empties a stretch of a shard by one operation: every holder finds the same in it, but for what the primary has forgotten. */
+  #clear(shard: Shard, operation: Extract<ShardOperation, { op: "clear" }>, pending: Pending, nowMs: number): void {
+    if (!this.#isNew(shard, pending)) return
+    const { clientId, n, ackedBelow } = pending.request
+    const { stretch, count, next } = stretchToClear(operation, shard, { store: this.#store, nowMs })
+    const key: HashedKey = { bytes: new Uint8Array(0), position: shard.arc.from }
+    const op: ReplicatedOp = {
+      ...{ seq: shard.seq + 1, key: key.bytes },
+      effect: ownedEffect({ kind: "clear", ...stretch }),
+      origin: { client: clientId, n, ackedBelow },
+      result: { kind: "cleared", count, next },
+    }
+    this.#append(shard, op, key, pending, nowMs)
   }
 
   #append(shard: Shard, op: ReplicatedOp, key: HashedKey, waiter: Pending | undefined, nowMs: number): void {
@@ -890,7 +956,5 @@ function expiryOf(shard: Shard, key: HashedKey): ReplicatedOp {
 
 /** What is decoded from a frame is a window onto it: a copy is what may be kept. */
 function ownedCopy(op: ReplicatedOp): ReplicatedOp {
-  const key = copyOf(op.key)
-  if (op.effect.kind !== "put") return { ...op, key }
-  return { ...op, key, effect: { ...op.effect, value: copyOf(op.effect.value) } }
+  return { ...op, key: copyOf(op.key), effect: ownedEffect(op.effect) }
 }

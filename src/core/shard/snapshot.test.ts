@@ -76,7 +76,7 @@ function readBack(parts: readonly SnapshotPart[], agoMs: number, nowMs: number):
 const operations = fc.array(
   fc.record({
     key: fc.nat(5),
-    kind: fc.constantFrom("put", "delete", "none", "forget-client"),
+    kind: fc.constantFrom("put", "delete", "none", "forget-client", "clear"),
     client: fc.nat(2),
     ttl: fc.option(fc.nat(900)),
   }),
@@ -101,6 +101,11 @@ function opOf(
       return { ...own, effect: { kind }, origin, result: { kind: "deleted" } }
     case "none":
       return { ...own, effect: { kind }, origin, result: { kind: "missing" } }
+    case "clear": {
+      const to = { position: 2 ** 32, after: null }
+      const effect = { kind, from: { position: 0, after: null }, to, prefix: Uint8Array.of(key) }
+      return { ...own, effect, origin, result: { kind: "cleared", count: 0, next: null } }
+    }
     case "forget-client":
       return { ...own, effect: { kind, client: `${client}` } }
   }

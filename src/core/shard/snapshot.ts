@@ -10,7 +10,7 @@ import type { Cursor, Entry, HashedKey, Store } from "../../store/store.ts"
 import { arcOf } from "../ring.ts"
 import type { Rules } from "../rules.ts"
 import { ttlLeftMs } from "./operations.ts"
-import { bytesOf, type LogRecord, Shard, textOf } from "./shard.ts"
+import { bytesOf, keysOf, ownedEffect, Shard, textOf } from "./shard.ts"
 
 /** About how many bytes a piece has. One entry may be larger. */
 const pieceBytes = 64 * 1024
@@ -28,7 +28,8 @@ export function* partsOf(
     yield { kind: "shard", shard: shard.index, commit: shard.commit }
     for (const records of pieces(shard.committedRecords(now()), recordBytes)) yield { kind: "records", records }
     // Of these the store has what may yet be undone.
-    const open = new Map(shard.log.filter(changesKey).map(({ key, keyText }) => [keyText, key]))
+    const open = new Map<string, HashedKey>()
+    for (const record of shard.log) for (const { key, keyText } of keysOf(record)) open.set(keyText, key)
     let cursor: Cursor | undefined
     do {
       const entries: TransferEntry[] = []
@@ -45,10 +46,6 @@ export function* partsOf(
     const ops = shard.log.map(record => shard.outgoing(record, now()))
     if (rules.stopKeepsLog) for (const some of pieces(ops, bytesOf)) yield { kind: "operations", ops: some }
   }
-}
-
-function changesKey({ op: { effect } }: LogRecord): boolean {
-  return effect.kind === "put" || effect.kind === "delete"
 }
 
 function entryOf(key: Uint8Array, entry: Entry, nowMs: number): TransferEntry {
@@ -157,9 +154,8 @@ function isWithin({ arc }: Shard, { position }: HashedKey): boolean {
 
 /** With bytes of its own, and what is left to live after `agoMs` more. */
 function ownedAged(op: ReplicatedOp, agoMs: number): ReplicatedOp {
-  const { effect } = op
   const key = Uint8Array.from(op.key)
-  if (effect.kind !== "put") return { ...op, key }
-  const left = effect.ttlLeftMs === null ? null : Math.max(0, effect.ttlLeftMs - agoMs)
-  return { ...op, key, effect: { ...effect, value: Uint8Array.from(effect.value), ttlLeftMs: left } }
+  const effect = ownedEffect(op.effect)
+  if (effect.kind !== "put" || effect.ttlLeftMs === null) return { ...op, key, effect }
+  return { ...op, key, effect: { ...effect, ttlLeftMs: Math.max(0, effect.ttlLeftMs - agoMs) } }
 }

@@ -96,6 +96,8 @@ export const condition = fc.option(
   }),
 )
 
+const place = fc.record({ position: fc.integer({ min: 0, max: 2 ** 32 }), after: fc.option(bytes) })
+
 export const operation = anyOf<Operation, "op">({
   get: fc.record({ op: just("get") }),
   ttl: fc.record({ op: just("ttl") }),
@@ -103,6 +105,16 @@ export const operation = anyOf<Operation, "op">({
   delete: fc.record({ op: just("delete"), condition }),
   touch: fc.record({ op: just("touch"), ttlMs: ttl, condition }),
   incr: fc.record({ op: just("incr"), by: whole, ttlMs: ttl }),
+  scan: fc.record({
+    op: just("scan"),
+    shards: listOf(small),
+    from: fc.option(place),
+    prefix: bytes,
+    limit: count,
+    want: fc.constantFrom("keys", "details", "values"),
+  }),
+  size: fc.record({ op: just("size"), shards: listOf(small) }),
+  clear: fc.record({ op: just("clear"), shard: small, from: fc.option(place), prefix: bytes }),
 })
 
 export const request: fc.Arbitrary<Request> = fc.record({
@@ -125,6 +137,19 @@ const results: Kinds<Result, "kind"> = {
   counted: fc.record({ kind: just("counted"), value: whole, version: count }),
   unmet: fc.record({ kind: just("unmet"), version: count }),
   "not-a-number": fc.record({ kind: just("not-a-number") }),
+  page: fc.record({
+    kind: just("page"),
+    entries: listOf(
+      fc.record({
+        key: bytes,
+        details: fc.option(fc.record({ flags: small, version: count, ttlMs: ttl, valueBytes: count })),
+        value: fc.option(bytes),
+      }),
+    ),
+    next: fc.option(place),
+  }),
+  size: fc.record({ kind: just("size"), entries: count, bytes: count, next: fc.option(place) }),
+  cleared: fc.record({ kind: just("cleared"), count, next: fc.option(place) }),
 }
 const refusals: Kinds<Refusal, "kind"> = {
   moved: fc.record({ kind: just("moved"), shard: small, primary: id, epoch: count }),
@@ -150,6 +175,7 @@ const effect = anyOf<ReplicatedOp["effect"], "kind">({
   delete: fc.record({ kind: just("delete") }),
   none: fc.record({ kind: just("none") }),
   "forget-client": fc.record({ kind: just("forget-client"), client: id }),
+  clear: fc.record({ kind: just("clear"), from: place, to: place, prefix: bytes }),
 })
 export const ops: fc.Arbitrary<ReplicatedOp[]> = listOf(
   fc.record({
