@@ -17,7 +17,7 @@ process.once("SIGINT", () => interruption.abort())
 const before = machineSeconds()
 const { report } = await runStress(
   {
-    ...{ nodes: 20, copies: 2, clients: 64, keys: 2_000, rate, seed: 1, command, nodeArgs: [] },
+    ...{ nodes: 20, copies: 2, clients: 64, keys: 2_000, rate, seed: 1, command, nodeArgs: [], memory: "strict" },
     faults: ["restart"],
     durationMs: 1,
     faultCount: kills,

@@ -23,7 +23,7 @@ for (const { told, lost, because } of cases) {
     const history = operations(told)
     const readBackFromNs = history.at(-1)?.callNs ?? 0
     deepEqual(
-      lostWrites(history, { readBackFromNs }).map(({ write }) => write.number),
+      lostWrites(history, { memory: "strict", readBackFromNs }).map(({ write }) => write.number),
       lost,
     )
   })

@@ -6,14 +6,18 @@ import type { NumberedOperation } from "./explain.ts"
 import type { Operation } from "./history.ts"
 import { integerOf } from "./history.ts"
 import { byKey, numbered } from "./linearizability.ts"
+import type { Memory } from "./model.ts"
 
 export type LostWrite = { readonly write: NumberedOperation; readonly shownBy: NumberedOperation }
 
 /**
- * `readBackFromNs`: from then on there were only reads. Values should be written once each: where the value that is
+ * `readBackFromNs`: from then on there were only reads. Where nodes forget, a miss shows nothing. Values should be written once each: where the value that is
  * shown was written again, or may have been by an operation with an unknown outcome, nothing is counted.
  */
-export function lostWrites(history: readonly Operation[], options: { readBackFromNs: number }): LostWrite[] {
+export function lostWrites(
+  history: readonly Operation[],
+  options: { readonly readBackFromNs: number; readonly memory: Memory },
+): LostWrite[] {
   const lost: LostWrite[] = []
   for (const indexes of byKey(history).values()) {
     const operations = numbered(history, indexes)
@@ -21,6 +25,7 @@ export function lostWrites(history: readonly Operation[], options: { readBackFro
     const seen = new Map<number, LostWrite>()
     for (const read of operations) {
       if (read.op !== "get" || read.status !== "ok" || read.callNs < options.readBackFromNs) continue
+      if (read.value === null && options.memory === "forgetful") continue
       const shownUntilNs = lastWrittenNs(read.value, writes)
       if (shownUntilNs === undefined) continue
       for (const write of writes)

@@ -25,6 +25,8 @@ export type WayOptions = {
   readonly routing: "to-primary" | "through-dialed"
   /** An operation that is not answered by then has failed. */
   readonly deadlineMs: number
+  /** Values are made so long on their way to the cluster, and as they were on their way back; undefined: they stay as they are. */
+  readonly valueBytes?: number | undefined
   /** Nodes that were just started are waited for; an address that a person typed is not. Default: retry. */
   readonly whenUnreachable?: "retry" | "fail"
 }
@@ -36,6 +38,7 @@ export async function openWay({
   nodes,
   routing,
   deadlineMs,
+  valueBytes,
   whenUnreachable = "retry",
 }: WayOptions): Promise<CacheWay> {
   const limits = routing === "through-dialed" ? dialedAlone : {}
@@ -45,7 +48,11 @@ export async function openWay({
     },
   )
   return {
-    perform: async intent => answerOf(intent, await client.ask(encoder.encode(intent.key), operationOf(intent))),
+    perform: async intent => {
+      const outcome = await client.ask(encoder.encode(intent.key), operationOf(padded(intent, valueBytes)))
+      const answer = answerOf(intent, outcome)
+      return { ...answer, value: unpadded(answer.value, valueBytes) }
+    },
     ask: async (key, withinMs) =>
       (await client.ask(encoder.encode(key), { op: "get" }, { timeoutMs: withinMs })).kind !== "failed",
     sightings: async () =>
@@ -59,6 +66,29 @@ export async function openWay({
 
 const encoder = new TextEncoder()
 const decoder = new TextDecoder()
+
+const pad = "~"
+
+/** The same operation with values that are as long as that at least: what is judged is their beginning. */
+export function padded(intent: Intent, bytes: number | undefined): Intent {
+  if (bytes === undefined) return intent
+  switch (intent.op) {
+    case "set":
+    case "add":
+      return { ...intent, value: intent.value.padEnd(bytes, pad) }
+    case "cas":
+      return { ...intent, value: intent.value.padEnd(bytes, pad), expected: intent.expected.padEnd(bytes, pad) }
+    default:
+      return intent
+  }
+}
+
+/** What was padded, as it was. A value that was cut short, or is another's, is not: nobody ever wrote it. */
+export function unpadded(value: string | null, bytes: number | undefined): string | null {
+  if (value === null || bytes === undefined || !value.endsWith(pad)) return value
+  const own = value.replace(/~+$/, "")
+  return own.padEnd(bytes, pad) === value ? own : value
+}
 
 export function operationOf(intent: Intent): Operation {
   const unconditional = { flags: 0, ttlMs: null, condition: null }

@@ -11,6 +11,14 @@ export type Sighting = { readonly name: string; readonly report: StatusReport | 
  * What keeps the nodes from agreeing; undefined: every one of them reports the same list and `membersEpoch`, and the
  * list names exactly these nodes. Views move on while copies move, hence `epoch` itself may differ.
  */
+/** Entries that these nodes have dropped for want of memory. */
+export function evictedOf(sightings: readonly Sighting[]): number {
+  return sightings.reduce((sum, { report }) => {
+    const { evicted = 0, evictedCopies = 0 } = report?.forgetting ?? {}
+    return sum + evicted + evictedCopies
+  }, 0)
+}
+
 export function disagreement(sightings: readonly Sighting[]): string | undefined {
   const reports: StatusReport[] = []
   for (const { name, report } of sightings) {

@@ -56,7 +56,8 @@ export async function startCheckedLoad(options: CheckedLoadOptions): Promise<{
       const read = await readBack({ keys, ways, prng: prng.fork(), recorder, firstProcess: processCount, nowNs })
       await Promise.all(ways.map(way => way.close()))
       const history = recorder.history()
-      const judgement = judge(history, { readBackFromNs, readBack: { keys: keys.length, ...read }, problems: [] })
+      const readBackOf = { keys: keys.length, ...read }
+      const judgement = judge(history, { readBackFromNs, readBack: readBackOf, problems: [], memory: "strict" })
       return { ...judgement, figures, errorCodes }
     },
   }

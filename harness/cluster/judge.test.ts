@@ -10,7 +10,8 @@ const sound = `
 {"process":0,"key":"k","op":"cas","expected":"a","value":"b","call_ns":50,"return_ns":60,"status":"ok"}
 {"process":2,"key":"k","op":"get","value":"b","call_ns":1000,"return_ns":1010,"status":"ok"}
 `
-const circumstances = { readBackFromNs: 1_000, readBack: { keys: 1, reads: 1, unanswered: 0 }, problems: [] }
+const readBack = { keys: 1, reads: 1, unanswered: 0 }
+const circumstances = { readBackFromNs: 1_000, readBack, problems: [], memory: "strict" } as const
 
 const cases = [
   { because: "nothing is wrong with it", change: (line: string) => line, verdict: "consistent", lost: 0 },
@@ -44,6 +45,14 @@ for (const { because, change, verdict, lost } of cases)
       verdict === "consistent" ? [] : ["k"],
     )
   })
+
+test("where nodes forget, a miss at the end is no lost write, and an older value is", () => {
+  const lines = sound.split("\n")
+  const missed = history(lines.map(line => line.replace('"get","value":"b"', '"get","value":null')))
+  equal(judge(missed, { ...circumstances, memory: "forgetful" }).verdict, "consistent")
+  const stale = history(lines.map(line => line.replace('"get","value":"b"', '"get","value":"a"')))
+  equal(judge(stale, { ...circumstances, memory: "forgetful" }).lostWrites, 1)
+})
 
 test("a run in which something did not come about is not consistent, however sound its history", () => {
   const problems = ["n3 never came back"]

@@ -6,17 +6,17 @@ import { type StressReport, verdictOf } from "./report.ts"
 
 export type Judgement = Pick<
   StressReport,
-  "verdict" | "violations" | "undecidedKeys" | "lostWrites" | "lost" | "readBack" | "problems"
+  "verdict" | "violations" | "undecidedKeys" | "lostWrites" | "lost" | "readBack" | "problems" | "memory"
 >
 
 /** `readBackFromNs`: from then on there were only reads. */
 export function judge(
   history: readonly Operation[],
-  circumstances: Pick<StressReport, "readBack" | "problems"> & { readonly readBackFromNs: number },
+  circumstances: Pick<StressReport, "readBack" | "problems" | "memory"> & { readonly readBackFromNs: number },
 ): Judgement {
-  const { readBackFromNs, readBack, problems } = circumstances
-  const { violations, undecidedKeys } = checkLinearizability(history)
-  const lost = lostWrites(history, { readBackFromNs })
-  const findings = { violations, undecidedKeys, lostWrites: lost.length, readBack, problems }
+  const { readBackFromNs, readBack, problems, memory } = circumstances
+  const { violations, undecidedKeys } = checkLinearizability(history, { memory })
+  const lost = lostWrites(history, { readBackFromNs, memory })
+  const findings = { violations, undecidedKeys, lostWrites: lost.length, readBack, problems, memory }
   return { ...findings, lost, verdict: verdictOf(findings) }
 }

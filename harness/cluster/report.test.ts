@@ -50,6 +50,8 @@ const good: StressReport = {
   violations: [],
   undecidedKeys: [],
   problems: [],
+  memory: "strict",
+  evicted: 0,
   verdict: "consistent",
 }
 
@@ -71,6 +73,10 @@ for (const { findings, verdict } of verdicts)
 const sentences = [
   { report: good, says: /^CONSISTENT: 20 nodes gave 5,000 answers, through 2 faults, and each was the one/ },
   { report: { ...good, faults: [] }, says: /no faults were made/ },
+  {
+    report: { ...good, memory: "forgetful", evicted: 1_234 },
+    says: /would have given, or that the key is missing, which nodes that forget may say at any time; no older value was seen\.$/,
+  },
   {
     report: {
       ...good,
@@ -97,6 +103,10 @@ test("the text has a row for each operation and fault, and ends with the sentenc
   match(text, /^pause\|n2\|never\|not in time\|3\|5,000 ms$/m)
   match(text, /1 member \(list of epoch 31\), the same list on every node/)
   match(text, /CONSISTENT: .*\n$/)
+  match(
+    reportText({ ...good, memory: "forgetful", evicted: 1_234 }, () => ""),
+    /^1,234 evictions by the nodes/m,
+  )
 })
 
 test("the line that people watch names phase, members, load and the fault under way", () => {

@@ -7,6 +7,7 @@ import type { FaultKind } from "./fault-plan.ts"
 import { describe } from "../checker/explain.ts"
 import type { Violation } from "../checker/linearizability.ts"
 import type { LostWrite } from "../checker/lost-writes.ts"
+import type { Memory } from "../checker/model.ts"
 import { type OperationFigures, type OperationName, operationNames } from "./recorder.ts"
 
 export type Verdict = "consistent" | "inconsistent" | "undecided"
@@ -51,6 +52,10 @@ export type StressReport = {
   readonly operations: Readonly<Record<OperationName | "all", OperationFigures>>
   readonly errorCodes: Readonly<Record<string, number>>
   readonly faults: readonly FaultReport[]
+  /** By which model the answers were judged: forgetful where nodes had so little memory that they might forget. */
+  readonly memory: Memory
+  /** Entries that the nodes of the end had dropped for want of memory; those of nodes that died are not known. */
+  readonly evicted: number
   readonly readBack: { readonly keys: number; readonly reads: number; readonly unanswered: number }
   readonly lostWrites: number
   readonly lost: readonly LostWrite[]
@@ -76,10 +81,13 @@ export function verdictOf(
 export function verdictSentence(report: StressReport): string {
   const { verdict, operations, faults, nodes, violations, lostWrites, undecidedKeys, problems, readBack } = report
   const answered = (operations.all.count - operations.all.errors).toLocaleString("en")
+  const { memory } = report
   const through = faults.length === 0 ? "no faults were made" : `through ${counted(faults.length, "fault")}`
   switch (verdict) {
     case "consistent":
-      return `CONSISTENT: ${counted(nodes, "node")} gave ${answered} answers, ${through}, and each was the one that a single machine would have given; no acknowledged write was lost.`
+      return memory === "strict"
+        ? `CONSISTENT: ${counted(nodes, "node")} gave ${answered} answers, ${through}, and each was the one that a single machine would have given; no acknowledged write was lost.`
+        : `CONSISTENT: ${counted(nodes, "node")} gave ${answered} answers, ${through}, and each was the one that a single machine would have given, or that the key is missing, which nodes that forget may say at any time; no older value was seen.`
     case "inconsistent": {
       const wrong = [
         ...(violations.length > 0
@@ -145,6 +153,9 @@ export function reportText(report: StressReport, draw: DrawTable): string {
       ...Object.entries(report.errorCodes).map(
         ([code, count]) => `${counted(count, "operation")} not answered: ${code}`,
       ),
+      ...(report.memory === "forgetful"
+        ? [`${report.evicted.toLocaleString("en")} evictions by the nodes that are there at the end`]
+        : []),
       ...report.violations
         .slice(0, shownFindings)
         .map(({ key, explanation }) => `contradiction at ${key}: ${explanation}`),

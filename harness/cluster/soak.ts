@@ -47,6 +47,7 @@ try {
           rate: 150,
           seed: seed + part,
           faults: faultKinds,
+          memory: "strict",
         },
         durationMs: Math.min(partMinutes, left) * 60_000,
         command: commandUnderTest(),

@@ -6,7 +6,7 @@ import { setTimeout as sleep } from "node:timers/promises"
 import { Prng } from "../../src/base/prng.ts"
 import type { Address } from "../../src/protocol/message.ts"
 import { type CacheWay, openWay, type WayOptions } from "./access.ts"
-import { disagreement, type Sighting } from "./agreement.ts"
+import { disagreement, evictedOf, type Sighting } from "./agreement.ts"
 import { judge } from "./judge.ts"
 import { LiveProgress } from "./live-progress.ts"
 import { OperationChooser } from "./operations.ts"
@@ -92,6 +92,7 @@ export async function runStressAt(
       readBackFromNs,
       readBack: { keys: chooser.keys.length, ...read },
       problems: problem === undefined ? [] : [problem],
+      memory: mayHaveForgotten(before, after) ? "forgetful" : "strict",
     })
     const report: StressReport = {
       ...{ seed: options.seed, nodes: after.length, copies: after[0]?.report?.copies ?? 0, clients },
@@ -99,6 +100,7 @@ export async function runStressAt(
       operations: operationFigures(recorder),
       errorCodes: recorder.errorCodes(),
       faults: [],
+      evicted: evictedOf(after) - evictedOf(before),
       ...judgement,
     }
     return { report, history }
@@ -107,6 +109,20 @@ export async function runStressAt(
     live.stop()
     await Promise.all(ways.map(way => way.close()))
   }
+}
+
+/** Whether some node forgot anything meanwhile, as far as can be told: one that came, went or does not say may have. */
+function mayHaveForgotten(before: readonly Sighting[], after: readonly Sighting[]): boolean {
+  const counts = (sightings: readonly Sighting[]) =>
+    sightings
+      .map(({ name, report }) => {
+        const { eviction = "", evicted = 0, evictedCopies = 0 } = report?.forgetting ?? {}
+        return `${name} ${report?.id} ${eviction} ${evicted} ${evictedCopies}`
+      })
+      .sort()
+      .join()
+  if (after.every(({ report }) => report?.forgetting?.eviction === "none")) return false
+  return counts(before) !== counts(after) || after.some(({ report }) => report?.forgetting == null)
 }
 
 /** One through each member that can be dialed from here; where none can, those that the load had. */

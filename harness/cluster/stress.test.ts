@@ -1,5 +1,5 @@
 /** Real processes: `stress`, its nodes, and how both end. */
-import { deepEqual, equal, ok, rejects } from "node:assert/strict"
+import { deepEqual, equal, match, ok, rejects } from "node:assert/strict"
 import { type ChildProcess, spawn } from "node:child_process"
 import { once } from "node:events"
 import { mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs"
@@ -50,6 +50,23 @@ test("five nodes answer consistently through every kind of fault", { timeout: 18
   const { operations, problems } = parseHistory(readFileSync(historyFile, "utf8"))
   deepEqual(problems, [])
   ok(operations.length > 1_000, `${operations.length} operations`)
+  rmSync(directory, { recursive: true })
+})
+
+test("nodes that have memory for a third of the keys forget, and never answer an older value", {
+  timeout: 180_000,
+}, async () => {
+  const directory = mkdtempSync(join(tmpdir(), "dcache-test-"))
+  const reportFile = join(directory, "report.json")
+  const size = ["--nodes", "4", "--memory", "16MiB", "--keys", "400"]
+  const load = ["--rate", "300", "--duration", "8s", "--faults", "crash,restart", "--seed", "1"]
+  const stress = startStress(...size, ...load, "--report", reportFile)
+  const [code] = await once(stress.child, "exit")
+  equal(code, 0, stress.output())
+  const report: StressReport = JSON.parse(readFileSync(reportFile, "utf8"))
+  deepEqual([report.verdict, report.memory], ["consistent", "forgetful"])
+  ok(report.evicted > 0, "something was forgotten")
+  match(stress.output(), /CONSISTENT: .* or that the key is missing/)
   rmSync(directory, { recursive: true })
 })
 

@@ -6,8 +6,9 @@ import { setTimeout as sleep } from "node:timers/promises"
 import { Prng } from "../../src/base/prng.ts"
 import type { Address } from "../../src/protocol/message.ts"
 import type { Operation } from "../checker/history.ts"
+import type { Memory } from "../checker/model.ts"
 import { type CacheWay, openWay, type WayOptions } from "./access.ts"
-import { disagreement, type Sighting } from "./agreement.ts"
+import { disagreement, evictedOf, type Sighting } from "./agreement.ts"
 import { type FaultKind, nextFault } from "./fault-plan.ts"
 import { type FaultOutcome, makeFault } from "./faults.ts"
 import { Fleet } from "./fleet.ts"
@@ -35,6 +36,10 @@ export type StressOptions = {
   readonly rate: number | undefined
   readonly seed: number
   readonly faults: readonly FaultKind[]
+  /** Forgetful: the nodes are given so little memory that they may forget. */
+  readonly memory: Memory
+  /** Every value is made so long; undefined: a few dozen bytes, as they come. */
+  readonly valueBytes?: number | undefined
   /** What starts a node, and further arguments for it. */
   readonly command: CommandLine
   readonly nodeArgs: readonly string[]
@@ -142,7 +147,8 @@ async function wholeRun(run: Run): Promise<StressResult> {
   const history = [...recorder.history(), ...readings.history()]
   watcher.line(`judging ${history.length.toLocaleString("en")} operations`)
   const readBack = { keys: chooser.keys.length, ...read }
-  const judgement = judge(history, { readBackFromNs, readBack, problems })
+  const { memory } = options
+  const judgement = judge(history, { readBackFromNs, readBack, problems, memory })
   const { seed, nodes, copies, clients, keys, rate = null } = options
   const report: StressReport = {
     ...{ seed, nodes, copies, clients, keys, rate, loadMs },
@@ -150,6 +156,7 @@ async function wholeRun(run: Run): Promise<StressResult> {
     operations: operationFigures(recorder),
     errorCodes: recorder.errorCodes(),
     faults: faults.map(fault => faultReport(fault, recorder, loadFromNs)),
+    evicted: evictedOf(sightings),
     ...judgement,
   }
   return { report, history }
@@ -206,13 +213,13 @@ async function makeFaults(run: Run): Promise<FaultOutcome[]> {
 
 /** One way for each list of addresses. All are closed at the end of the run. */
 async function openWays(
-  { ways }: Run,
+  { options, ways }: Run,
   lists: readonly (readonly Address[])[],
   routing: WayOptions["routing"],
 ): Promise<CacheWay[]> {
   return Promise.all(
     lists.map(async nodes => {
-      const way = await openWay({ nodes, routing, deadlineMs })
+      const way = await openWay({ nodes, routing, deadlineMs, valueBytes: options.valueBytes })
       ways.push(way)
       return way
     }),

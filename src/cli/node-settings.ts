@@ -87,7 +87,7 @@ export function nodeSettings(form: NodeForm): NodeSettings {
       form.copies === undefined
         ? undefined
         : wholeNumber({ flag: "--copies", text: form.copies }, { min: 1, max: maxCopies }),
-    memoryBytes: form.memory === undefined ? undefined : memory({ flag: "--memory", text: form.memory }),
+    memoryBytes: form.memory === undefined ? undefined : memorySize({ flag: "--memory", text: form.memory }),
     eviction: form.eviction === undefined ? undefined : oneOf({ flag: "--eviction", text: form.eviction }, evictions),
     name: form.name === undefined ? undefined : label({ flag: "--name", text: form.name }),
     zone: form.zone === undefined ? undefined : label({ flag: "--zone", text: form.zone }),
@@ -112,7 +112,8 @@ function advertised(flag: string, text: string | undefined, ownPort: number): Ad
   return text === undefined ? undefined : formatAddress(address({ flag, text }, ownPort))
 }
 
-function memory(given: Given): number {
+/** Of a whole process. */
+export function memorySize(given: Given): number {
   const bytes = size(given)
   if (bytes < smallestMemoryBytes) throw new UsageError("must be 16MiB or more", given)
   return bytes

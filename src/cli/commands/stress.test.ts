@@ -10,6 +10,7 @@ const unset: StressForm = {
   keys: undefined,
   duration: undefined,
   rate: undefined,
+  memory: undefined,
   seed: undefined,
   faults: undefined,
   logs: undefined,
@@ -35,6 +36,13 @@ const meant: { form: Partial<StressForm>; settings: Partial<ReturnType<typeof st
   { form: { rate: "max" }, settings: { rate: undefined } },
   { form: { rate: "50" }, settings: { rate: 50 } },
   { form: { duration: "1m30s" }, settings: { durationMs: 90_000 } },
+  {
+    form: { memory: "16MiB" },
+    // Three times 20 times 4 MiB over two copies of 2,000 keys.
+    settings: { memory: "forgetful", valueBytes: 62_915, nodeArgs: ["--memory", "16MiB"] },
+  },
+  { form: { memory: "4GiB" }, settings: { memory: "forgetful", valueBytes: 65_536 } },
+  { form: {}, settings: { memory: "strict", nodeArgs: ["--memory", "256MiB", "--eviction", "none"] } },
   { form: { nodes: "1", faults: ["none"] }, settings: { nodes: 1 } },
 ]
 
@@ -51,6 +59,7 @@ const refused: { form: Partial<StressForm>; flag: string; because: RegExp }[] = 
   { form: { faults: ["all,crash"] }, flag: "--faults", because: /all goes with no other kind/ },
   { form: { faults: ["quake"] }, flag: "--faults", because: /must be one of crash, pause, leave, join, restart/ },
   { form: { rate: "0" }, flag: "--rate", because: /from 1 to/ },
+  { form: { memory: "1MiB" }, flag: "--memory", because: /16MiB or more/ },
   { form: { duration: "30" }, flag: "--duration", because: /30s or 30ms/ },
 ]
 
@@ -71,6 +80,7 @@ const refusedAt: { form: Partial<StressForm>; flag: string; because: RegExp }[] 
   { form: { nodes: "3" }, flag: "--nodes", because: /with --at it starts none/ },
   { form: { copies: "3" }, flag: "--copies", because: /with --at it starts none/ },
   { form: { logs: "/tmp/x" }, flag: "--logs", because: /with --at it starts none/ },
+  { form: { memory: "16MiB" }, flag: "--memory", because: /with --at it starts none/ },
   { form: { faults: ["crash"] }, flag: "--faults", because: /no faults are made/ },
 ]
 

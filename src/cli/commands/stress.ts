@@ -17,6 +17,8 @@ import { parseDuration } from "../../base/duration.ts"
 import { type ExitCode, exitCodes } from "../exit-codes.ts"
 import { CommandFailure, UsageError } from "../failure.ts"
 import { abortOnSignals } from "../interruption.ts"
+import { memoryForEntries } from "../memory.ts"
+import { memorySize } from "../node-settings.ts"
 import type { Env } from "../output.ts"
 import { selfCommand } from "../self-command.ts"
 import { address, type Given, listed, oneOf, wholeNumber } from "../values.ts"
@@ -43,6 +45,7 @@ at a rate that keeps it busy, times say more about the machine than about the cl
       ],
       ["Only crashes and restarts, for ten minutes", "dcache stress --faults crash,restart --duration 10m"],
       ["As much load as the machine can do, without faults", "dcache stress --faults none --rate max"],
+      ["Nodes that have memory for a third of the keys", "dcache stress --memory 16MiB"],
       ["Check a running cluster for a minute", "dcache stress --at 10.0.0.7:5555 --duration 1m --rate max"],
       ["Results for programs", "dcache stress --report report.json --history history.jsonl"],
     ],
@@ -61,6 +64,10 @@ at a rate that keeps it busy, times say more about the machine than about the cl
     description: "<DURATION> of the load; longer if a kind of fault has not happened by then; default 40s",
   })
   rate = Option.String("--rate", { description: "<N> operations a second, or max; default 300" })
+  memory = Option.String("--memory", {
+    description:
+      "<SIZE> so little for each node that entries are forgotten: values are as long as that takes; a miss is then no fault, an older value is",
+  })
   seed = Option.String("--seed", { description: "<N> repeats the choices of another run; default: by chance" })
   faults = Option.Array("--faults", {
     description: `<KINDS> of ${faultKinds.join(", ")}, between commas; or all, or none; default the first ${usualFaultKinds.length}`,
@@ -78,32 +85,24 @@ at a rate that keeps it busy, times say more about the machine than about the cl
     const writing = { report, history, format: this.json ? "json" : "text", stdout, stderr, env } as const
     const at = listed("--at", this.at).map(text => formatAddress(address(text, defaultPort)))
     if (at.length > 0) return stress({ options: { at, ...stressAtSettings(this) }, ...writing })
-    const options: StressOptions = {
-      ...stressSettings(this),
-      command: selfCommand(),
-      nodeArgs: [
-        "--memory",
-        nodeMemory,
-        "--eviction",
-        "none",
-        ...(logs === undefined ? [] : ["--json", "--log-level", "debug"]),
-      ],
-      logDirectory: logs,
-    }
+    const options: StressOptions = { ...stressSettings(this), command: selfCommand(), logDirectory: logs }
     return stress({ options, ...writing })
   }
 }
 
 export type StressForm = Pick<
   StressCommand,
-  "nodes" | "copies" | "clients" | "keys" | "duration" | "rate" | "seed" | "faults" | "logs"
+  "nodes" | "copies" | "clients" | "keys" | "duration" | "rate" | "memory" | "seed" | "faults" | "logs"
 >
 
-export type StressSettings = Omit<StressOptions, "command" | "nodeArgs" | "logDirectory">
+export type StressSettings = Omit<StressOptions, "command" | "logDirectory">
 
 const maxNodes = 200
 /** Of each node: far more than a run stores, and little enough that two hundred of them promise less than a large machine has. */
-const nodeMemory = "256MiB"
+const plentyOfMemory = "256MiB"
+/** Of what entries may take in all nodes together, what the keys need where nodes are to forget. */
+const crowding = 3
+const longestValueBytes = 64 * 1024
 
 /** Reads the form; throws `UsageError`. */
 export function stressSettings(form: StressForm): StressSettings {
@@ -117,11 +116,11 @@ export function stressSettings(form: StressForm): StressSettings {
       text: String(nodes),
     })
   }
+  const copies = number("--copies", form.copies, 2, { min: 1, max: 7 })
+  const keys = number("--keys", form.keys, 2_000, { min: 1, max: 1_000_000 })
   return {
-    nodes,
-    copies: number("--copies", form.copies, 2, { min: 1, max: 7 }),
+    ...{ nodes, copies, keys, ...memorySettings(form, { nodes, copies, keys }) },
     clients: number("--clients", form.clients, 64, { min: 1, max: 1_000 }),
-    keys: number("--keys", form.keys, 2_000, { min: 1, max: 1_000_000 }),
     durationMs: form.duration === undefined ? 40_000 : duration({ flag: "--duration", text: form.duration }),
     rate: rateOf(form.rate),
     seed: number("--seed", form.seed, Math.floor(Math.random() * 1e9), { min: 0, max: 4_294_967_295 }),
@@ -129,10 +128,23 @@ export function stressSettings(form: StressForm): StressSettings {
   }
 }
 
+function memorySettings(
+  { memory, logs }: StressForm,
+  { nodes, copies, keys }: { readonly nodes: number; readonly copies: number; readonly keys: number },
+): Pick<StressSettings, "memory" | "valueBytes" | "nodeArgs"> {
+  const logArgs = logs === undefined ? [] : ["--json", "--log-level", "debug"]
+  if (memory === undefined)
+    return { memory: "strict", nodeArgs: ["--memory", plentyOfMemory, "--eviction", "none", ...logArgs] }
+  const entriesBytes = nodes * memoryForEntries(memorySize({ flag: "--memory", text: memory }))
+  const valueBytes = Math.min(longestValueBytes, Math.ceil((crowding * entriesBytes) / (copies * keys)))
+  return { memory: "forgetful", valueBytes, nodeArgs: ["--memory", memory, ...logArgs] }
+}
+
 /** For a cluster that others started. Throws `UsageError` for what makes sense only with nodes of its own. */
 export function stressAtSettings(form: StressForm): Omit<StressAtOptions, "at"> {
-  const { nodes, copies, faults, logs } = form
-  for (const [flag, text] of Object.entries({ "--nodes": nodes, "--copies": copies, "--logs": logs })) {
+  const { nodes, copies, faults, logs, memory } = form
+  const own = { "--nodes": nodes, "--copies": copies, "--logs": logs, "--memory": memory }
+  for (const [flag, text] of Object.entries(own)) {
     if (text !== undefined)
       throw new UsageError("is for nodes that stress starts itself; with --at it starts none", { flag, text })
   }
