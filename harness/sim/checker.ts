@@ -13,6 +13,8 @@ export type Checker = {
    * instant is what it rests on. The first to say so is the primary; others may pass it on.
    */
   answers?(process: SimulatedProcess, request: Request, result: KeyResult): void
+  /** A message goes onto the wire: the very object that will arrive. */
+  sent?(message: PeerMessage): void
   /** A message of another process has arrived, and is about to be taken. */
   received?(process: SimulatedProcess, from: NodeId, message: PeerMessage): void
   /** A process has dropped an entry for want of memory, by itself. */

@@ -149,11 +149,11 @@ test("an answer that nobody wrote has no explanation", () => {
   match(cluster.violations[0]?.promise ?? "", /has an explanation/)
 })
 
-test("a value that is read long after its end is noticed", () => {
-  const cluster = simulatedCluster({ nodes: 1, seed: 5 })
+test("a value that is read after its end is noticed, where nothing was late, to the hundredth of a second", () => {
+  const cluster = simulatedCluster({ nodes: 3, seed: 5 })
   const { recorder } = cluster
   recorder.end(recorder.begin(1, "k", { op: "set", value: "v", ttlMs: 100 }), { kind: "stored", version: 1 })
-  cluster.run(8_000)
+  cluster.run(120)
   recorder.end(recorder.begin(1, "k", { op: "get" }), { kind: "value", value: bytesOf("v"), flags: 0, version: 1 })
   cluster.checkAtEnd()
   match(cluster.violations[0]?.promise ?? "", /expired is gone/)

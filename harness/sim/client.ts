@@ -87,6 +87,10 @@ export class SimulatedClient {
     return this.#open
   }
 
+  get isConnected(): boolean {
+    return [...this.#connections.values()].some(({ kind }) => kind === "open")
+  }
+
   /** Asks; the answer comes later. `lane` tells apart what one client has under way at once. */
   ask(question: Question, options: { timeoutMs?: Millis; lane?: number }, done: (outcome: CallOutcome) => void): void {
     const { key, operation, meaning } = question

@@ -450,6 +450,23 @@ export class SimulatedCluster {
     return voters.filter(({ id }) => this.livingProcess(id)).length <= voters.length / 2
   }
 
+  /**
+   * An operator vouches that the dead are dead, through the survivor with the newest view. Unwise where the dead knew a newer one:
+   * what was acknowledged in it the survivors may not hold, and nobody promises otherwise.
+   */
+  recover(): "recovered" | "unwise" {
+    const epochOf = ({ node }: SimulatedProcess) => node.view?.epoch ?? 0
+    const isVoter = ({ id, node }: SimulatedProcess) => node.view?.members.some(one => one.id === id && one.voter)
+    // Everybody has lost its lease by then, and the survivors have heard of each other.
+    this.run(2 * this.config.leaseMs + 1_000)
+    const [survivor] = this.alive().sort((a, b) => epochOf(b) - epochOf(a) || Number(isVoter(b)) - Number(isVoter(a)))
+    if (survivor === undefined || epochOf(survivor) < this.newestView.epoch) return "unwise"
+    this.tally.recoveries += 1
+    this.#say(survivor, "is told to go on with whom it hears")
+    survivor.node.clientMessage(0, { kind: "admin", n: 1, command: { kind: "recover", how: "force" } })
+    return "recovered"
+  }
+
   /** Half of the others do not hear it, or it does not hear them. */
   #isApart(process: SimulatedProcess, others: readonly SimulatedProcess[]): boolean {
     const isCut = (other: SimulatedProcess) =>
@@ -664,6 +681,9 @@ export class SimulatedCluster {
       if (event.kind === "left" || event.kind === "may-end") this.simulator.after(1, () => process.exit())
       // Started anew without what it wrote down, it joins like any other.
       if (event.kind === "resume-refused") this.simulator.after(1, () => this.#beginAnew(process))
+    },
+    sent: message => {
+      for (const checker of this.#checkers) checker.sent?.(message)
     },
     received: (process, from, message) => {
       countMessage(this.tally, message)

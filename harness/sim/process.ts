@@ -77,6 +77,8 @@ export type Resumption = NonNullable<NodeOptions["resume"]>
 /** Told of all that a process does, at once. */
 export type ProcessObserver = {
   event(process: SimulatedProcess, event: NodeEvent): void
+  /** As it goes onto the wire, and as it arrives. */
+  sent(message: PeerMessage): void
   received(process: SimulatedProcess, from: NodeId, message: PeerMessage): void
   asked(process: SimulatedProcess, connection: ConnectionId, message: ClientToNode): void
   /** It had no memory for an entry any more. */
@@ -413,7 +415,9 @@ export class SimulatedProcess implements LinkedProcess {
     if (!this.#maySend()) return
     if (!this.#options.passes(this, to, message)) return
     if (message.kind === "forward-reply") this.#answers(`${to} ${message.n}`, message.reply)
-    this.#links.send(to, this.#options.wire.toPeer(message, this.id))
+    const carried = this.#options.wire.toPeer(message, this.id)
+    this.#options.observer.sent(carried)
+    this.#links.send(to, carried)
   }
 
   #answer(connection: ConnectionId, message: NodeToClient): void {

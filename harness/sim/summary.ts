@@ -21,7 +21,7 @@ export type Summary = {
   readonly processes: number
   readonly virtualSeconds: number
   readonly events: number
-  /** Runs that lost half of their voters at once, and so ended before their second act. */
+  /** Runs that lost half of their voters and the newest view with them, and so ended before their second act. */
   readonly stopped: number
   readonly tally: Readonly<Record<string, number>>
   readonly faults: Readonly<Record<string, number>>
@@ -89,6 +89,6 @@ export function summaryLines(summary: Summary): string[] {
     `of the views: ${list(summary.tally)}`,
     `faults: ${list(summary.faults)}`,
     `after the faults all agreed within ${many(summary.longestUntilAgreedMs)} ms and were at rest within ${many(summary.longestUntilAtRestMs)} ms; ` +
-      `${summary.stopped} runs lost half of their voters at once and were judged for their history alone`,
+      `${summary.stopped} runs lost half of their voters and the newest view with them, and were judged for their history alone`,
   ]
 }

@@ -13,6 +13,8 @@ export type Tally = {
   resets: number
   transfers: number
   syncs: number
+  /** Times that an operator had survivors go on without a majority. */
+  recoveries: number
   /** Faults while some transfer was under way, and within 100 ms of the one before. */
   duringTransfers: number
   onTheHeels: number
@@ -26,7 +28,7 @@ export type Tally = {
 export function newTally(): Tally {
   return {
     ...{ removals: 0, failovers: 0, moves: 0, orphans: 0, reinstated: 0, resets: 0, transfers: 0, syncs: 0 },
-    ...{ duringTransfers: 0, onTheHeels: 0, snapshots: 0, dropped: 0, forgotten: 0 },
+    ...{ recoveries: 0, duringTransfers: 0, onTheHeels: 0, snapshots: 0, dropped: 0, forgotten: 0 },
   }
 }
 
