@@ -1,5 +1,5 @@
 /** The store of a node, as the benches want it. */
-import { MapStore } from "../../src/store/map-store.ts"
+import { ArenaStore } from "../../src/store/arena-store.ts"
 import type { Store, StoreOwner } from "../../src/store/store.ts"
 
 const onlyOwner: StoreOwner = { isLed: () => true, mayDrop: () => true, dropped: () => {} }
@@ -8,7 +8,7 @@ const onlyOwner: StoreOwner = { isLed: () => true, mayDrop: () => true, dropped:
 const roomyBytes = 16 * 2 ** 30
 
 export function evictingStore({ maxBytes, owner = onlyOwner }: { maxBytes: number; owner?: StoreOwner }): Store {
-  return new MapStore({ maxBytes, owner, eviction: "s3fifo", copiesShare: 0 })
+  return new ArenaStore({ maxBytes, owner, eviction: "s3fifo", copiesShare: 0 })
 }
 
 export function roomyStore(): Store {

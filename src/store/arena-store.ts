@@ -239,7 +239,8 @@ export class ArenaStore implements Store {
       for (let partition = next >>> shift; partition <= (arc.to - 1) >>> shift; partition++) {
         let at = this.#index.seek(next)
         const { table } = this.#index
-        for (; at < table.length; at += 2) {
+        const end = this.#index.endOf(partition)
+        for (; at < end; at += 2) {
           const place = table[at + 1] as number
           if (place === 0) continue
           const position = table[at] as number
@@ -316,8 +317,9 @@ export class ArenaStore implements Store {
 
   #placesIn(partition: number, from: number, to: number): Place[] {
     const places: Place[] = []
-    const table = this.#index.tableOf(partition)
-    for (let at = this.#index.seek(from); at < table.length; at += 2) {
+    let at = this.#index.seek(from)
+    const { table } = this.#index
+    for (const end = this.#index.endOf(partition); at < end; at += 2) {
       const place = table[at + 1] as number
       if (place === 0) continue
       if ((table[at] as number) >= to) break

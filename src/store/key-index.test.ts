@@ -7,8 +7,9 @@ import { KeyIndex } from "./key-index.ts"
 function slotsOf(index: KeyIndex): { position: number; place: number }[] {
   const slots: { position: number; place: number }[] = []
   for (let partition = 0; partition < index.partitionCount; partition++) {
-    const table = index.tableOf(partition)
-    for (let at = 0; at < table.length; at += 2)
+    let at = index.seek(partition * 2 ** index.shift)
+    const { table } = index
+    for (; at < index.endOf(partition); at += 2)
       if (table[at + 1] !== 0) slots.push({ position: table[at] as number, place: table[at + 1] as number })
   }
   return slots

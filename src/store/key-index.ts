@@ -11,6 +11,7 @@
  */
 import { assert } from "../base/assert.ts"
 import type { Place } from "./segments.ts"
+import { TableMemory } from "./table-memory.ts"
 
 /** Slots of which most may be taken; beyond, searches become long. */
 const fullest = 0.85
@@ -19,11 +20,11 @@ const growth = 1.25
 const emptiest = 0.25
 const fewestSlots = 4
 const shortestTail = 3
-/** What the engine keeps for a table besides its slots. */
-const tableOverheadBytes = 200
+/** Of the arrays with one element for each partition. */
+const partitionBytes = 52
 
-/** Stands for every partition without entries. */
-const emptyTable = new Uint32Array(2)
+/** Stands for the table of every partition without entries. */
+const noTable = new Uint32Array(2)
 
 export class KeyIndex {
   /** The partition of a position is its bits from here on. */
@@ -31,33 +32,48 @@ export class KeyIndex {
   readonly partitionCount: number
   readonly #mask: number
 
-  readonly #tables: Uint32Array[]
-  /** Slots for each unit of position. */
+  readonly #tables: TableMemory
+  /** By partition: the memory that its table lies in, and from where on. */
+  readonly #blocks: Uint32Array[]
+  readonly #bases: Uint32Array
+  readonly #ranks: Uint32Array
+  /** Slots for each unit of position; homes; slots behind the last home. */
   readonly #ratios: Float64Array
   readonly #capacities: Uint32Array
+  readonly #tails: Uint32Array
   readonly #counts: Uint32Array
   /** Kept for the store: bytes and digest of the entries of each partition. */
   readonly #bytes: Float64Array
   readonly #digests: Int32Array
 
   count = 0
-  /** What all tables take. */
-  memoryBytes: number
-  /** The table of the last search. */
-  table: Uint32Array = emptyTable
+  /** The memory of the table of the last search. */
+  table: Uint32Array = noTable
 
   constructor(partitionBits: number) {
     assert(partitionBits >= 1 && partitionBits <= 16, "a ring has 2 to 65536 partitions")
     this.shift = 32 - partitionBits
-    this.partitionCount = 2 ** partitionBits
+    const partitionCount = 2 ** partitionBits
+    this.partitionCount = partitionCount
     this.#mask = 2 ** this.shift - 1
-    this.#tables = new Array<Uint32Array>(this.partitionCount).fill(emptyTable)
-    this.#ratios = new Float64Array(this.partitionCount)
-    this.#capacities = new Uint32Array(this.partitionCount)
-    this.#counts = new Uint32Array(this.partitionCount)
-    this.#bytes = new Float64Array(this.partitionCount)
-    this.#digests = new Int32Array(this.partitionCount)
-    this.memoryBytes = this.partitionCount * (8 + 8 + 4 + 4 + 8 + 4)
+    this.#blocks = new Array<Uint32Array>(partitionCount).fill(noTable)
+    this.#bases = new Uint32Array(partitionCount)
+    this.#ranks = new Uint32Array(partitionCount)
+    this.#ratios = new Float64Array(partitionCount)
+    this.#capacities = new Uint32Array(partitionCount)
+    this.#tails = new Uint32Array(partitionCount)
+    this.#counts = new Uint32Array(partitionCount)
+    this.#bytes = new Float64Array(partitionCount)
+    this.#digests = new Int32Array(partitionCount)
+    this.#tables = new TableMemory((partition, block, base, rank) => {
+      this.#blocks[partition] = block
+      this.#bases[partition] = base
+      this.#ranks[partition] = rank
+    })
+  }
+
+  get memoryBytes(): number {
+    return this.#tables.bytes + this.partitionCount * partitionBytes
   }
 
   countOf(partition: number): number {
@@ -72,8 +88,9 @@ export class KeyIndex {
     return this.#digests[partition] as number
   }
 
-  tableOf(partition: number): Uint32Array {
-    return this.#tables[partition] as Uint32Array
+  /** Where the slots of a partition end, as an index of words in the memory of its table. */
+  endOf(partition: number): number {
+    return (this.#bases[partition] as number) + this.#wordsOf(partition)
   }
 
   /** The entry at this position changed by so many bytes, and its part of the digest by `digest`. */
@@ -84,14 +101,15 @@ export class KeyIndex {
   }
 
   /**
-   * The first slot of its table, as an index of words, whose position is this one or larger, or which is empty: where this
-   * position is, or would be. The table is left in `table`; both are good until the index changes.
+   * The first slot whose position is this one or larger, or which is empty: where this position is, or would be. An index of
+   * words in `table`; both are good until the index changes.
    */
   seek(position: number): number {
     const partition = position >>> this.shift
-    const table = this.#tables[partition] as Uint32Array
+    const table = this.#blocks[partition] as Uint32Array
     this.table = table
-    let at = (((position & this.#mask) * (this.#ratios[partition] as number)) | 0) << 1
+    const home = ((position & this.#mask) * (this.#ratios[partition] as number)) | 0
+    let at = (this.#bases[partition] as number) + (home << 1)
     while ((table[at] as number) < position && table[at + 1] !== 0) at += 2
     return at
   }
@@ -107,18 +125,28 @@ export class KeyIndex {
     return at
   }
 
+  /** Whether inserting at this position would need another table. */
+  mustGrow(position: number): boolean {
+    const partition = position >>> this.shift
+    if ((this.#counts[partition] as number) + 1 > fullest * (this.#capacities[partition] as number)) return true
+    return this.#endOfRun(this.seek(position)) + 2 >= this.endOf(partition)
+  }
+
   /** Makes sure that one more entry at this position needs no memory. */
   prepare(position: number): void {
     const partition = position >>> this.shift
     const capacity = this.#capacities[partition] as number
-    if ((this.#counts[partition] as number) + 1 > fullest * capacity)
-      this.#rebuild(partition, Math.max(fewestSlots, Math.ceil(capacity * growth)), 0)
-    const at = this.seek(position)
-    if (this.#endOfRun(at) + 2 >= this.table.length) this.#rebuild(partition, this.#capacities[partition] as number, 2)
+    if ((this.#counts[partition] as number) + 1 > fullest * capacity) {
+      const larger = Math.max(fewestSlots, Math.ceil(capacity * growth))
+      this.#rebuild(partition, larger, tailFor(larger))
+    }
+    // Many with nearly the same position, at the end of a table.
+    if (this.#endOfRun(this.seek(position)) + 2 >= this.endOf(partition))
+      this.#rebuild(partition, this.#capacities[partition] as number, 2 * (this.#tails[partition] as number))
   }
 
   insert(position: number, place: Place): void {
-    this.prepare(position)
+    if (this.mustGrow(position)) this.prepare(position)
     const at = this.seek(position)
     const { table } = this
     const end = this.#endOfRun(at)
@@ -128,13 +156,6 @@ export class KeyIndex {
     const partition = position >>> this.shift
     this.#counts[partition] = (this.#counts[partition] as number) + 1
     this.count += 1
-  }
-
-  /** Whether inserting at this position would need memory. */
-  mustGrow(position: number): boolean {
-    const partition = position >>> this.shift
-    if ((this.#counts[partition] as number) + 1 > fullest * (this.#capacities[partition] as number)) return true
-    return this.#endOfRun(this.seek(position)) + 2 >= this.table.length
   }
 
   move(position: number, from: Place, to: Place): void {
@@ -147,10 +168,12 @@ export class KeyIndex {
     const partition = position >>> this.shift
     const { table } = this
     const ratio = this.#ratios[partition] as number
+    const base = this.#bases[partition] as number
     // Whatever follows and is not at home moves one back.
     let to = at
     for (let from = at + 2; table[from + 1] !== 0; from += 2) {
-      if (((((table[from] as number) & this.#mask) * ratio) | 0) << 1 >= from) break
+      const home = (((table[from] as number) & this.#mask) * ratio) | 0
+      if (base + (home << 1) >= from) break
       table[to] = table[from] as number
       table[to + 1] = table[from + 1] as number
       to = from
@@ -162,8 +185,10 @@ export class KeyIndex {
     this.count -= 1
     const capacity = this.#capacities[partition] as number
     if (count === 0) this.#drop(partition)
-    else if (count < emptiest * capacity && capacity > fewestSlots)
-      this.#rebuild(partition, Math.max(fewestSlots, Math.ceil(capacity / 2)), 0)
+    else if (count < emptiest * capacity && capacity > fewestSlots) {
+      const smaller = Math.max(fewestSlots, Math.ceil(capacity / 2))
+      this.#rebuild(partition, smaller, tailFor(smaller))
+    }
   }
 
   /** Forgets all of a partition. */
@@ -177,6 +202,10 @@ export class KeyIndex {
     this.#drop(partition)
   }
 
+  #wordsOf(partition: number): number {
+    return 2 * ((this.#capacities[partition] as number) + (this.#tails[partition] as number))
+  }
+
   #endOfRun(at: number): number {
     const { table } = this
     let end = at
@@ -184,55 +213,60 @@ export class KeyIndex {
     return end
   }
 
-  /** A table with so many homes, and `tailFactor` times the tail, or one as a new table has. */
-  #rebuild(partition: number, capacity: number, tailFactor: number): void {
-    const old = this.#tables[partition] as Uint32Array
-    const oldTail = old.length / 2 - (this.#capacities[partition] as number)
-    let tail = tailFactor === 0 ? shortestTail + (capacity >>> 6) : tailFactor * oldTail
+  /** Another table, with so many homes, and as long a tail or longer. */
+  #rebuild(partition: number, capacity: number, tail: number): void {
+    const old = this.#blocks[partition] as Uint32Array
+    const from = this.#bases[partition] as number
+    const end = this.endOf(partition)
+    const oldWords = this.#wordsOf(partition)
+    const oldRank = this.#ranks[partition] as number
     const ratio = capacity / 2 ** this.shift
-    let table = filled(old, capacity, tail, ratio, this.#mask)
-    while (table === undefined) {
-      tail *= 2
-      table = filled(old, capacity, tail, ratio, this.#mask)
-    }
-    this.memoryBytes += table.byteLength + tableOverheadBytes
-    if (old !== emptyTable) this.memoryBytes -= old.byteLength + tableOverheadBytes
-    this.#tables[partition] = table
+    const longer = Math.max(tail, this.#tailNeeded(old, from, end, capacity, ratio))
+    const words = 2 * (capacity + longer)
+    // Of the same size again when only the proportion has changed.
+    if (words === oldWords) return this.#rebuild(partition, capacity, longer + 1)
+    this.#tables.take(words, partition)
     this.#capacities[partition] = capacity
+    this.#tails[partition] = longer
     this.#ratios[partition] = ratio
+    const table = this.#blocks[partition] as Uint32Array
+    const base = this.#bases[partition] as number
+    let to = base
+    for (let at = from; at < end; at += 2) {
+      if (old[at + 1] === 0) continue
+      const position = old[at] as number
+      const home = base + ((((position & this.#mask) * ratio) | 0) << 1)
+      if (home > to) to = home
+      table[to] = position
+      table[to + 1] = old[at + 1] as number
+      to += 2
+    }
+    if (oldWords > 0) this.#tables.release(oldWords, oldRank)
+  }
+
+  /** Slots behind the last home that the entries of a table would take in another, with room for one more and an empty one. */
+  #tailNeeded(old: Uint32Array, from: number, end: number, capacity: number, ratio: number): number {
+    let to = 0
+    for (let at = from; at < end; at += 2) {
+      if (old[at + 1] === 0) continue
+      to = Math.max(to, ((old[at] as number) & this.#mask) * ratio) | 0
+      to += 1
+    }
+    return to + 2 - capacity
   }
 
   #drop(partition: number): void {
-    this.memoryBytes -= (this.#tables[partition] as Uint32Array).byteLength + tableOverheadBytes
-    this.#tables[partition] = emptyTable
+    this.#tables.release(this.#wordsOf(partition), this.#ranks[partition] as number)
+    this.#blocks[partition] = noTable
+    this.#bases[partition] = 0
     this.#capacities[partition] = 0
+    this.#tails[partition] = 0
     this.#ratios[partition] = 0
   }
 }
 
-/** The slots of a table in one of another shape; undefined: its tail is too short for them and one more. */
-function filled(
-  old: Uint32Array,
-  capacity: number,
-  tail: number,
-  ratio: number,
-  mask: number,
-): Uint32Array | undefined {
-  const table = new Uint32Array(2 * (capacity + tail))
-  const last = table.length - 2
-  let to = 0
-  for (let from = 0; from < old.length; from += 2) {
-    const place = old[from + 1] as number
-    if (place === 0) continue
-    const position = old[from] as number
-    const home = (((position & mask) * ratio) | 0) << 1
-    if (home > to) to = home
-    if (to + 2 >= last) return undefined
-    table[to] = position
-    table[to + 1] = place
-    to += 2
-  }
-  return table
+function tailFor(capacity: number): number {
+  return shortestTail + (capacity >>> 6)
 }
 
 function shiftUp(table: Uint32Array, at: number, end: number): void {

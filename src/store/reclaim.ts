@@ -24,10 +24,10 @@ import type { StoreOptions } from "./store.ts"
 
 /** Segments that only moves may take: what lives in a segment must have a place before it is emptied. */
 const reserve = 2
-/** With fewer left than this whatever may be dropped is dropped, used or not: the next write must find room. */
+/** What the next write must find. With fewer left it empties segments until there are so many, whatever is in them. */
 const scarce = reserve + 1
 /** Emptying begins when fewer are left than `scarce` and this many more: a share of the budget, within bounds. */
-const fewestSpare = 2
+const fewestSpare = 3
 const mostSpare = 16
 const spareShare = 1 / 64
 
@@ -130,11 +130,14 @@ export class Reclaim {
     while (left > 0 && (this.#victim !== none || this.#pick(wanted))) left -= this.#step()
   }
 
-  /** Empties segments until so many are left, or until twice as many and a few have been looked through in vain. */
+  /**
+   * Empties segments until so many are left, or until twice as many and a few have been looked through in vain: the first two as
+   * ever, the others whatever is in them.
+   */
   #force(wanted: number): void {
     const segments = this.#segments
-    this.#isForced = true
     for (let looked = 0; looked < 2 * wanted + 4 && segments.left < wanted; looked++) {
+      this.#isForced = looked >= 2
       if (this.#victim === none && !this.#pick(wanted)) break
       while (this.#victim !== none) this.#step()
     }
@@ -256,8 +259,9 @@ export class Reclaim {
     return { to: isLed ? (from === copies ? main : from) : copies, uses }
   }
 
+  /** Whatever may be dropped is dropped, used or not: what is moved instead would take the last of what moves may take. */
   #isPressed(): boolean {
-    return this.#isForced || this.#segments.left < scarce
+    return this.#isForced || this.#segments.left < reserve
   }
 
   /**
