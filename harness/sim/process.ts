@@ -24,7 +24,7 @@ import type {
   SnapshotBlock,
   View,
 } from "../../src/protocol/message.ts"
-import { MapStore } from "../../src/store/map-store.ts"
+import { ArenaStore, type Shape } from "../../src/store/arena-store.ts"
 import type { StoreOptions } from "../../src/store/store.ts"
 import { packView, unpackView } from "../../src/core/membership/view.ts"
 import type { MachineClock } from "./clock.ts"
@@ -154,7 +154,7 @@ export class SimulatedProcess implements LinkedProcess {
       prng: options.prng.fork(),
       now: () => this.clock.nowMs(),
       rules: options.rules,
-      makeStore: storeOptions => new MapStore(this.#watched(storeOptions)),
+      makeStore: storeOptions => new ArenaStore({ ...this.#watched(storeOptions), shape: shapeOf(storeOptions) }),
       ports: {
         send: (to, message) => this.#send(to, message),
         sendToAddress: (address, message) => {
@@ -527,3 +527,8 @@ function stoppedView([first]: readonly SnapshotBlock[]): View {
 
 /** A host whose clock leapt further than this closes its clients' connections without reading what they hold. */
 const staleAfterMs = 5_000
+
+/** Thousands of nodes in one process: each maps little before it needs it. Those that forget have room for a few entries alone. */
+function shapeOf({ maxBytes }: StoreOptions): Shape {
+  return maxBytes < 65_536 ? { segmentBytes: 128, partitionBits: 1 } : { segmentBytes: 65_536, partitionBits: 6 }
+}

@@ -264,7 +264,7 @@ function chooseMemory({ memory }: RunOptions, prng: Prng) {
   if (memory === "plenty" || (memory === undefined && prng.chance(0.75))) return undefined
   // Where nothing is forgotten, writes are refused, and nothing is lost.
   const eviction: Config["eviction"] = memory === undefined ? prng.pick(["s3fifo", "s3fifo", "lru", "none"]) : "s3fifo"
-  const bytes = Array.from({ length: 16 }, () => prng.pick([1_024, 1_024, 2_048, 4_096, 1_000_000]))
+  const bytes = Array.from({ length: 16 }, () => prng.pick([2_000, 2_000, 2_700, 6_000, 1_000_000]))
   return { eviction, sizes: (machine: number) => bytes[machine % bytes.length] }
 }
 

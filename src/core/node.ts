@@ -21,7 +21,7 @@ import type {
   StatusReport,
   View,
 } from "../protocol/message.ts"
-import { MapStore } from "../store/map-store.ts"
+import { ArenaStore } from "../store/arena-store.ts"
 import type { Store, StoreOptions } from "../store/store.ts"
 import { apply, underReplicated } from "./layout.ts"
 import { Membership, type Phase, type ViewChange } from "./membership/membership.ts"
@@ -106,7 +106,7 @@ export class CacheNode {
       self: self.id,
       config,
       rules,
-      makeStore: options.makeStore ?? (storeOptions => new MapStore(storeOptions)),
+      makeStore: options.makeStore ?? (storeOptions => new ArenaStore(storeOptions)),
       send: (to, message) => ports.send(to, message),
       hasLease: nowMs => this.#membership.hasLease(nowMs),
       isFenced: (shard, nowMs) => this.#membership.isFenced(shard, nowMs),

@@ -25,7 +25,7 @@ const smallestSegment = 64 * 1024
 const largestSegment = 1024 * 1024
 const segmentsAtLeast = 256
 const mostPartitionBits = 12
-const fewestSegments = 12
+const fewestSegments = 10
 
 /** A segment is a small part of the whole, of which the store needs a few free; and large enough for the largest values. */
 export function shapeFor(maxBytes: number): Shape {
@@ -138,18 +138,18 @@ export class ArenaStore implements Store {
     const entries = this.#entries
     const keyBytes = key.bytes.length
     const valueBytes = entry.value.length
-    assert(entries.canHold(keyBytes, valueBytes), "keys and values are as long as segments of this size can hold")
     const bytes = entries.bytesFor(keyBytes, valueBytes)
     let place = entries.find(key)
-    if (bytes > this.#segments.segmentBytes / 4 && this.#isTooLarge(bytes)) return this.#forgetAtOnce(key, place, entry)
+    if (bytes > entries.largestRecord) {
+      const canHold = entries.canHold(keyBytes, valueBytes)
+      if (this.#options.eviction !== "none" && (!canHold || bytes > this.#reclaim.roomBytes * largestShare))
+        return this.#forgetAtOnce(key, place, entry)
+      assert(canHold, "keys and values are as long as segments of this size can hold")
+    }
     if (place === 0 && this.#index.mustGrow(key.position)) this.#index.prepare(key.position)
     if (this.#reclaim.makeRoom(bytes)) place = entries.find(key)
     if (place === 0) entries.insert(this.#queueFor(key.position), key, entry)
     else entries.replace(place, this.#queueAfter(place), key, entry)
-  }
-
-  #isTooLarge(bytes: number): boolean {
-    return this.#options.eviction !== "none" && bytes > this.#reclaim.roomBytes * largestShare
   }
 
   /** What cannot be kept without dropping most of the rest is what eviction would drop next. */

@@ -60,7 +60,7 @@ export class Entries {
     const sixteenth = Math.floor((segments.segmentBytes - unitBytes) / 16)
     this.largestRecord = Math.max(sixteenth - (sixteenth % unitBytes), 64)
     this.#pieceBytes = this.largestRecord - pieceHeaderBytes
-    this.#largestOfAll = segments.segmentBytes / 4
+    this.#largestOfAll = segments.segmentBytes / 2 - unitBytes
   }
 
   /** Whether a segment can hold what must lie in one piece of an entry of these lengths. */

@@ -84,7 +84,7 @@ export class Segments {
 
   constructor(options: { segmentBytes: number; queueCount: number }) {
     const { segmentBytes, queueCount } = options
-    assert(segmentBytes >= 256 && segmentBytes <= 2 ** 24, "a segment has between 256 bytes and 16 MiB")
+    assert(segmentBytes >= 128 && segmentBytes <= 2 ** 24, "a segment has between 128 bytes and 16 MiB")
     assert(Number.isInteger(Math.log2(segmentBytes)), "the size of a segment is a power of two")
     this.segmentBytes = segmentBytes
     this.#unitBits = Math.log2(segmentBytes / unitBytes)

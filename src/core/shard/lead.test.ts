@@ -1,7 +1,7 @@
 import { equal } from "node:assert/strict"
 import { test } from "node:test"
 import type { DataMessage, ReplicatedOp, ShardConfig } from "../../protocol/message.ts"
-import { MapStore } from "../../store/map-store.ts"
+import { MapStore } from "../../store/testing/map-store.ts"
 import { type Follower, Lead } from "./lead.ts"
 import { Shard } from "./shard.ts"
 import type { Outgoing } from "./transfers.ts"

@@ -7,7 +7,7 @@ import { initialView } from "../layout.ts"
 import { hashKeyPosition } from "../ring.ts"
 import type { Pending } from "../requests.ts"
 import { allRules } from "../rules.ts"
-import { MapStore } from "../../store/map-store.ts"
+import { MapStore } from "../../store/testing/map-store.ts"
 import { bytesOf } from "./shard.ts"
 import { Shards } from "./shards.ts"
 

@@ -65,8 +65,6 @@ export type ShardsOptions = {
  * largest of them (a value each) stay bearable; after a view change most are a few words long.
  */
 const maxEarly = 1_024
-/** What the store adds to a key and a value at most, for the check before a write. */
-const entryOverhead = 200
 /** Shards looked at in one tick for clients to forget. */
 const forgettingStride = 16
 /** Clients that one look at a shard forgets at most: with the stride, far more than can come in the time between. */
@@ -492,7 +490,7 @@ export class Shards {
     const entry = shard.newest(key)
     if (entry !== undefined && hasExpired(entry, nowMs)) return undefined
     const added = bytesAdded(operation, key.bytes)
-    if (added > 0 && !this.#fits(shard, added + entryOverhead, nowMs)) return undefined
+    if (added > 0 && !this.#fits(shard, added, nowMs)) return undefined
     const { effect, result } = evaluate({ entry, operation, seq: shard.seq + 1, nowMs })
     shard.applyAlone(effect, key, nowMs)
     return result
@@ -518,7 +516,7 @@ export class Shards {
     if (shard.pendingOf(key) >= config.maxPendingPerKey)
       return answer(pending, { kind: "busy", retryAfterMs: busyRetryMs })
     const added = bytesAdded(operation, request.key)
-    if (added > 0 && !this.#fits(shard, added + entryOverhead, nowMs)) return answer(pending, { kind: "full" })
+    if (added > 0 && !this.#fits(shard, added, nowMs)) return answer(pending, { kind: "full" })
 
     let entry: Entry | undefined = shard.newest(key)
     if (entry !== undefined && hasExpired(entry, nowMs)) {

@@ -1,11 +1,10 @@
 /**
- * The store as a plain `Map` for each partition of the ring (`README.md`, "As built"). Costs memory where an arena would
- * not, and leaves collecting to the engine; what it buys is that nothing in it is clever. What it forgets for want of
- * memory is whatever its hand passes next.
+ * A store as a plain `Map` for each partition of the ring: what tests put in the place of a node's, where nothing clever is
+ * wanted. Limits of a few entries hold to the byte, and what it forgets for want of memory is whatever its hand passes next.
  */
-import { assert } from "../base/assert.ts"
-import { ContentHash } from "../base/hash.ts"
-import type { Arc, Cursor, Entry, HashedKey, Nominate, Store, StoreCounts, StoreOptions, Visit } from "./store.ts"
+import { assert } from "../../base/assert.ts"
+import { ContentHash } from "../../base/hash.ts"
+import type { Arc, Cursor, Entry, HashedKey, Nominate, Store, StoreCounts, StoreOptions, Visit } from "../store.ts"
 
 /**
  * What an entry takes besides its key and its value: the record, its place in the `Map`, the key's and the value's
