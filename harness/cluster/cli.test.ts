@@ -161,6 +161,8 @@ describe("nobody there", () => {
     ["delete", "k"],
     ["incr", "k"],
     ["ttl", "k"],
+    ["keys"],
+    ["clear", "--yes"],
     ["status"],
     ["health"],
   ]) {
@@ -341,6 +343,18 @@ describe("a cluster of two", () => {
       out: /^stored/,
       because: "the largest value",
     },
+    { args: ["keys", "--prefix", "win"], code: 0, out: "window\n", because: "of the whole cluster, by any node" },
+    {
+      args: ["keys", "--prefix", "win", "--json"],
+      code: 0,
+      out: '{"key":"window","encoding":"text"}\n',
+      because: "an object a line",
+    },
+    { args: ["clear"], code: 2, err: /say --yes to confirm/, because: "nobody is there to be asked" },
+    { args: ["clear", "--prefix", "win", "--yes"], code: 0, out: "deleted 1\n", because: "that one" },
+    { args: ["clear", "--yes", "--json"], code: 0, out: '{"deleted":3}\n', because: "all the others" },
+    { args: ["keys"], code: 0, because: "none is left" },
+    { args: ["clear", "--prefix", "k".repeat(5_000), "--yes"], code: 5, err: /key is longer/, because: "no key is" },
   ]
   for (const [index, row] of story.entries()) {
     // Both nodes are asked in turn: any one answers for all.

@@ -1,6 +1,7 @@
 /** The client, as the commands use it. Loaded when there is something to ask: it brings sockets and codecs with it. */
 import { CacheClient } from "../client/client.ts"
 import { CacheError } from "../client/errors.ts"
+import type { Asking as Walk } from "../client/walk.ts"
 import type { Address } from "../protocol/message.ts"
 import type { Ask } from "./asking.ts"
 import type { NodeAnswer } from "./cluster-status.ts"
@@ -31,6 +32,21 @@ export function asker(wanted: Wanted): AsyncDisposable & { readonly ask: Ask } {
     },
   }
 }
+
+/** For what goes through all keys: a deadline for each step, since nobody knows how many there are. */
+export function walker(wanted: Wanted): AsyncDisposable & { readonly walk: () => Promise<Walk> } {
+  let client: CacheClient | undefined
+  return {
+    walk: async () => {
+      client ??= await connected(wanted)
+      const asked = client
+      return { view: () => asked.view, ask: operation => asked.ask(noKey, operation) }
+    },
+    [Symbol.asyncDispose]: async () => client?.close(),
+  }
+}
+
+const noKey = new Uint8Array(0)
 
 /** What every member answers about itself and the others. */
 export async function askEveryNode(wanted: Wanted): Promise<NodeAnswer[]> {
