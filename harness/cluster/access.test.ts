@@ -25,7 +25,11 @@ const cases: { intent: Intent; outcome: CallOutcome; answer: Answer }[] = [
   { intent: cas, outcome: { kind: "missing" }, answer: { ending: unmet, value: null } },
   { intent: deletion, outcome: { kind: "deleted" }, answer: { ending: done, value: null, found: true } },
   { intent: deletion, outcome: { kind: "missing" }, answer: { ending: done, value: null, found: false } },
-  { intent: incr, outcome: { kind: "counted", value: -3, version: 1 }, answer: { ending: done, value: "-3" } },
+  {
+    intent: incr,
+    outcome: { kind: "counted", value: -3, version: 1, ttlMs: null },
+    answer: { ending: done, value: "-3" },
+  },
   {
     intent: incr,
     outcome: { kind: "failed", code: "timeout", mayHaveHappened: "unknown" },

@@ -67,6 +67,8 @@ export type Conditions = {
 export type SetOptions = CallOptions & Conditions & { /** Infinity or left out: does not expire. */ ttlMs?: number }
 /** `ttlMs`: of an entry that is made by it; one that is there keeps its own. Infinity or left out: does not expire. */
 export type IncrOptions = CallOptions & { ttlMs?: number }
+/** `ttlMs`: what is left of its life; Infinity: it does not expire. */
+export type Counted = { readonly value: number; readonly version: number; readonly ttlMs: number }
 export type DeleteOptions = CallOptions & Pick<Conditions, "ifVersion" | "ifValue">
 
 /** `version` of an unmet condition is that of the entry that is there; undefined: there is none. */
@@ -205,6 +207,12 @@ export class CacheClient implements AsyncDisposable {
 
   /** Adds to a whole number kept as text, 0 when there is none, exactly once however often it must be sent. */
   async incr(key: Key, by = 1, options?: IncrOptions): Promise<number> {
+    if (!Number.isSafeInteger(by)) throw new RangeError("incr adds whole numbers below 2^53")
+    return this.#do(key, { op: "incr", by, ttlMs: ttlOf(options?.ttlMs) }, options, sumOf)
+  }
+
+  /** The same, and with the sum what is left of the time to live: what a rate limiter needs to know, in one operation. */
+  async incrEntry(key: Key, by = 1, options?: IncrOptions): Promise<Counted> {
     if (!Number.isSafeInteger(by)) throw new RangeError("incr adds whole numbers below 2^53")
     return this.#do(key, { op: "incr", by, ttlMs: ttlOf(options?.ttlMs) }, options, counted)
   }
@@ -588,8 +596,15 @@ function wasDeleted(result: Result, key: Key): boolean {
   return result.kind === "deleted"
 }
 
-function counted(result: Result, key: Key): number {
-  if (result.kind === "counted") return result.value
+function sumOf(result: Result, key: Key): number {
+  return counted(result, key).value
+}
+
+function counted(result: Result, key: Key): Counted {
+  if (result.kind === "counted") {
+    const { value, version, ttlMs } = result
+    return { value, version, ttlMs: ttlMs ?? Number.POSITIVE_INFINITY }
+  }
   if (result.kind !== "not-a-number") throw unexpected(result, key)
   const detail = `incr ${named(key)}: the value is not a whole number, or would leave the range of those`
   throw new CacheError({ code: "not-a-number", outcome: "not-done", detail })

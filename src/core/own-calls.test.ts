@@ -46,7 +46,7 @@ test("writes are numbered shard by shard, and each says what is finished before 
   call(1, write)
   call(1, write)
   call(2, write)
-  answer(asked[0], { kind: "counted", value: 1, version: 1 })
+  answer(asked[0], { kind: "counted", value: 1, version: 1, ttlMs: null })
   call(1, write)
   deepEqual(asked.map(numbersOf), [
     ["0000000000000001", 1, 1],
@@ -88,7 +88,7 @@ test("at its deadline a call ends: as unknown if it may have happened, else with
     { kind: "failed", code: "timeout", mayHaveHappened: "no" },
   ])
   // What comes later changes nothing.
-  answer(asked[0], { kind: "counted", value: 1, version: 1 })
+  answer(asked[0], { kind: "counted", value: 1, version: 1, ttlMs: null })
   equal(told.length, 3)
 })
 
@@ -124,7 +124,7 @@ test("numbers never run further ahead than a shard's records allow; another shar
   equal(asked.length, maxOperationsAhead)
   call(2, write)
   equal(asked.length, maxOperationsAhead + 1)
-  answer(asked[0], { kind: "counted", value: 1, version: 1 })
+  answer(asked[0], { kind: "counted", value: 1, version: 1, ttlMs: null })
   pass(50)
   deepEqual(asked.at(-1)?.request.n, maxOperationsAhead + 1)
 })

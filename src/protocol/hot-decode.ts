@@ -173,9 +173,10 @@ function readResult(from: CborReader): Result {
   if (kind === 4 && length === 2) return { kind: "stored", version: from.uint(maxCounter) }
   if (kind === 5 && length === 1) return { kind: "deleted" }
   if (kind === 6 && length === 2) return { kind: "touched", version: from.uint(maxCounter) }
-  if (kind === 7 && length === 3) {
+  if (kind === 7 && length === 4) {
     const value = readInteger(from)
-    return { kind: "counted", value, version: from.uint(maxCounter) }
+    const version = from.uint(maxCounter)
+    return { kind: "counted", value, version, ttlMs: readTtl(from) }
   }
   if (kind === 8 && length === 2) return { kind: "unmet", version: from.uint(maxCounter) }
   if (kind === 9 && length === 1) return { kind: "not-a-number" }

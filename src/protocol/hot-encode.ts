@@ -240,10 +240,11 @@ function writeResult(result: KeyResult, to: CborWriter): void {
       numberOrNull(result.ttlMs, to)
       return to.number(result.version)
     case "counted":
-      to.list(3)
+      to.list(4)
       to.number(number)
       to.number(result.value)
-      return to.number(result.version)
+      to.number(result.version)
+      return numberOrNull(result.ttlMs, to)
     case "stored":
     case "touched":
     case "unmet":

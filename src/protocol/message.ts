@@ -195,7 +195,8 @@ export type KeyResult =
   | { readonly kind: "stored"; readonly version: Seq }
   | { readonly kind: "deleted" }
   | { readonly kind: "touched"; readonly version: Seq }
-  | { readonly kind: "counted"; readonly value: number; readonly version: Seq }
+  /** `ttlMs`: what was left to live when it was counted. */
+  | { readonly kind: "counted"; readonly value: number; readonly version: Seq; readonly ttlMs: number | null }
   /** A condition that was not met by a key that is there. */
   | { readonly kind: "unmet"; readonly version: Seq }
   | { readonly kind: "not-a-number" }

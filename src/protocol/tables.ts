@@ -279,7 +279,7 @@ const resultVariants: Variants<Result, "kind"> = {
   stored: variant(4, { version: counter }),
   deleted: variant(5, {}),
   touched: variant(6, { version: counter }),
-  counted: variant(7, { value: int, version: counter }),
+  counted: variant(7, { value: int, version: counter, ttlMs }),
   unmet: variant(8, { version: counter }),
   "not-a-number": variant(9, {}),
   page: variant(10, { entries: list(pageEntry, maxPageEntries), next: nullable(place) }),

@@ -108,7 +108,12 @@ const rows: Row[] = [
   {
     name: "incr: the sum",
     work: asking => increment(asking, { key: "k", by: -5, ttlMs: null }),
-    answers: (_key, operation) => ({ kind: "counted", value: operation.op === "incr" ? operation.by : 0, version: 4 }),
+    answers: (_key, operation) => ({
+      kind: "counted",
+      value: operation.op === "incr" ? operation.by : 0,
+      version: 4,
+      ttlMs: null,
+    }),
     text: { code: 0, out: "-5\n", err: "" },
     json: { code: 0, out: { key: "k", value: -5, version: 4 } },
   },

@@ -95,11 +95,9 @@ export class FakeCluster {
         if (!/^-?\d+$/.test(text)) return { kind: "not-a-number" }
         const value = Number(text) + operation.by
         const flags = entry?.flags ?? textFlags
-        return {
-          kind: "counted",
-          value,
-          version: this.#put(key, { value: Buffer.from(`${value}`), flags, ttlMs: null }),
-        }
+        const ttlMs = entry === undefined ? operation.ttlMs : entry.ttlMs
+        const version = this.#put(key, { value: Buffer.from(`${value}`), flags, ttlMs })
+        return { kind: "counted", value, version, ttlMs }
       }
     }
   }

@@ -93,14 +93,14 @@ const writes: { name: string; entry?: Entry; operation: WriteOperation; result: 
   {
     name: "incr a missing key",
     operation: { op: "incr", by: 3, ttlMs: null },
-    result: { kind: "counted", value: 3, version: 9 },
+    result: { kind: "counted", value: 3, version: 9, ttlMs: null },
     effect: "put",
   },
   {
     name: "incr",
     entry: entryOf("-41"),
     operation: { op: "incr", by: 83, ttlMs: null },
-    result: { kind: "counted", value: 42, version: 9 },
+    result: { kind: "counted", value: 42, version: 9, ttlMs: null },
     effect: "put",
   },
   {

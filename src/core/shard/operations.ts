@@ -82,14 +82,10 @@ export function evaluate(options: {
       const after = before === undefined ? undefined : before + operation.by
       if (after === undefined || !Number.isSafeInteger(after))
         return { effect: { kind: "none" }, result: { kind: "not-a-number" } }
+      const leftMs = entry === undefined ? operation.ttlMs : ttlLeftMs(entry, nowMs)
       return {
-        effect: {
-          kind: "put",
-          value: textOf(after),
-          flags: entry?.flags ?? textFlags,
-          ttlLeftMs: entry === undefined ? operation.ttlMs : ttlLeftMs(entry, nowMs),
-        },
-        result: { kind: "counted", value: after, version: seq },
+        effect: { kind: "put", value: textOf(after), flags: entry?.flags ?? textFlags, ttlLeftMs: leftMs },
+        result: { kind: "counted", value: after, version: seq, ttlMs: leftMs },
       }
     }
     default:

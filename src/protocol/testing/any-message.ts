@@ -134,7 +134,7 @@ const results: Kinds<Result, "kind"> = {
   stored: fc.record({ kind: just("stored"), version: count }),
   deleted: fc.record({ kind: just("deleted") }),
   touched: fc.record({ kind: just("touched"), version: count }),
-  counted: fc.record({ kind: just("counted"), value: whole, version: count }),
+  counted: fc.record({ kind: just("counted"), value: whole, version: count, ttlMs: ttl }),
   unmet: fc.record({ kind: just("unmet"), version: count }),
   "not-a-number": fc.record({ kind: just("not-a-number") }),
   page: fc.record({
