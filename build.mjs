@@ -1,6 +1,6 @@
 /**
- * Makes what users get: `./dcache`, one executable with Node.js inside, and `dist/lib`, the client library as
- * JavaScript with types. Rebuilds only what changed. `node build.mjs --fresh` rebuilds everything.
+ * Makes what users get: `./dcache`, one executable with Node.js inside, and `dist/lib` and `dist/cjs`, the client
+ * library as JavaScript with types. Rebuilds only what changed. `node build.mjs --fresh` rebuilds everything.
  *
  * On linux-x64 the executable is a copy of the pinned Node.js with the bundled program injected, source and compiled code
  * (a "single executable application" in Node.js's words). Elsewhere `./dcache` is a script that runs the bundle with the Node.js on the PATH.
@@ -25,7 +25,15 @@ import { announce, canBuildBinary, pinnedNode, report, root, setUp, stop } from 
 
 const binary = path.join(root, "dcache")
 const dist = path.join(root, "dist")
-const library = path.join(dist, "lib")
+/** The library twice: as ES modules and, for programs that `require`, as CommonJS. */
+const library = [
+  { folder: path.join(dist, "lib"), type: "module", options: [] },
+  {
+    folder: path.join(dist, "cjs"),
+    type: "commonjs",
+    options: ["--module", "commonjs", "--moduleResolution", "bundler", "--verbatimModuleSyntax", "false"],
+  },
+]
 
 /** Set-up must have run: this needs the installed packages. */
 export async function build({ fresh = process.argv.includes("--fresh") } = {}) {
@@ -146,18 +154,22 @@ function buildLibrary(work, fresh) {
     .sort()
     .map(file => path.join(root, "src", file))
   const key = digest([config, path.join(root, "tsconfig.json"), ...toolchainFiles, ...sources])
-  if (!fresh && existsSync(library) && stampOf("library") === key) {
-    report("build", "dist/lib is up to date", startedAtMs)
+  if (!fresh && library.every(({ folder }) => existsSync(folder)) && stampOf("library") === key) {
+    report("build", "dist/lib and dist/cjs are up to date", startedAtMs)
     return
   }
-  const made = path.join(work, "lib")
-  const compiler = path.join(root, "node_modules/.bin/tsc")
-  const result = run(compiler, ["-p", config, "--outDir", made, "--pretty", "false"])
-  if (result.status !== 0) stop(`build: the client library does not compile.\n${result.stdout}${result.stderr}`)
-  rmSync(library, { recursive: true, force: true })
-  renameSync(made, library)
+  for (const { folder, type, options } of library) {
+    const made = path.join(work, path.basename(folder))
+    const compiler = path.join(root, "node_modules/.bin/tsc")
+    const result = run(compiler, ["-p", config, "--outDir", made, "--pretty", "false", ...options])
+    if (result.status !== 0) stop(`build: the client library does not compile.\n${result.stdout}${result.stderr}`)
+    // What a file's `.js` means is said by the nearest package.json, whoever unpacks this wherever.
+    writeFileSync(path.join(made, "package.json"), `${JSON.stringify({ type })}\n`)
+    rmSync(folder, { recursive: true, force: true })
+    renameSync(made, folder)
+  }
   writeStamp("library", key)
-  report("build", "dist/lib is built: the client as JavaScript with types", startedAtMs)
+  report("build", "dist/lib and dist/cjs are built: the client as JavaScript with types", startedAtMs)
 }
 
 // -------------------------------------------------------------------------------------------------------------- helpers

@@ -36,6 +36,9 @@ const layers: readonly { readonly files: string; readonly may: readonly string[]
   { files: "src/host/", may: ["src/base/", "src/config.ts", "src/protocol/", "src/core/", "ws", "node:"] },
   { files: "src/client/sockets.ts", may: ["src/base/", "src/protocol/", "ws", "node:"] },
   { files: "src/client/", may: ["src/base/", "src/protocol/", "src/core/ring.ts"] },
+  // The client in the forms that frameworks ask for; a framework itself only where a class of it must be extended.
+  { files: "src/adapters/express-session.ts", may: ["src/client/client.ts", "express-session"] },
+  { files: "src/adapters/", may: ["src/client/client.ts", "node:"] },
 
   // Other protocols by which a node is used: clients that happen to live in its process.
   { files: "src/doors/", may: ["src/base/", "src/protocol/", "src/client/session.ts", "src/client/walk.ts", "node:"] },
@@ -83,6 +86,7 @@ const layers: readonly { readonly files: string; readonly may: readonly string[]
       "node:",
     ],
   },
+  { files: "harness/adapters/", may: ["harness/cluster/", "node:"] },
   { files: "harness/doors/", may: ["src/base/", "harness/cluster/", "node:"] },
   { files: "harness/bench/load/", may: ["src/base/", "src/protocol/", "src/client/", "node:"] },
   { files: "harness/bench/throughput", may: ["src/", "harness/", "node:", "ioredis", "cli-table3"] },

@@ -25,7 +25,11 @@ after(() => rmSync(project, { recursive: true }))
 
 test("the tarball holds the client and what it needs: no node, no tests, no executable", () => {
   const folders = new Set(packed.map(file => path.dirname(file)))
-  deepEqual([...folders].sort(), [".", "dist/lib/base", "dist/lib/client", "dist/lib/core", "dist/lib/protocol"])
+  const parts = ["", "/adapters", "/base", "/client", "/core", "/protocol"]
+  deepEqual(
+    [...folders].sort(),
+    [".", ...["dist/cjs", "dist/lib"].flatMap(form => parts.map(part => form + part))].sort(),
+  )
   deepEqual(packed.filter(file => path.dirname(file) === ".").sort(), ["LICENSE", "README.md", "package.json"])
   deepEqual(packed.filter(file => file.startsWith("dist/lib/core/")).sort(), [
     "dist/lib/core/ring.d.ts",

@@ -23,8 +23,8 @@ check("types", "tsc", ["-p", ".", "--pretty", String(process.stdout.isTTY === tr
 if (chosen.length === 0) check("format", "biome", ["format", "--colors=off", "."])
 await build()
 
-const alone = globSync("harness/{bench,cluster,doors,hosts}/**/*.test.ts")
-const all = globSync(["src/**/*.test.ts", "harness/**/*.test.ts"]).sort()
+const alone = globSync("harness/{adapters,bench,cluster,doors,hosts}/**/*.test.ts", { exclude: ["**/node_modules/**"] })
+const all = globSync(["src/**/*.test.ts", "harness/**/*.test.ts"], { exclude: ["**/node_modules/**"] }).sort()
 const files = chosen.length === 0 ? all : chosen.map(file => path.normalize(file))
 const totals = { passed: 0, failed: 0, skipped: 0 }
 const failures = []

@@ -38,7 +38,7 @@ export class NodeBench {
   readonly #prng = new Prng(process.pid)
   readonly #nodes: BenchNode[] = []
 
-  constructor(context: TestContext) {
+  constructor(context: Pick<TestContext, "after">) {
     context.after(() => this.#endAll())
   }
 

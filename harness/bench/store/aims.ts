@@ -129,7 +129,6 @@ export function combined(results: readonly SpeedResult[]): SpeedResult {
   })
   return {
     entryBytes: middle(({ entryBytes }) => entryBytes),
-    heapEntryBytes: middle(({ heapEntryBytes }) => heapEntryBytes),
     growthFactor: middle(({ growthFactor }) => growthFactor),
     fill: phase(({ fill }) => fill),
     hit: phase(({ hit }) => hit),
