@@ -13,6 +13,7 @@ const commands = new Map<string, LoadCommand>([
   ["keys", async () => (await import("./cli/commands/keys.ts")).KeysCommand],
   ["clear", async () => (await import("./cli/commands/clear.ts")).ClearCommand],
   ["status", async () => (await import("./cli/commands/status.ts")).StatusCommand],
+  ["top", async () => (await import("./cli/commands/top.ts")).TopCommand],
   ["leave", async () => (await import("./cli/commands/leave.ts")).LeaveCommand],
   ["forget", async () => (await import("./cli/commands/forget.ts")).ForgetCommand],
   ["recover", async () => (await import("./cli/commands/recover.ts")).RecoverCommand],

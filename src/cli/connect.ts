@@ -1,5 +1,5 @@
 /** The client, as the commands use it. Loaded when there is something to ask: it brings sockets and codecs with it. */
-import { CacheClient } from "../client/client.ts"
+import { CacheClient, type MemberStatus } from "../client/client.ts"
 import { CacheError } from "../client/errors.ts"
 import type { Asking as Walk } from "../client/walk.ts"
 import type { Address } from "../protocol/message.ts"
@@ -50,8 +50,22 @@ const noKey = new Uint8Array(0)
 
 /** What every member answers about itself and the others. */
 export async function askEveryNode(wanted: Wanted): Promise<NodeAnswer[]> {
-  await using client = await connected(wanted)
-  const answers = await client.status({ timeoutMs: wanted.timeoutMs })
+  await using watched = await watcher(wanted)
+  return await watched.ask()
+}
+
+/** For asking the same again and again. */
+export async function watcher(
+  wanted: Wanted,
+): Promise<AsyncDisposable & { readonly ask: () => Promise<NodeAnswer[]> }> {
+  const client = await connected(wanted)
+  return {
+    ask: async () => nodeAnswers(await client.status({ timeoutMs: wanted.timeoutMs })),
+    [Symbol.asyncDispose]: () => client.close(),
+  }
+}
+
+function nodeAnswers(answers: readonly MemberStatus[]): NodeAnswer[] {
   return answers.map(answer => {
     const { addr: address } = answer.member
     return answer.report
