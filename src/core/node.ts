@@ -174,6 +174,11 @@ export class CacheNode {
     return this.#requests.counts
   }
 
+  /** What this node did with entries by itself, since it started. */
+  get dataCounts(): Shards["counts"] {
+    return this.#shards.counts
+  }
+
   /** How often this node took a shard over from a primary that is gone, since it started. */
   get promotions(): number {
     return this.#promotions

@@ -411,6 +411,7 @@ class RunningDaemon implements Daemon {
         operations: () => this.#node.operationCounts,
         events: () => this.#eventCounts,
         promotions: () => this.#node.promotions,
+        data: () => this.#node.dataCounts,
         clients: () => this.#node.clientCount,
         links: () => this.links.counts(),
       })

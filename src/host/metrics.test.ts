@@ -41,6 +41,7 @@ function watched() {
     operations: () => operations,
     events: () => new Map([["suspected", 2]]),
     promotions: () => 5,
+    data: () => ({ expired: 6, transferredBytes: 7_000 }),
     clients: () => 3,
     links: () => ({ open: 4, dialing: 1 }),
   }
@@ -65,6 +66,8 @@ const lines = [
   'dcache_evicted_total{kind="copy"} 3',
   "dcache_links_open 4",
   "dcache_promotions_total 5",
+  "dcache_expired_total 6",
+  "dcache_transferred_bytes_total 7000",
   'dcache_events_total{event="suspected"} 2',
 ]
 

@@ -14,6 +14,7 @@ export type MetricsSource = {
   /** By kind, since the start. */
   events(): ReadonlyMap<string, number>
   promotions(): number
+  data(): { readonly expired: number; readonly transferredBytes: number }
   clients(): number
   links(): { readonly open: number; readonly dialing: number }
 }
@@ -117,6 +118,12 @@ export class Metrics {
         ]
       },
     )
+    this.#counter("dcache_expired_total", "Entries that this node removed because their time was over", [], () => [
+      { labels: {}, value: source.data().expired },
+    ])
+    this.#counter("dcache_transferred_bytes_total", "Bytes of entries that this node copied to others", [], () => [
+      { labels: {}, value: source.data().transferredBytes },
+    ])
     this.#gauge("dcache_clients", "Clients connected to this node", () => source.clients())
     this.#gauge("dcache_links_open", "Connections to other nodes that are open", () => source.links().open)
     this.#gauge("dcache_links_dialing", "Connections to other nodes that are being made", () => source.links().dialing)

@@ -104,6 +104,7 @@ export class Shards {
   readonly #active = new Set<Shard>()
   readonly #withParked = new Set<Shard>()
   #parkedCount = 0
+  #expired = 0
   #early: { from: NodeId; message: ShardMessage }[] = []
   #forgettingAt = 0
   #hasWork = false
@@ -156,6 +157,11 @@ export class Shards {
     const copiesShare = 1 - 1 / this.#view.copies
     this.#ownStore = makeStore({ maxBytes, eviction, copiesShare, owner: this.#forgetting })
     return this.#ownStore
+  }
+
+  /** Entries that this node removed because their time was over, and bytes that it copied to others, since it started. */
+  get counts(): { readonly expired: number; readonly transferredBytes: number } {
+    return { expired: this.#expired, transferredBytes: this.#transfers.sentBytes }
   }
 
   get transfersOpen(): number {
@@ -504,6 +510,7 @@ export class Shards {
       return this.#options.answer(pending, read(entry, operation, nowMs))
     // Gone once seen gone: the deletion commits before the miss is answered.
     if (shard.pendingOf(key) > 0) return this.#park(shard, pending, nowMs)
+    this.#expired += 1
     this.#append(shard, expiryOf(shard, key), key, pending, nowMs)
   }
 
@@ -520,6 +527,7 @@ export class Shards {
 
     let entry: Entry | undefined = shard.newest(key)
     if (entry !== undefined && hasExpired(entry, nowMs)) {
+      this.#expired += 1
       this.#append(shard, expiryOf(shard, key), key, undefined, nowMs)
       entry = undefined
     }
@@ -778,6 +786,7 @@ export class Shards {
         expired.push({ shard, key: { bytes, position }, version })
     })
     const removed = eviction === "none" ? this.#deleteExpired(expired, nowMs) : this.#forgetExpired(expired, store)
+    this.#expired += removed
     return nominated >= sweepBatch && removed > 0 ? "more" : "done"
   }
 

@@ -64,9 +64,15 @@ export class Transfers {
   /** How often each learner's transfer was begun, by shard and assignment. */
   readonly #attempts = new Map<string, number>()
   #lastTid = 0
+  #sentBytes = 0
 
   constructor(options: TransfersOptions) {
     this.#options = options
+  }
+
+  /** Keys and values that were sent in pieces, with what messages add, since the start. */
+  get sentBytes(): number {
+    return this.#sentBytes
   }
 
   get openCount(): number {
@@ -205,6 +211,7 @@ export class Transfers {
       const index = transfer.nextIndex
       transfer.nextIndex += 1
       transfer.underWayBytes.push(bytes)
+      this.#sentBytes += bytes
       this.#underWayBytes.set(follower.id, (this.#underWayBytes.get(follower.id) ?? 0) + bytes)
       if (isLast) {
         transfer.lastIndex = index
