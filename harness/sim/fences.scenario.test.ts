@@ -3,14 +3,15 @@
  * and quicker suspicion. A fence must outlast the long ones all the same. Staged, since with the usual times a lease ends
  * before a mistake about it shows.
  */
-import { deepEqual, ok } from "node:assert/strict"
+import { deepEqual, ok, throws } from "node:assert/strict"
 import { test } from "node:test"
-import { simulatedCluster } from "./cluster.ts"
+import type { Rules } from "../../src/core/rules.ts"
+import { BrokenPromise, type SimulatedCluster, simulatedCluster } from "./cluster.ts"
 
-test("a primary that is cut off when the cluster has just shrunk is waited for as long as its lease of before lasts", () => {
+function shrink(rules: Partial<Rules>): SimulatedCluster {
   // One member more than the number up to which these times hold: with 76 a lease lasts 507 ms, with 75 it lasts 170.
   const config = { beatMs: 50, leaseMs: 170, suspectMs: 110, tickMs: 16 }
-  const cluster = simulatedCluster({ nodes: 76, seed: 1, config })
+  const cluster = simulatedCluster({ nodes: 76, seed: 1, config, rules })
   const others = cluster.alive().filter(process => !cluster.voters().includes(process))
   const { shards } = cluster.newestView
   const primary = others.find(({ id }) => shards.some(shard => shard.primary === id && shard.inSync.length > 1))
@@ -30,5 +31,16 @@ test("a primary that is cut off when the cluster has just shrunk is waited for a
   cluster.run(500)
   const led = [...shards.keys()].filter(shard => shards[shard]?.primary === primary.id)
   ok(led.every(shard => cluster.alive().some(process => process.node.serves(shard))))
-  deepEqual(cluster.violations, [])
+  return cluster
+}
+
+test("a primary that is cut off when the cluster has just shrunk is waited for as long as its lease of before lasts", () => {
+  deepEqual(shrink({}).violations, [])
+})
+
+test("without longLeasesCount: its successor serves beside it", () => {
+  throws(
+    () => shrink({ longLeasesCount: false }),
+    (error: unknown) => error instanceof BrokenPromise && /one server per shard/.test(error.message),
+  )
 })

@@ -100,16 +100,37 @@ staged(
   },
 )
 
+/** A primary whose leave passes shards on to the leader, and which. */
+function onePassingToTheLeader(cluster: SimulatedCluster) {
+  const leader = cluster.leader()
+  const passedOn = (process: SimulatedProcess) =>
+    passedBy(cluster.newestView, process).flatMap(({ shard, to }) => (to === leader.id ? [shard] : []))
+  const primary = found(cluster.alive().find(process => process !== leader && passedOn(process).length > 0))
+  return { leader, primary, shards: passedOn(primary) }
+}
+
+/** Shards that pass from one to the next to the last when the first two leave, none of them the leader. */
+function relays(cluster: SimulatedCluster) {
+  const processOf = (id: NodeId) => found(cluster.processOf(id))
+  const leader = cluster.leader()
+  const others = cluster.alive().filter(process => process !== leader)
+  return others.flatMap(primary =>
+    passedBy(cluster.newestView, primary).flatMap(({ shard, to, after }) =>
+      passedBy(after, processOf(to)).flatMap(next =>
+        next.shard === shard && to !== leader.id && next.to !== leader.id
+          ? [{ shard, primary, between: processOf(to), last: processOf(next.to) }]
+          : [],
+      ),
+    ),
+  )
+}
+
 staged(
   "acceptRaisesHorizon",
   "a voter that accepted the next view, and never hears whether it was decided, grants nothing to the old one",
   { nodes: 5, config: longLeases },
   cluster => {
-    const successor = cluster.leader()
-    const passedOn = (process: SimulatedProcess) =>
-      passedBy(cluster.newestView, process).flatMap(({ shard, to }) => (to === successor.id ? [shard] : []))
-    const primary = found(cluster.alive().find(process => process !== successor && passedOn(process).length > 0))
-    const shards = passedOn(primary)
+    const { leader: successor, primary, shards } = onePassingToTheLeader(cluster)
     const { epoch } = cluster.newestView
     keepInThePast(cluster, primary)
     // The successor alone learns what was decided: the others accept once, and then hear nothing more of it.
@@ -153,19 +174,8 @@ staged(
   "a primary that learned of its part by a snapshot waits for those it never heard of",
   { nodes: 5, config: { ...longLeases, copies: 3, viewsKept: 1 } },
   cluster => {
-    const processOf = (id: NodeId) => found(cluster.processOf(id))
-    const others = cluster.alive().filter(process => process !== cluster.leader())
-    const relays = others.flatMap(primary =>
-      passedBy(cluster.newestView, primary).flatMap(({ shard, to, after }) =>
-        passedBy(after, processOf(to)).flatMap(next =>
-          next.shard === shard && to !== cluster.leader().id && next.to !== cluster.leader().id
-            ? [{ shard, primary, between: processOf(to), last: processOf(next.to) }]
-            : [],
-        ),
-      ),
-    )
     // The shard passes from one to the next to the last, who misses all of it and is told the outcome alone.
-    const { shard, primary, between, last } = found(relays[0])
+    const { shard, primary, between, last } = found(relays(cluster)[0])
     keepInThePast(cluster, primary)
     const tellLast = cluster.lose((_from, to, { kind }) => to === last && deciding.has(kind))
     cluster.leave(primary)
@@ -174,6 +184,51 @@ staged(
     cluster.runUntil(() => cluster.newestView.shards[shard]?.primary === last.id, { withinMs: 500 })
     tellLast()
     untilServed(cluster, primary, [shard])
+  },
+)
+
+staged(
+  "releaseNeedsEpoch",
+  "a primary that shows an older view than the one that replaced it has released nothing",
+  { nodes: 5, config: longLeases },
+  cluster => {
+    const { leader, primary, shards } = onePassingToTheLeader(cluster)
+    keepInThePast(cluster, primary)
+    cluster.leave(primary)
+    // Its beats reach its successor, a voter, all the time.
+    ok(cluster.voters().includes(leader))
+    untilServed(cluster, primary, shards)
+  },
+)
+
+staged(
+  "fencesEverywhere",
+  "a successor that was replaced before it served leaves its predecessor's lease to who comes next",
+  { nodes: 5, config: { ...longLeases, copies: 3 } },
+  cluster => {
+    const { shard, primary, between, last } = found(relays(cluster)[0])
+    keepInThePast(cluster, primary)
+    cluster.leave(primary)
+    cluster.runUntil(() => cluster.newestView.shards[shard]?.primary === between.id, { withinMs: 500 })
+    cluster.leave(between)
+    cluster.runUntil(() => cluster.newestView.shards[shard]?.primary === last.id, { withinMs: 500 })
+    untilServed(cluster, primary, [shard])
+  },
+)
+
+staged(
+  "leaseFromSending",
+  "a grant that was long on its way does not begin a lease when it comes",
+  // Nobody is taken for deaf because it confirms late.
+  { nodes: 5, config: { ...longLeases, suspectMs: 4_000 } },
+  cluster => {
+    const { primary, shards } = onePassingToTheLeader(cluster)
+    for (const voter of cluster.voters())
+      if (voter !== primary) cluster.weather.slowDown(voter.host, primary.host, 10_000)
+    cluster.run(2_000)
+    keepInThePast(cluster, primary)
+    cluster.leave(primary)
+    untilServed(cluster, primary, shards)
   },
 )
 

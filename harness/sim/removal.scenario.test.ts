@@ -3,25 +3,41 @@ import { deepEqual, equal, ok } from "node:assert/strict"
 import { test } from "node:test"
 import { assert } from "../../src/base/assert.ts"
 import type { Rules } from "../../src/core/rules.ts"
-import { simulatedCluster } from "./cluster.ts"
+import type { Member } from "../../src/protocol/message.ts"
+import { type SimulatedCluster, simulatedCluster } from "./cluster.ts"
 import type { SimulatedProcess } from "./process.ts"
+
+/** How many of these are no longer members of before. */
+function lostOf(cluster: SimulatedCluster, members: readonly Member[]): number {
+  const since = new Map(cluster.newestView.members.map(member => [member.id, member.since]))
+  return members.filter(member => since.get(member.id) !== member.since).length
+}
+
+/** Everybody is cut from everybody for three seconds, and the links come back one after another: how many members that costs. */
+function lostByCuts({ nodes, seed, rules }: { nodes: number; seed: number; rules?: Partial<Rules> }): number {
+  // Meanwhile each one suspects all the others, and would remove them if anybody could decide.
+  const cluster = simulatedCluster({ nodes, seed, rules: rules ?? {} })
+  cluster.run(3_000)
+  const { members } = cluster.newestView
+  const cuts = cluster.partition(cluster.alive().map(process => [process]))
+  cluster.run(3_000)
+  for (const cut of cluster.prng.shuffled(cuts)) {
+    cluster.heal([cut])
+    cluster.run(cluster.prng.between(0, 30))
+  }
+  cluster.run(5_000)
+  deepEqual(cluster.violations, [])
+  return lostOf(cluster, members)
+}
 
 for (const nodes of [2, 3, 5])
   test(`${nodes} nodes that were all cut from each other for 3 s all stay members when the cuts heal`, () => {
-    // Meanwhile each one suspects all the others, and would remove them if anybody could decide.
-    const cluster = simulatedCluster({ nodes, seed: 5 })
-    cluster.run(3_000)
-    const { members } = cluster.newestView
-    cluster.partition(cluster.alive().map(process => [process]))
-    cluster.run(3_000)
-    cluster.heal()
-    cluster.run(5_000)
-    deepEqual(
-      cluster.newestView.members.map(({ id, since }) => [id, since]),
-      members.map(({ id, since }) => [id, since]),
-    )
-    deepEqual(cluster.violations, [])
+    for (const seed of [1, 2, 3, 4, 5, 6]) equal(lostByCuts({ nodes, seed }), 0, `seed ${seed}`)
   })
+
+test("without decidersSettle: who can decide again removes members that it is about to hear", () => {
+  ok([1, 2, 3].some(seed => lostByCuts({ nodes: 5, seed, rules: { decidersSettle: false } }) > 0))
+})
 
 test("a member whose voters were all replaced while it was cut off is admitted again", () => {
   const cluster = simulatedCluster({ nodes: 4, seed: 7 })
@@ -46,8 +62,9 @@ test("a member whose voters were all replaced while it was cut off is admitted a
   deepEqual(cluster.violations, [])
 })
 
-test("writes go on when a primary and its replica are cut from each other alone", () => {
-  const cluster = simulatedCluster({ nodes: 4, seed: 7 })
+/** A primary and its only replica are cut from each other alone: what comes of a write after ten seconds? */
+function writtenOverABrokenLink(rules: Partial<Rules>): string {
+  const cluster = simulatedCluster({ nodes: 4, seed: 7, rules })
   cluster.run(3_000)
   const [asked, primary, replica] = cluster.alive()
   assert(asked && primary && replica, "four nodes were started")
@@ -57,8 +74,79 @@ test("writes go on when a primary and its replica are cut from each other alone"
   equal(client.set(key, "before").kind, "stored")
   cluster.partition([[primary], [replica]])
   cluster.run(10_000)
-  equal(client.set(key, "after").kind, "stored")
+  const { kind } = client.set(key, "after")
   deepEqual(cluster.violations, [])
+  return kind
+}
+
+test("writes go on when a primary and its replica are cut from each other alone", () => {
+  equal(writtenOverABrokenLink({}), "stored")
+})
+
+test("without linkDown: they wait for as long as the link is down", () => {
+  equal(writtenOverABrokenLink({ linkDown: false }), "failed")
+})
+
+/** One hears nobody, and is heard: whether it is out before its replicas, or its primaries, report the link. */
+function isDeafOneRemoved(rules: Partial<Rules>): boolean {
+  const cluster = simulatedCluster({ nodes: 5, seed: 3, rules })
+  cluster.run(6_000)
+  const deaf = cluster.voters().at(-1)
+  assert(deaf !== undefined, "there are voters")
+  cluster.deafen(deaf)
+  cluster.run(1_500)
+  return !cluster.isMember(deaf)
+}
+
+test("a member that sends and does not hear is removed: it does not confirm what it is granted", () => {
+  equal(isDeafOneRemoved({}), true)
+  equal(isDeafOneRemoved({ confirmationsCount: false }), false)
+})
+
+/** The leader alone does not hear the beats of one member: whether that is removed within three seconds. */
+function doesOneReportSuffice(rules: Partial<Rules>): boolean {
+  const cluster = simulatedCluster({ nodes: 5, seed: 3, rules })
+  const [leader, , , other] = cluster.voters()
+  assert(leader && other, "there are five voters")
+  cluster.lose((from, to, { kind }) => kind === "beat" && from === other && to === leader)
+  return cluster.comesTrue(() => !cluster.isMember(other), { withinMs: 3_000 })
+}
+
+test("a member that one voter does not hear stays: the others do", () => {
+  equal(doesOneReportSuffice({}), false)
+  equal(doesOneReportSuffice({ reportsNeedMajority: false }), true)
+})
+
+/** All nodes stand still at once, as on a machine that is short of everything, and go on one after another: how many members that costs. */
+function lostByAStandstill(seed: number, rules: Partial<Rules>): number {
+  const cluster = simulatedCluster({ nodes: 4, seed, rules, config: { maxVoters: 1 } })
+  cluster.run(6_000)
+  const { members } = cluster.newestView
+  for (const process of cluster.alive()) cluster.pauseFor(process, 900 + cluster.prng.between(0, 100))
+  cluster.run(4_000)
+  return lostOf(cluster, members)
+}
+
+test("a voter that stood still itself takes nobody for dead, though it heard nobody", () => {
+  const seeds = [1, 2, 3, 4, 5, 6]
+  for (const seed of seeds) equal(lostByAStandstill(seed, {}), 0, `seed ${seed}`)
+  ok(seeds.some(seed => lostByAStandstill(seed, { selfDistrust: false }) > 0))
+})
+
+/** Somebody asks to join whom nobody can dial: the views that this makes in ten seconds. */
+function viewsForOneOutOfReach(rules: Partial<Rules>): number {
+  const cluster = simulatedCluster({ nodes: 3, seed: 4, rules })
+  const { epoch } = cluster.newestView
+  const joiner = cluster.join()
+  // Answers on the connection that it made come through; what others dial does not.
+  cluster.lose((_from, to, { kind }) => kind === "dial-back" || (to === joiner && kind !== "try-also"))
+  cluster.run(10_000)
+  return cluster.newestView.epoch - epoch
+}
+
+test("who cannot be reached at the address that it advertises is not let in, and disturbs nobody", () => {
+  equal(viewsForOneOutOfReach({}), 0)
+  ok(viewsForOneOutOfReach({ dialBack: false }) >= 2)
 })
 
 /** A member behind a link that comes and goes for two and a half minutes: the views made meanwhile. */

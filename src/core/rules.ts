@@ -1,6 +1,6 @@
 /**
- * The safety rules of the protocol that can be switched off, one at a time, by tests alone: a checker that never saw a
- * rule broken proves nothing. The product always runs `allRules`. Sections are those of `README.md` beside this file.
+ * The rules of the protocol that can be switched off, one at a time, by tests alone: a checker that never saw a rule broken
+ * proves nothing. The product always runs `allRules`. Sections are those of `README.md` beside this file.
  */
 export type Rules = {
   /** A new primary waits until no earlier one can hold a lease. */
@@ -73,6 +73,50 @@ export type Rules = {
   resumeInTime: boolean
   /** The leader finishes an instance whose proposer went away. */
   finishInstances: boolean
+
+  // Deciding
+  /** A view needs the acceptance of a majority. */
+  majorityDecides: boolean
+  /** An acceptor that has promised a ballot takes part in no lower one. */
+  promiseBinds: boolean
+  /** A proposer takes over what some acceptor may have helped to decide. */
+  adoptAccepted: boolean
+  /** When the voters before it are silent, the next one leads. */
+  ranksAct: boolean
+  /** Whoever shows an old view is sent what it lacks. */
+  laggardsLearn: boolean
+  /** A batch never leaves more voters than it hears a majority of. */
+  batchKeepsMajority: boolean
+
+  // Leases and fences
+  /** A lease counts from when the beat was sent, not from when the grant came. */
+  leaseFromSending: boolean
+  /** A voter remembers what it granted, to report how old it is. */
+  grantsAreNoted: boolean
+  /** Of the reported ages the youngest counts. */
+  youngestGrant: boolean
+  /** Nodes keep the fences of shards that they do not lead: they may later. */
+  fencesEverywhere: boolean
+  /** A predecessor ends its fence by showing the view that replaced it, not any. */
+  releaseNeedsEpoch: boolean
+  /** A fence lasts as long as the longest lease that may still be held, which may be of a larger cluster. */
+  longLeasesCount: boolean
+  /** After its machine slept, a node counts no grant of before. */
+  sleepEndsLease: boolean
+
+  // Detection
+  /** Who does not confirm what it was granted counts as silent. */
+  confirmationsCount: boolean
+  /** A member is removed when a majority of the voters that are heard report it. */
+  reportsNeedMajority: boolean
+  /** A voter that was late itself reports nobody for it. */
+  selfDistrust: boolean
+  /** Who was no part of a majority just now removes nobody yet. */
+  decidersSettle: boolean
+  /** Of two members that do not reach each other one goes. */
+  linkDown: boolean
+  /** Who joins has answered at the address that it advertises. */
+  dialBack: boolean
 }
 
 export const allRules: Rules = {
@@ -111,4 +155,23 @@ export const allRules: Rules = {
   resumeClaims: true,
   resumeInTime: true,
   finishInstances: true,
+  majorityDecides: true,
+  promiseBinds: true,
+  adoptAccepted: true,
+  ranksAct: true,
+  laggardsLearn: true,
+  batchKeepsMajority: true,
+  leaseFromSending: true,
+  grantsAreNoted: true,
+  youngestGrant: true,
+  fencesEverywhere: true,
+  releaseNeedsEpoch: true,
+  longLeasesCount: true,
+  sleepEndsLease: true,
+  confirmationsCount: true,
+  reportsNeedMajority: true,
+  selfDistrust: true,
+  decidersSettle: true,
+  linkDown: true,
+  dialBack: true,
 }

@@ -44,6 +44,7 @@ function arena(seed: number) {
     const consensus: Consensus = new Consensus({
       self: id,
       prng: prng.fork(),
+      rules: allRules,
       times: { paxosRetryMs: 50, paxosRetryMaxMs: 250, finishAcceptedMs: 150, finishPromisedMs: 300 },
       isQuorum: (voters, answered) => deaths.isQuorum(voters, answered),
       send: (to, message) => bag.push({ from: id, to, message }),

@@ -8,6 +8,7 @@
  */
 import { assert } from "../../base/assert.ts"
 import type { Prng } from "../../base/prng.ts"
+import type { Rules } from "../rules.ts"
 import type {
   Ballot,
   ControlMessage,
@@ -33,6 +34,7 @@ export type Decision = {
 export type ConsensusOptions = {
   readonly self: NodeId
   readonly prng: Prng
+  readonly rules: Pick<Rules, "promiseBinds" | "adoptAccepted" | "youngestGrant">
   readonly times: {
     readonly paxosRetryMs: number
     readonly paxosRetryMaxMs: number
@@ -137,7 +139,7 @@ export class Consensus {
 
   prepare(from: NodeId, message: Message<"prepare">, nowMs: number): void {
     if (!this.#isCurrent(message.epoch)) return
-    if (this.#promised !== null && isLess(message.ballot, this.#promised)) return this.#nack(from, message.ballot)
+    if (this.#isBound(message.ballot)) return this.#nack(from, message.ballot)
     this.#promise(message.ballot, nowMs)
     const accepted = this.#accepted
     this.#send(
@@ -166,6 +168,7 @@ export class Consensus {
         highest = accepted
         acceptor = voter
       }
+    if (!this.#options.rules.adoptAccepted) highest = null
     const commands = highest?.commands ?? proposal.commands
     const next = this.#options.apply(commands)
     if (highest !== null && highest.hash !== next.hash) {
@@ -186,7 +189,7 @@ export class Consensus {
 
   accept(from: NodeId, message: Message<"accept">, nowMs: number): void {
     if (!this.#isCurrent(message.epoch)) return
-    if (this.#promised !== null && isLess(message.ballot, this.#promised)) return this.#nack(from, message.ballot)
+    if (this.#isBound(message.ballot)) return this.#nack(from, message.ballot)
     const key = keyOf(message.ballot)
     const next = this.#values.get(key)?.next ?? this.#options.apply(message.commands)
     if (next.hash !== message.hash) {
@@ -249,8 +252,13 @@ export class Consensus {
     for (const voter of this.#voters) this.#send(voter, prepare, nowMs)
   }
 
+  /** A higher ballot was promised. */
+  #isBound(ballot: Ballot): boolean {
+    return this.#promised !== null && isLess(ballot, this.#promised) && this.#options.rules.promiseBinds
+  }
+
   #promise(ballot: Ballot, nowMs: number): void {
-    assert(this.#promised === null || !isLess(ballot, this.#promised), "a promise is never lowered")
+    assert(!this.#isBound(ballot), "a promise is never lowered")
     if (this.#promised === null || isLess(this.#promised, ballot)) this.#promisedAtMs = nowMs
     this.#promised = ballot
     this.#highestRound = Math.max(this.#highestRound, ballot.round)
@@ -270,8 +278,12 @@ export class Consensus {
     const fenceMs = this.#options.fenceMs()
     const fenceUntilMs = new Map<NodeId, number>()
     for (const { atMs, ages } of acceptances.values())
-      for (const [primary, ageMs] of ages)
-        fenceUntilMs.set(primary, Math.max(fenceUntilMs.get(primary) ?? 0, atMs - ageMs + fenceMs))
+      for (const [primary, ageMs] of ages) {
+        const untilMs = atMs - ageMs + fenceMs
+        const otherMs = fenceUntilMs.get(primary) ?? untilMs
+        const { youngestGrant } = this.#options.rules
+        fenceUntilMs.set(primary, youngestGrant ? Math.max(otherMs, untilMs) : Math.min(otherMs, untilMs))
+      }
     const proposedHere = this.#proposal !== null && keyOf(this.#proposal.ballot) === key
     const step: ViewStep = { epoch: this.#epoch + 1, commands: value.commands, hash: value.hash }
     this.#options.decided({ step, view: value.next, fenceUntilMs, proposedHere }, nowMs)

@@ -11,10 +11,10 @@ const maxDeaths = 2_048
 
 export class Deaths {
   readonly #self: NodeId
-  readonly #rules: Pick<Rules, "deadAreFew">
+  readonly #rules: Pick<Rules, "deadAreFew" | "majorityDecides">
   readonly #dead = new Set<NodeId>()
 
-  constructor(self: NodeId, rules: Pick<Rules, "deadAreFew">) {
+  constructor(self: NodeId, rules: Pick<Rules, "deadAreFew" | "majorityDecides">) {
     this.#self = self
     this.#rules = rules
   }
@@ -38,7 +38,7 @@ export class Deaths {
   isQuorum(voters: readonly NodeId[], answered: (voter: NodeId) => boolean): boolean {
     const majority = majorityOf(voters.length)
     const alive = voters.filter(voter => !this.#dead.has(voter))
-    if (voters.filter(answered).length >= majority) return true
+    if (voters.filter(answered).length >= (this.#rules.majorityDecides ? majority : 1)) return true
     const isFew = voters.length - alive.length < majority || !this.#rules.deadAreFew
     return alive.length > 0 && alive.length < voters.length && isFew && alive.every(answered)
   }

@@ -1,9 +1,10 @@
 import { deepEqual, equal } from "node:assert/strict"
 import { test } from "node:test"
+import { allRules } from "../rules.ts"
 import { Detector } from "./detector.ts"
 
 function detectorOf(members: string[], nowMs = 0): Detector {
-  const detector = new Detector({ suspectMs: 400, beatMs: 150, suspectCap: 5, suspectExpiryMs: 1_000 })
+  const detector = new Detector({ suspectMs: 400, beatMs: 150, suspectCap: 5, suspectExpiryMs: 1_000, rules: allRules })
   detector.viewChanged({ members, nowMs, graceMs: 0, suspectMs: 400, beatMs: 150, known: "restarted" })
   return detector
 }

@@ -4,6 +4,9 @@
  * ("Detection"). Knows no clock and sends nothing.
  */
 import type { Epoch, NodeId } from "../../protocol/message.ts"
+import type { Rules } from "../rules.ts"
+
+type DetectorRules = Pick<Rules, "confirmationsCount" | "reportsNeedMajority" | "selfDistrust">
 
 type Heard = {
   atMs: number
@@ -31,12 +34,18 @@ export class Detector {
   readonly #heard = new Map<NodeId, Heard>()
   /** Who reports whom, and until when that counts. */
   readonly #reports = new Map<NodeId, { since: Epoch; untilMs: Map<NodeId, number> }>()
-  readonly #options: { readonly suspectCap: number; readonly suspectExpiryMs: number }
+  readonly #options: { readonly suspectCap: number; readonly suspectExpiryMs: number; readonly rules: DetectorRules }
   #suspectMs: number
   #beatMs: number
   #distrustUntilMs = Number.NEGATIVE_INFINITY
 
-  constructor(options: { suspectMs: number; beatMs: number; suspectCap: number; suspectExpiryMs: number }) {
+  constructor(options: {
+    suspectMs: number
+    beatMs: number
+    suspectCap: number
+    suspectExpiryMs: number
+    rules: DetectorRules
+  }) {
     this.#options = options
     this.#suspectMs = options.suspectMs
     this.#beatMs = options.beatMs
@@ -94,7 +103,8 @@ export class Detector {
 
   granted(to: NodeId, n: number, nowMs: number): void {
     const heard = this.#heard.get(to)
-    if (heard !== undefined && heard.unconfirmed === null) heard.unconfirmed = { n, atMs: nowMs }
+    if (heard !== undefined && heard.unconfirmed === null && this.#options.rules.confirmationsCount)
+      heard.unconfirmed = { n, atMs: nowMs }
   }
 
   /** Nobody listens where the member was: it counts as silent until it beats again. */
@@ -105,6 +115,7 @@ export class Detector {
 
   /** This node itself was late: what it did not hear meanwhile is no fault of others. */
   ownLateness(lateMs: number, nowMs: number, distrustMs: number): void {
+    if (!this.#options.rules.selfDistrust) return
     for (const heard of this.#heard.values()) {
       heard.atMs = later(heard.atMs, lateMs, nowMs)
       if (heard.unconfirmed !== null) heard.unconfirmed.atMs = later(heard.unconfirmed.atMs, lateMs, nowMs)
@@ -176,7 +187,8 @@ export class Detector {
       // What this voter says itself holds only as long as it is true.
       const reports = (voter: NodeId) => untilMs.has(voter) && (voter !== self || !this.hears(subject, nowMs))
       const reporting = counted.filter(reports).length
-      if (reporting > counted.length / 2) failed.push({ id: subject, since })
+      if (reporting > counted.length / 2 || !this.#options.rules.reportsNeedMajority)
+        failed.push({ id: subject, since })
       else doubted.push(subject)
     }
     return { failed, doubted }

@@ -1,10 +1,14 @@
 import { deepEqual, equal } from "node:assert/strict"
 import { test } from "node:test"
+import { allRules } from "../rules.ts"
 import { Fences } from "./fences.ts"
 
 function fences(): { fences: Fences; cleared: number[] } {
   const cleared: number[] = []
-  return { fences: new Fences({ shardCount: 8, onCleared: shards => cleared.push(...shards) }), cleared }
+  return {
+    fences: new Fences({ shardCount: 8, rules: allRules, onCleared: shards => cleared.push(...shards) }),
+    cleared,
+  }
 }
 
 test("a shard is fenced until the last of its predecessors' leases has ended", () => {

@@ -4,6 +4,7 @@
  * ended leaves its predecessor's lease to its successor ("Leases and fences").
  */
 import type { Epoch, NodeId, ShardId } from "../../protocol/message.ts"
+import type { Rules } from "../rules.ts"
 
 /** `who` null: some primary that this node never heard of. */
 type Fence = {
@@ -19,9 +20,15 @@ export class Fences {
   readonly #count: Uint16Array
   #nextEndMs = Number.POSITIVE_INFINITY
   readonly #onCleared: (shards: readonly ShardId[]) => void
+  readonly #rules: Pick<Rules, "releaseNeedsEpoch">
 
   /** `onCleared` is told shards that may have lost their last fence. */
-  constructor(options: { shardCount: number; onCleared: (shards: readonly ShardId[]) => void }) {
+  constructor(options: {
+    shardCount: number
+    rules: Pick<Rules, "releaseNeedsEpoch">
+    onCleared: (shards: readonly ShardId[]) => void
+  }) {
+    this.#rules = options.rules
     this.#count = new Uint16Array(options.shardCount)
     this.#onCleared = options.onCleared
   }
@@ -44,7 +51,9 @@ export class Fences {
 
   /** `who` has shown `epoch`, hence leads nothing any more of what it lost in that view or before. */
   released(who: NodeId, epoch: Epoch): void {
-    if (this.#open.length > 0) this.#end(fence => fence.who === who && fence.epoch <= epoch)
+    if (this.#open.length === 0) return
+    const { releaseNeedsEpoch } = this.#rules
+    this.#end(fence => fence.who === who && (fence.epoch <= epoch || !releaseNeedsEpoch))
   }
 
   /** Whom to ask for a release, and of which epoch, so that the shards that `concerns` picks can serve. */

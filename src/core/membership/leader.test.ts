@@ -3,6 +3,7 @@ import { test } from "node:test"
 import type { Member, MemberInfo, NodeId, View, ViewCommand } from "../../protocol/message.ts"
 import { apply, initialView } from "../layout.ts"
 import { Placement } from "../ring.ts"
+import { allRules } from "../rules.ts"
 import { Leader, type Situation } from "./leader.ts"
 
 const placement = new Placement()
@@ -43,7 +44,7 @@ function viewOf(members: MemberInfo[], maxVoters = 3): View {
 }
 
 function leaderOf(): Leader {
-  return new Leader({ batchMs: 30, batchMaxMs: 200, readyIntervalMs: 200, orphanResetMs: 60_000 })
+  return new Leader({ batchMs: 30, batchMaxMs: 200, readyIntervalMs: 200, orphanResetMs: 60_000 }, allRules)
 }
 
 function situation(view: View, nowMs: number, rest: Partial<Situation> = {}): Situation {

@@ -7,6 +7,7 @@
 import { maxMembers } from "../../protocol/limits.ts"
 import type { Epoch, Member, MemberInfo, NodeId, ShardId, View, ViewCommand } from "../../protocol/message.ts"
 import { effectiveCommands, isEffective } from "../layout.ts"
+import type { Rules } from "../rules.ts"
 
 /** Commands that wait at most; beyond, new ones are dropped: their originators repeat them. */
 const maxWaiting = 100_000
@@ -44,6 +45,7 @@ export type Situation = {
 
 export class Leader {
   readonly #options: LeaderOptions
+  readonly #rules: Pick<Rules, "batchKeepsMajority" | "linkDown">
   readonly #waiting = new Map<string, { command: ViewCommand; atMs: number }>()
   #firstAtMs: number | null = null
   #lastReadyAtMs = Number.NEGATIVE_INFINITY
@@ -51,8 +53,9 @@ export class Leader {
   readonly #orphanedAtMs = new Map<ShardId, number>()
   readonly #brokenLinks = new Map<string, { readonly from: NodeId; readonly to: NodeId; readonly atMs: number }>()
 
-  constructor(options: LeaderOptions) {
+  constructor(options: LeaderOptions, rules: Pick<Rules, "batchKeepsMajority" | "linkDown">) {
     this.#options = options
+    this.#rules = rules
   }
 
   receive(commands: readonly ViewCommand[], nowMs: number): void {
@@ -66,7 +69,8 @@ export class Leader {
 
   /** A primary, `from`, cannot reach a replica that it needs, `to`. */
   linkDown({ from, to, nowMs }: { from: NodeId; to: NodeId; nowMs: number }): void {
-    if (this.#brokenLinks.size < maxBrokenLinks) this.#brokenLinks.set(`${from} ${to}`, { from, to, atMs: nowMs })
+    if (this.#brokenLinks.size < maxBrokenLinks && this.#rules.linkDown)
+      this.#brokenLinks.set(`${from} ${to}`, { from, to, atMs: nowMs })
   }
 
   viewInstalled(view: View, changed: Iterable<ShardId>, nowMs: number): void {
@@ -104,12 +108,13 @@ export class Leader {
       if (nowMs - this.#firstAtMs < waitMs) return undefined
     }
     // What remains without a removal may have depended on it: the join at the same address, the voter in the same place.
-    const batch = keepsMajority(situation, urgent)
-      ? urgent
-      : effectiveCommands(
-          view,
-          urgent.filter(command => !removesVoter(view, command)),
-        )
+    const batch =
+      keepsMajority(situation, urgent) || !this.#rules.batchKeepsMajority
+        ? urgent
+        : effectiveCommands(
+            view,
+            urgent.filter(command => !removesVoter(view, command)),
+          )
     if (batch.length === 0 && completions.length === 0) return undefined
     this.#firstAtMs = null
     if (completions.length > 0) this.#lastReadyAtMs = nowMs

@@ -4,6 +4,9 @@
  * always remembers it as younger than the holder does ("Leases and fences"; after Gray and Cheriton, Leases, 1989).
  */
 import type { NodeId } from "../../protocol/message.ts"
+import type { Rules } from "../rules.ts"
+
+type LeaseRules = Pick<Rules, "lease" | "leaseMajority" | "leaseFromSending" | "grantsAreNoted" | "sleepEndsLease">
 
 /** Beats whose time of sending is remembered. At one beat per view change and interval this covers many lease times. */
 const beatsRemembered = 256
@@ -20,9 +23,9 @@ export class Lease {
   readonly #grantedSentAtMs = new Map<NodeId, number>()
   readonly #gaveAtMs = new Map<NodeId, number>()
   #untilMs = Number.NEGATIVE_INFINITY
-  readonly #rules: { readonly lease: boolean; readonly leaseMajority: boolean }
+  readonly #rules: LeaseRules
 
-  constructor(options: { leaseMs: number; rules: { readonly lease: boolean; readonly leaseMajority: boolean } }) {
+  constructor(options: { leaseMs: number; rules: LeaseRules }) {
     this.#leaseMs = options.leaseMs
     this.#rules = options.rules
   }
@@ -51,11 +54,12 @@ export class Lease {
     return this.#grantedSentAtMs.get(voter) ?? Number.NEGATIVE_INFINITY
   }
 
-  granted(voter: NodeId, n: number): void {
+  granted(voter: NodeId, n: number, nowMs: number): void {
     if (n > this.#n || n <= this.#voidUpTo || n <= this.#n - beatsRemembered) return
     if (n <= (this.#grantedN.get(voter) ?? 0)) return
     this.#grantedN.set(voter, n)
-    this.#grantedSentAtMs.set(voter, this.#sentAtMs[n % beatsRemembered] as number) // the index is within bounds
+    const sentAtMs = this.#sentAtMs[n % beatsRemembered] as number // the index is within bounds
+    this.#grantedSentAtMs.set(voter, this.#rules.leaseFromSending ? sentAtMs : nowMs)
     this.#recompute()
   }
 
@@ -65,6 +69,7 @@ export class Lease {
 
   /** The machine slept while others' clocks ran: everything granted so far may have ended. */
   clockJumped(): void {
+    if (!this.#rules.sleepEndsLease) return
     this.#voidUpTo = this.#n
     this.#grantedSentAtMs.clear()
     this.#recompute()
@@ -72,7 +77,7 @@ export class Lease {
 
   /** Notes a grant that is about to be sent. */
   give(to: NodeId, nowMs: number): void {
-    this.#gaveAtMs.set(to, nowMs)
+    if (this.#rules.grantsAreNoted) this.#gaveAtMs.set(to, nowMs)
   }
 
   /** How long ago this node last granted to `to`; undefined: never, or longer ago than `horizonMs`. */

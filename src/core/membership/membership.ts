@@ -171,11 +171,12 @@ export class Membership {
       beatMs: config.beatMs,
       suspectCap: config.suspectCap,
       suspectExpiryMs: config.suspectExpiryMs,
+      rules,
     })
-    this.#leader = new Leader(config)
+    this.#leader = new Leader(config, rules)
     this.#doorkeeper = new Doorkeeper(prng.fork())
     this.#flaps = new Flaps(config, rules)
-    this.#fences = new Fences({ shardCount: config.shardCount, onCleared: options.fencesCleared })
+    this.#fences = new Fences({ shardCount: config.shardCount, rules, onCleared: options.fencesCleared })
     this.#joiner = new Joiner({ seeds, own: [self.addr, self.clientAddr] })
     const { hint } = options
     this.#coldStart = hint === null ? null : new ColdStart({ hint, self, askEveryMs: config.joinRetryMs, rules })
@@ -183,6 +184,7 @@ export class Membership {
     this.#consensus = new Consensus({
       self: self.id,
       prng: prng.fork(),
+      rules,
       times: config,
       isQuorum: (voters, answered) => this.#deaths.isQuorum(voters, answered),
       send: (to, message) => this.#send(to, message),
@@ -359,7 +361,7 @@ export class Membership {
       case "beat":
         return this.#beat(from, message, nowMs)
       case "beat-ack":
-        this.#lease.granted(from, message.n)
+        this.#lease.granted(from, message.n, nowMs)
         if (message.epoch > (this.#view?.epoch ?? 0)) this.pull(from, nowMs)
         return this.#leaseChanged(nowMs)
       case "released":
@@ -471,7 +473,8 @@ export class Membership {
 
   /** The longest that a lease granted lately may last, on any clock. */
   #fenceMs(): number {
-    const longest = this.#leaseTimes.reduce((most, { leaseMs }) => Math.max(most, leaseMs), this.#times.leaseMs)
+    const held = this.#options.rules.longLeasesCount ? this.#leaseTimes : []
+    const longest = held.reduce((most, { leaseMs }) => Math.max(most, leaseMs), this.#times.leaseMs)
     const wholeMs = longest * (1 + this.#options.config.clockRateError)
     return this.#options.rules.barrierWhole ? wholeMs : wholeMs / 5
   }
@@ -495,7 +498,7 @@ export class Membership {
         })
       else if (this.#mayGrant(view.epoch)) {
         this.#lease.give(this.#self, nowMs)
-        this.#lease.granted(this.#self, n)
+        this.#lease.granted(this.#self, n, nowMs)
       }
     }
   }
@@ -507,9 +510,10 @@ export class Membership {
     const isLate = nowMs - (this.#tickedAtMs ?? nowMs) > tickMs + lateTickMs
     this.#detector.beat(from, beat.epoch, beat.acked, nowMs, isLate ? "late" : "punctual")
     this.#fences.released(from, beat.epoch)
-    if (beat.epoch > view.epoch) this.pull(from, nowMs)
+    const { laggardsLearn } = this.#options.rules
+    if (beat.epoch > view.epoch && laggardsLearn) this.pull(from, nowMs)
     if (beat.epoch === view.epoch && beat.viewHash !== view.hash) return this.#dispute(from)
-    if (beat.epoch < view.epoch) this.#helpLagging(from, beat.epoch, nowMs)
+    if (beat.epoch < view.epoch && laggardsLearn) this.#helpLagging(from, beat.epoch, nowMs)
     else this.#lagging.delete(from)
     if (memberOf(view, from) === undefined) return
     if (this.#isVoter && this.#mayGrant(beat.epoch)) {
@@ -599,10 +603,11 @@ export class Membership {
     assert(view !== undefined, "a voter is a member")
     this.#report(view, nowMs)
     const rank = this.#voters.indexOf(this.#self)
-    const leads = this.#voters.slice(0, rank).every(voter => !this.#detector.hears(voter, nowMs))
+    const { rules } = this.#options
+    const leads = this.#voters.slice(0, rank).every(voter => rules.ranksAct && !this.#detector.hears(voter, nowMs))
     const heard = this.#voters.filter(voter => voter === this.#self || this.#detector.hears(voter, nowMs))
     const canDecide = this.#deaths.isQuorum(this.#voters, voter => heard.includes(voter))
-    if (!canDecide) this.#canDecideSinceMs = nowMs
+    if (!canDecide && rules.decidersSettle) this.#canDecideSinceMs = nowMs
     if (leads && canDecide && !this.#consensus.isProposing && !this.#consensus.hasOpenAcceptance) {
       const { failed, doubted } = this.#detector.verdicts({ voters: this.#voters, self: this.#self, nowMs })
       const commands = this.#leader.due({
@@ -827,7 +832,11 @@ export class Membership {
   ): void {
     const { rules } = this.#options
     if (before === undefined || before.shards.length !== after.shards.length)
-      this.#fences = new Fences({ shardCount: after.shards.length, onCleared: this.#options.fencesCleared })
+      this.#fences = new Fences({
+        shardCount: after.shards.length,
+        rules,
+        onCleared: this.#options.fencesCleared,
+      })
     const wholeMs = nowMs + this.#fenceMs()
     if (how === "gap") {
       const lastEpoch = before?.epoch ?? 0
@@ -847,7 +856,8 @@ export class Membership {
       const knownMs = this.#fenceUntilMs === null ? wholeMs : (this.#fenceUntilMs.get(who) ?? nowMs)
       // The leases of an earlier view rest on other voters than those that reported their grants now.
       const untilMs = rules.voterFence ? Math.max(knownMs, this.#voterFenceUntilMs) : knownMs
-      if (untilMs > nowMs) this.#fences.add({ who, epoch: after.epoch, untilMs, shards })
+      const kept = rules.fencesEverywhere ? shards : shards.filter(shard => after.shards[shard]?.primary === this.#self)
+      if (untilMs > nowMs) this.#fences.add({ who, epoch: after.epoch, untilMs, shards: kept })
     }
     if (!sameIds(votersBefore, this.#voters)) this.#voterFenceUntilMs = wholeMs
   }
@@ -994,6 +1004,7 @@ export class Membership {
     if (memberOf(view, request.member.id) !== undefined) return this.#sendView(from, request.have, nowMs)
     const told = view.members.filter(({ id }) => id !== this.#self).sort((a, b) => Number(b.voter) - Number(a.voter))
     this.#send(from, { kind: "try-also", addresses: told.slice(0, addressesTold).map(({ addr }) => addr) })
+    if (!this.#options.rules.dialBack) this.propose([{ kind: "join", member: request.member }], nowMs)
     const nonce = this.#doorkeeper.dialBack(request.member, nowMs)
     ports.sendToAddress(request.member.addr, { kind: "dial-back", nonce, id: request.member.id })
   }
