@@ -48,6 +48,24 @@ ${json}`,
 ${json}`,
     run: () => import("./eviction.ts"),
   },
+  handover: {
+    about: "latencies while a node of millions of entries hands them over to one that joins, beside those at rest",
+    options: `--entries 5e6
+--value-bytes 100      keys have 16
+--rate 500             operations a second, a tenth of them sets
+--rest 15              seconds at rest
+--program ./dcache     what to start`,
+    run: () => import("./handover.ts"),
+  },
+  expiry: {
+    about: "how long entries that expire at one instant stay in memory, and what others notice",
+    options: `--entries 1e6
+--nodes 1              with two copies where there are two
+--eviction s3fifo      or lru, or none
+--rate 500             reads of other keys a second
+--program ./dcache     what to start`,
+    run: () => import("./expiry.ts"),
+  },
 }
 
 const [name, ...args] = process.argv.slice(2)
