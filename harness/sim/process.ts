@@ -238,7 +238,7 @@ export class SimulatedProcess implements LinkedProcess {
     const { disk, self } = this.#options
     const { view } = this.node
     if (disk === undefined || view === undefined) return this.#soon(() => this.node.snapshotWritten())
-    const head = { self, listen: self.addr, view: packView(view) }
+    const head = { self, listen: self.addr, view: packView(view), entries: 0 }
     const blocks: SnapshotBlock[] = [{ kind: "head", wallMs: this.#wallMs, head }]
     const parts = this.node.snapshot()
     const writeNext = () => {

@@ -11,7 +11,7 @@ import { formatAddress, type HostPort } from "../base/address.ts"
 import { maxMembers, maxNameChars } from "../protocol/limits.ts"
 import type { ColdHint, ProcessMark } from "../protocol/message.ts"
 import { parsedAddresses } from "./own-address.ts"
-import type { ProcessTable } from "./process-table.ts"
+import { type ProcessTable, processMarkIn } from "./process-table.ts"
 
 export type HintsRead =
   | { readonly kind: "hints"; readonly hints: ColdHint }
@@ -179,14 +179,7 @@ function contentIn(text: string): Content | undefined {
   const known = parsedAddresses(addresses.filter(address => typeof address === "string")).map(formatAddress)
   if (known.length !== addresses.length) return undefined
   const hints: ColdHint = { clusterId, generation, epoch, copies, addresses: known }
-  return { hints, writer: markIn(fields["writer"]) }
-}
-
-/** Null: it does not say, or not in a way that names a process. */
-function markIn(value: unknown): ProcessMark | null {
-  const { bootId, pidNamespace, pid, startTicks } = fieldsOf(value)
-  if (typeof bootId !== "string" || typeof pidNamespace !== "string") return null
-  return isCount(pid) && isCount(startTicks) ? { bootId, pidNamespace, pid, startTicks } : null
+  return { hints, writer: processMarkIn(fields["writer"]) }
 }
 
 function isCount(value: unknown): value is number {

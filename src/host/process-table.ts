@@ -99,3 +99,15 @@ function isKnownToKernel(pid: number): boolean {
     return !(error instanceof Error && "code" in error && error.code === "ESRCH")
   }
 }
+
+/** What a process wrote of itself into a file. Null: it does not say, or not in a way that names a process. */
+export function processMarkIn(value: unknown): ProcessMark | null {
+  if (typeof value !== "object" || value === null) return null
+  const { bootId, pidNamespace, pid, startTicks }: Readonly<Record<string, unknown>> = { ...value }
+  if (typeof bootId !== "string" || typeof pidNamespace !== "string") return null
+  return isCount(pid) && isCount(startTicks) ? { bootId, pidNamespace, pid, startTicks } : null
+}
+
+function isCount(value: unknown): value is number {
+  return typeof value === "number" && Number.isSafeInteger(value) && value >= 0
+}

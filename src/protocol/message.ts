@@ -286,6 +286,8 @@ export type SnapshotHead = {
   readonly listen: Address
   /** The stopped view. */
   readonly view: PackedView
+  /** About how many follow. */
+  readonly entries: number
 }
 
 /**

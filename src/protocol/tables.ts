@@ -565,7 +565,7 @@ export const nodeToClient = union<NodeToClient, "kind">("kind", {
 
 // ------------------------------------------------------------------------------------------------------ at rest
 
-const snapshotHead = struct<SnapshotHead>({ self: memberInfo, listen: address, view: packedView })
+const snapshotHead = struct<SnapshotHead>({ self: memberInfo, listen: address, view: packedView, entries: counter })
 
 const snapshotPart = union<SnapshotPart, "kind">("kind", {
   shard: variant(1, { shard, commit: counter }),

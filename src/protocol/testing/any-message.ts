@@ -439,7 +439,7 @@ export const snapshotBlock = anyOf<SnapshotBlock, "kind">({
   head: fc.record({
     kind: just("head"),
     wallMs: span,
-    head: fc.record({ self: memberInfo, listen: word, view: packedView }),
+    head: fc.record({ self: memberInfo, listen: word, view: packedView, entries: count }),
   }),
   part: fc.record({
     kind: just("part"),
