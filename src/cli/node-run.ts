@@ -6,8 +6,11 @@ import type { Writable } from "node:stream"
 import { totalmem } from "node:os"
 import { formatAddress, isLoopback } from "../base/address.ts"
 import type { NodeEvent } from "../core/ports.ts"
-import { type Daemon, type DaemonOptions, StartFailure, startDaemon } from "../host/daemon.ts"
+import { type Daemon, type DaemonOptions, startDaemon } from "../host/daemon.ts"
+import type { ResumeFailure } from "../host/keeper.ts"
 import { createLog, type Log } from "../host/log.ts"
+import { StartFailure } from "../host/start-failure.ts"
+import type { DiskReport } from "../protocol/message.ts"
 import { version } from "../version.ts"
 import { type ExitCode, exitCodes } from "./exit-codes.ts"
 import { CommandFailure } from "./failure.ts"
@@ -21,7 +24,9 @@ import {
   leavingText,
   leftTexts,
   noticeOf,
+  resumptionLine,
   stillTrying,
+  stoppedText,
 } from "./node-words.ts"
 import { isTerminal, Progress } from "./output.ts"
 
@@ -34,18 +39,42 @@ type Ending =
   | { readonly kind: "asked-to-leave" }
   /** By somebody else, with dcache leave; it is done. */
   | { readonly kind: "was-drained" }
+  /** The whole cluster was, with dcache shutdown; what is to be written is written. */
+  | { readonly kind: "was-stopped" }
   | { readonly kind: "refused"; readonly text: string }
+  | { readonly kind: "unable"; readonly text: string }
+  /** What it started from is of no use: it starts as a new node, without. */
+  | { readonly kind: "begins-again"; readonly text: string }
   | { readonly kind: "failed"; readonly error: unknown }
 
-export async function runNode(settings: NodeSettings, out: { stdout: Writable; stderr: Writable }): Promise<ExitCode> {
-  const ending = Promise.withResolvers<Ending>()
-  endOnSignals(() => ending.resolve({ kind: "asked-to-leave" }))
+/** How the life of a node ended: with the process, or with the next one's beginning. */
+type End =
+  | { readonly kind: "exit"; readonly code: ExitCode }
+  | { readonly kind: "again"; readonly settings: NodeSettings }
+
+type Out = { readonly stdout: Writable; readonly stderr: Writable }
+
+export async function runNode(settings: NodeSettings, out: Out): Promise<ExitCode> {
+  const signals = new Signals()
   const log = logFor(settings, out)
   const teller = settings.logFormat === "json" ? new LogTeller(log) : new LineTeller(out.stdout)
+  for (let next = settings; ; ) {
+    const end = await live(next, { signals, log, teller })
+    if (end.kind === "exit") return end.code
+    next = end.settings
+  }
+}
+
+async function live(
+  settings: NodeSettings,
+  { signals, log, teller }: { signals: Signals; log: Log; teller: Teller },
+): Promise<End> {
+  const ending = Promise.withResolvers<Ending>()
+  signals.onFirst(() => ending.resolve({ kind: "asked-to-leave" }))
   let hasJoined = false
   let lastRefusal: string | undefined
   const onEvent = (event: NodeEvent) => {
-    if (event.kind === "joined" || event.kind === "cluster-formed") hasJoined = true
+    if (event.kind === "joined" || event.kind === "cluster-formed" || event.kind === "resumed") hasJoined = true
     if (event.kind === "join-refused") {
       lastRefusal = joinRefusalText(event.reason, event.detail)
       // Who cannot dial this node now may in a moment: it is busy, or its network comes up. And a node that was in
@@ -53,8 +82,11 @@ export async function runNode(settings: NodeSettings, out: { stdout: Writable; s
       if (event.reason !== "no-dial-back" && !hasJoined) ending.resolve({ kind: "refused", text: lastRefusal })
     }
     if (event.kind === "left") ending.resolve({ kind: "was-drained" })
+    if (event.kind === "may-end") ending.resolve({ kind: "was-stopped" })
     teller.event(event)
   }
+  const onResumeFailure = ({ kind, text }: ResumeFailure) =>
+    ending.resolve({ kind: kind === "give-up" ? "unable" : "begins-again", text })
   // A node can fail while it leaves as well: then the ending is settled already, and this tells.
   let failure: { readonly error: unknown } | undefined
   const onFatal = (error: unknown) => {
@@ -62,16 +94,16 @@ export async function runNode(settings: NodeSettings, out: { stdout: Writable; s
     ending.resolve({ kind: "failed", error })
   }
   const doors = new NodeDoors()
-  const daemon = await started(settings, { log, onEvent, onFatal, acceptResp: doors.acceptResp })
+  const daemon = await started(settings, { log, onEvent, onFatal, onResumeFailure, acceptResp: doors.acceptResp })
   const trying = setInterval(() => {
     if (daemon.status().phase === "joining") teller.stillTrying(daemon, lastRefusal)
   }, tryingEveryMs)
   try {
     await doors.open(daemon, { log, resp: settings.resp })
     teller.greet(daemon, settings)
-    const exitCode = await ended(await ending.promise, daemon, teller)
+    const end = await ended(await ending.promise, { daemon, teller, settings })
     if (failure) throw failure.error
-    return exitCode
+    return end
   } finally {
     clearInterval(trying)
     doors.close()
@@ -79,28 +111,59 @@ export async function runNode(settings: NodeSettings, out: { stdout: Writable; s
   }
 }
 
-async function ended(ending: Ending, daemon: Daemon, teller: Teller): Promise<ExitCode> {
+async function ended(
+  ending: Ending,
+  { daemon, teller, settings }: { daemon: Daemon; teller: Teller; settings: NodeSettings },
+): Promise<End> {
   switch (ending.kind) {
     case "failed":
       throw ending.error
     case "refused":
       throw new CommandFailure(exitCodes.refused, ending.text)
+    case "unable":
+      throw new CommandFailure(exitCodes.unreachable, ending.text)
+    case "begins-again":
+      teller.beginsAgain(ending.text)
+      return { kind: "again", settings: settingsAgain(settings, daemon) }
     case "was-drained":
       teller.left("handed-over")
-      return exitCodes.done
+      return exit(exitCodes.done)
+    case "was-stopped":
+      return stopped(daemon, teller, settings)
     case "asked-to-leave": {
-      // Who was never taken in has nothing to hand over, and nobody to ask.
-      if (daemon.status().phase === "joining") return exitCodes.interrupted
+      const { phase } = daemon.status()
+      // Who was never taken in has nothing to hand over, and nobody to ask; what it resumes from is left as it was.
+      if (phase === "joining" || phase === "resuming") return exit(exitCodes.interrupted)
+      if (phase === "stopped") teller.stillWriting()
       const outcome = await daemon.leave()
+      if (outcome === "stopped") return stopped(daemon, teller, settings)
       teller.left(outcome)
-      return outcome === "timeout" ? exitCodes.unknown : exitCodes.done
+      return exit(outcome === "timeout" ? exitCodes.unknown : exitCodes.done)
     }
   }
 }
 
+/** What could not be written is lost: that is no orderly end. */
+function stopped(daemon: Daemon, teller: Teller, { data }: NodeSettings): End {
+  const { disk } = daemon.status()
+  teller.stopped(disk, data)
+  return exit(disk?.kind === "failed" ? exitCodes.unreachable : exitCodes.done)
+}
+
+/** The same node at the same place, which asks the members that the old one knew. It forms no cluster by itself. */
+function settingsAgain(settings: NodeSettings, daemon: Daemon): NodeSettings {
+  const members = daemon.status().members.map(({ addr }) => addr)
+  const seeds = [...new Set([...settings.seeds, ...members])].filter(address => address !== daemon.address)
+  return { ...settings, listen: daemon.listen, seeds, formation: "careful" }
+}
+
+function exit(code: ExitCode): End {
+  return { kind: "exit", code }
+}
+
 async function started(
   settings: NodeSettings,
-  owner: Pick<DaemonOptions, "log" | "onEvent" | "onFatal" | "acceptResp">,
+  owner: Pick<DaemonOptions, "log" | "onEvent" | "onFatal" | "onResumeFailure" | "acceptResp">,
 ): Promise<Daemon> {
   const { memoryBytes } = settings
   const limit = process.constrainedMemory()
@@ -111,20 +174,30 @@ async function started(
   } catch (error) {
     if (!(error instanceof StartFailure)) throw error
     if (error.kind === "bad-config") throw new CommandFailure(exitCodes.usage, error.message)
-    if (error.kind === "hint-file") throw new CommandFailure(exitCodes.unreachable, error.message)
+    if (error.kind === "hint-file" || error.kind === "data")
+      throw new CommandFailure(exitCodes.unreachable, error.message)
     throw new CommandFailure(exitCodes.unreachable, `${error.message}; choose another address with --listen`)
   }
 }
 
 /** The first signal asks for an orderly end, the second is obeyed at once. */
-function endOnSignals(leave: () => void): void {
-  let isAsked = false
-  for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) {
-    process.on(signal, () => {
-      if (isAsked) process.exit(exitCodes.interrupted)
-      isAsked = true
-      leave()
-    })
+class Signals {
+  #onFirst: () => void = () => {}
+  #isAsked = false
+
+  constructor() {
+    for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const)
+      process.on(signal, () => {
+        if (this.#isAsked) process.exit(exitCodes.interrupted)
+        this.#isAsked = true
+        this.#onFirst()
+      })
+  }
+
+  /** At once where it has come already. */
+  onFirst(leave: () => void): void {
+    this.#onFirst = leave
+    if (this.#isAsked) leave()
   }
 }
 
@@ -146,6 +219,10 @@ interface Teller {
   event(event: NodeEvent): void
   stillTrying(daemon: Daemon, refusal: string | undefined): void
   left(outcome: keyof typeof leftTexts): void
+  /** The process was asked to end while it writes down what it holds. */
+  stillWriting(): void
+  stopped(disk: DiskReport | null, directory: string | undefined): void
+  beginsAgain(why: string): void
 }
 
 /** In words, for people. */
@@ -168,8 +245,9 @@ class LineTeller implements Teller {
     const choice = daemon.listenChoice
     const who = { version, name, address, clientAddress, listening, choice, reach, role }
     this.#say(...greetingLines({ ...who, statedZone: zone, statedMemoryBytes: memoryBytes }))
+    if (daemon.resumption !== undefined) this.#say(resumptionLine(daemon.resumption, Date.now()))
     this.#isGreeted = true
-    this.#say(...this.#early)
+    this.#say(...this.#early.splice(0))
   }
 
   event(event: NodeEvent): void {
@@ -187,6 +265,19 @@ class LineTeller implements Teller {
 
   left(outcome: keyof typeof leftTexts): void {
     this.#say(leftTexts[outcome])
+  }
+
+  stillWriting(): void {
+    this.#say("the whole cluster is stopped, and this node writes down what it holds; once more stops at once, without")
+  }
+
+  stopped(disk: DiskReport | null, directory: string | undefined): void {
+    this.#say(stoppedText(disk, directory))
+  }
+
+  beginsAgain(why: string): void {
+    this.#say(`${why}. It joins as a new node, empty:`)
+    this.#isGreeted = false
   }
 
   #leaving(shardsLeft: number): void {
@@ -231,4 +322,12 @@ class LogTeller implements Teller {
   left(outcome: keyof typeof leftTexts): void {
     this.#log.event(outcome === "timeout" ? "warn" : "info", "ended", { outcome })
   }
+
+  stillWriting(): void {}
+
+  stopped(disk: DiskReport | null): void {
+    this.#log.event(disk?.kind === "failed" ? "error" : "info", "ended", { outcome: "stopped", disk: disk?.kind })
+  }
+
+  beginsAgain(): void {}
 }

@@ -18,6 +18,7 @@ const empty: NodeForm = {
   witness: false,
   bootstrap: false,
   orphanReset: undefined,
+  data: undefined,
   hintFile: undefined,
   logLevel: undefined,
   json: false,

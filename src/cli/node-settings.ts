@@ -22,6 +22,7 @@ export type NodeForm = {
   readonly witness: boolean
   readonly bootstrap: boolean
   readonly orphanReset: string | undefined
+  readonly data: string | undefined
   readonly hintFile: string | undefined
   readonly logLevel: string | undefined
   readonly json: boolean
@@ -53,6 +54,8 @@ export type NodeSettings = {
   /** "anew": form a cluster although a hint file tells of an earlier one. */
   readonly formation: "careful" | "anew"
   readonly hintFile: string | undefined
+  /** Directory for what it holds over a planned stop; undefined: then that is lost. */
+  readonly data: string | undefined
   /** Undefined: as much as suits where it is written. */
   readonly logLevel: LogLevel | undefined
   readonly logFormat: "json" | "text"
@@ -96,6 +99,7 @@ export function nodeSettings(form: NodeForm): NodeSettings {
       form.orphanReset === undefined ? undefined : orphanReset({ flag: "--orphan-reset", text: form.orphanReset }),
     formation: form.bootstrap ? "anew" : "careful",
     hintFile: form.hintFile,
+    data: form.data === undefined ? undefined : dataDirectory({ flag: "--data", text: form.data }),
     logLevel: form.logLevel === undefined ? undefined : oneOf({ flag: "--log-level", text: form.logLevel }, logLevels),
     logFormat: form.json ? "json" : "text",
   }
@@ -117,6 +121,11 @@ export function memorySize(given: Given): number {
   const bytes = size(given)
   if (bytes < smallestMemoryBytes) throw new UsageError("must be 16MiB or more", given)
   return bytes
+}
+
+function dataDirectory(given: Given): string {
+  if (given.text.trim() === "") throw new UsageError("is empty; name a directory", { ...given, text: '""' })
+  return given.text
 }
 
 /** Infinity: never. */

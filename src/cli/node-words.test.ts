@@ -65,7 +65,12 @@ test("whom it tries, where the address comes from, and what was said there", () 
 })
 
 test("who restarts is told whom it waits for, and what may be done about it", () => {
-  match(noticeOf({ kind: "awaiting", missing: ["a:1", "b:2"] }) ?? "", /^waiting for a:1, b:2: .*--bootstrap/)
+  const missing = ["a:1", "b:2"]
+  match(noticeOf({ kind: "awaiting", missing, to: "form" }) ?? "", /^waiting for a:1, b:2: .*anew, empty;.*--bootstrap/)
+  match(
+    noticeOf({ kind: "awaiting", missing, to: "resume" }) ?? "",
+    /^waiting for a:1, b:2: .*where it stopped;.*dcache recover/,
+  )
 })
 
 test("people are told of members that come and go, not of every view", () => {

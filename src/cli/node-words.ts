@@ -1,10 +1,11 @@
 /** What `dcache node` says to people: its first lines, and what happens to it. Pure; when to say it is decided elsewhere. */
 import { formatDuration } from "../base/duration.ts"
+import { formatSize } from "../base/size.ts"
 import type { NodeEvent } from "../core/ports.ts"
 import type { ListenChoice } from "../host/own-address.ts"
-import type { Address, JoinRefusal } from "../protocol/message.ts"
-import { formatSize } from "../base/size.ts"
 import { isTooLittle, memoryForEntries, processBytes } from "./memory.ts"
+import type { Resumption } from "../host/resumption.ts"
+import type { Address, DiskReport, JoinRefusal } from "../protocol/message.ts"
 import { rangesText } from "./ranges.ts"
 
 export type Greeting = {
@@ -52,6 +53,7 @@ function choiceLines(choice: ListenChoice, listening: Address): string[] {
   switch (choice.kind) {
     case "asked":
     case "default":
+    case "as-before":
       return []
     case "next-port":
       return [`listening on ${listening}, the first port free; it takes less memory, since nodes share this machine`]
@@ -73,7 +75,15 @@ export function noticeOf(event: NodeEvent): string | undefined {
     case "joining":
       return `joining: asking ${event.asking.join(", ")}`
     case "awaiting":
+      if (event.to === "resume")
+        return `waiting for ${event.missing.join(", ")}: when all members are back the cluster goes on where it stopped; if one never returns: dcache recover, or --bootstrap at one of those that are started`
       return `waiting for ${event.missing.join(", ")}: when all members of before are back, they form a cluster anew, empty; if one never returns, end this node and start it with --bootstrap (what a member that still lives holds is then lost)`
+    case "stopped":
+      return "the whole cluster is stopped, as an operator ordered"
+    case "resumed":
+      return event.gone.length === 0
+        ? `resumed: ${counted(event.members, "member")} go on where they stopped`
+        : `resumed: ${counted(event.members, "member")} go on where they stopped, without ${event.gone.length} that did not come back`
     case "joined":
       // Who formed the cluster has said so.
       return event.members === 1 ? undefined : `joined: ${counted(event.members, "member")}`
@@ -108,6 +118,30 @@ function membersNotice(event: Extract<NodeEvent, { kind: "view-installed" }>): s
     ...(event.gone.length > 0 ? [`${event.gone.length} gone`] : []),
   ]
   return changes.length > 0 ? `${counted(event.members, "member")} now: ${changes.join(", ")}` : undefined
+}
+
+/** What it begins with. */
+export function resumptionLine(resumption: Resumption, nowWallMs: number): string {
+  if (resumption.kind === "refused") return resumption.text
+  const { entries, path, wallMs } = resumption
+  const ago = formatDuration(Math.max(1, Math.round((nowWallMs - wallMs) / 1_000)) * 1_000)
+  return `resuming with ${entriesText(entries)}, written to ${path} ${ago} ago`
+}
+
+/** What became of its data when the whole cluster was stopped. */
+export function stoppedText(disk: DiskReport | null, path: string | undefined): string {
+  switch (disk?.kind) {
+    case "written":
+      return `stopped: ${entriesText(disk.entries)} (${formatSize(disk.bytes)}) written to ${path}; started at the same address with the same --data, this node resumes`
+    case "failed":
+      return `stopped, and its data is lost: it could not be written to ${path}: ${disk.detail}`
+    default:
+      return "stopped: this node was given no --data, so what it held is gone with it"
+  }
+}
+
+function entriesText(count: number): string {
+  return count === 1 ? "1 entry" : `${count} entries`
 }
 
 /** While nobody takes this node in. `refusal`: what the last one who answered said. */

@@ -31,7 +31,10 @@ function meaningOf(code: Failed["code"], nodes: readonly string[]): readonly [Ex
     case "joining":
       return [exitCodes.unreachable, `${nodes.join(", ")}: not a member of a cluster yet; try again when it has joined`]
     case "stopped":
-      return [exitCodes.unreachable, `${nodes.join(", ")}: stopping; name another node with --node`]
+      return [
+        exitCodes.unreachable,
+        `${nodes.join(", ")}: the whole cluster is stopped; it serves again when all of its nodes have been started again`,
+      ]
     case "wrong-cluster":
       return [exitCodes.unreachable, `${nodes.join(", ")}: these nodes belong to different clusters; name nodes of one`]
     case "busy":

@@ -1,6 +1,6 @@
 /** `dcache status` for people: a summary, a row for each member, what differs, and how the copies stand. */
 import { formatSize } from "../base/size.ts"
-import type { Forgetting } from "../protocol/message.ts"
+import type { DiskReport, Forgetting } from "../protocol/message.ts"
 import type { ClusterStatus, MemberStatus } from "./cluster-status.ts"
 import { rangesText } from "./ranges.ts"
 import type { Colours } from "./output.ts"
@@ -37,8 +37,48 @@ export function statusText(status: ClusterStatus, colours: Colours): string {
   const agreement = status.agreed
     ? "all members list the same members"
     : differences.map(difference => colours.yellow(`differs: ${difference}`)).join("\n")
-  const lines = [agreement, ...minorityLines(status, colours), copiesText(status, colours)]
+  const planned = plannedLines(status, colours)
+  const lines = [
+    agreement,
+    ...(planned.length > 0 ? planned : minorityLines(status, colours)),
+    copiesText(status, colours),
+  ]
   return `${head}\n\n${rows}\n${lines.join("\n")}\n`
+}
+
+/** While the whole cluster is stopped, or its members come back. */
+function plannedLines({ members }: ClusterStatus, colours: Colours): string[] {
+  const stopped = members.filter(({ node }) => node?.phase === "stopped")
+  const resuming = members.filter(({ node }) => node?.phase === "resuming")
+  if (stopped.length === 0 && resuming.length === 0) return []
+  const awaited = [...new Set(resuming.flatMap(({ node }) => node?.awaited ?? []))].sort()
+  return [
+    ...stopped.map(({ name, node }) => colours.yellow(`stopped: ${name} ${diskText(node?.disk ?? null)}`)),
+    ...(awaited.length > 0
+      ? [colours.yellow(`resuming: ${counted(resuming.length, "member")} back, waiting for ${awaited.join(", ")}`)]
+      : []),
+    ...resuming.flatMap(({ name, node }) =>
+      node?.disk?.kind === "loading" ? [colours.yellow(`resuming: ${name} ${diskText(node.disk)}`)] : [],
+    ),
+  ]
+}
+
+/** What a node does with its data, for a sentence about it. */
+export function diskText(disk: DiskReport | null): string {
+  switch (disk?.kind) {
+    case "loading":
+      return `reads what it wrote down (${disk.entries} entries so far)`
+    case "writing":
+      return `writes (${disk.entries} entries so far)`
+    case "written":
+      return `has written ${formatSize(disk.bytes)}`
+    case "failed":
+      return `cannot write: ${disk.detail}`
+    case "none":
+      return "keeps nothing"
+    default:
+      return "is about to write"
+  }
 }
 
 /** What one that is cut off from most voters says is what it last knew. */

@@ -58,7 +58,7 @@ const explanations: Record<FailureCode, string> = {
   minority: "the nodes that answer cannot reach a majority of the cluster",
   orphan: "no node that holds this key is there",
   forked: "the node disagrees with the others about the cluster",
-  stopped: "the node is stopping",
+  stopped: "the whole cluster is stopped",
   joining: "the nodes that answer are still joining their cluster",
   timeout: "no answer before the deadline",
   unreachable: "no node can be reached",

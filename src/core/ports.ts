@@ -36,8 +36,8 @@ export type NodeEvent =
     }
   | { kind: "cluster-formed"; clusterId: string }
   | { kind: "joining"; asking: Address[] }
-  /** Restarted: there must be a process at these addresses, too, before a new cluster is formed, or the old one resumed. */
-  | { kind: "awaiting"; missing: Address[] }
+  /** Restarted: before a new cluster is formed, or the old one resumed, there must be a process at these addresses, too. */
+  | { kind: "awaiting"; missing: Address[]; to: "form" | "resume" }
   | { kind: "joined"; epoch: Epoch; members: number }
   | { kind: "join-refused"; reason: JoinRefusal; detail: string; from: NodeId }
   /** The view no longer names this node; it asks to be admitted again. */

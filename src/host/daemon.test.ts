@@ -8,7 +8,8 @@ import { join } from "node:path"
 import { type TestContext, test } from "node:test"
 import { formatAddress } from "../base/address.ts"
 import type { NodeEvent } from "../core/ports.ts"
-import { type Daemon, type DaemonOptions, StartFailure, startDaemon } from "./daemon.ts"
+import { type Daemon, type DaemonOptions, startDaemon } from "./daemon.ts"
+import { StartFailure } from "./start-failure.ts"
 import type { LogLevel } from "./log.ts"
 
 /** Nothing here takes so long on a machine that works. */

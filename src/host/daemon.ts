@@ -8,30 +8,42 @@
 import { randomBytes } from "node:crypto"
 import type { Socket } from "node:net"
 import { hostname } from "node:os"
-import { formatAddress, type HostPort } from "../base/address.ts"
+import { defaultPort, formatAddress, type HostPort } from "../base/address.ts"
 import { assert } from "../base/assert.ts"
 import { Prng } from "../base/prng.ts"
 import { type Config, configProblem, defaultConfig } from "../config.ts"
 import { CacheNode } from "../core/node.ts"
+import { packView, unpackView } from "../core/membership/view.ts"
 import type { NodeEvent } from "../core/ports.ts"
 import { allRules } from "../core/rules.ts"
 import { maxNameChars, protoMax, protoMin } from "../protocol/limits.ts"
-import type { Address, ColdHint, MemberInfo, NodeId, StatusReport } from "../protocol/message.ts"
+import type { Address, ColdHint, MemberInfo, NodeId, SnapshotHead, StatusReport, View } from "../protocol/message.ts"
 import { type HostBounds, hostBounds } from "./bounds.ts"
 import { Clients } from "./clients.ts"
 import { bootClock, MachineSleepWatch, monotonicMs, PauseWatch } from "./clock.ts"
 import { eventLevels, repeatKey } from "./event-levels.ts"
 import type { Health } from "./health.ts"
+import type { DataDirectory, SnapshotFound } from "./data-directory.ts"
 import { defaultHintPath, HintFile } from "./hint-file.ts"
 import type { HostEvent } from "./host-event.ts"
+import { Keeper, type ResumeFailure } from "./keeper.ts"
 import { Links } from "./links.ts"
 import { Listener, type ListenerOptions } from "./listener.ts"
 import type { Log } from "./log.ts"
-import { advertisedHost, foreignSeeds, type ListenChoice, listenCandidates, parsedAddresses } from "./own-address.ts"
+import {
+  advertisedHost,
+  foreignSeeds,
+  type ListenCandidate,
+  type ListenChoice,
+  listenCandidates,
+  parsedAddresses,
+} from "./own-address.ts"
 import { DeathWatch } from "./process-proof.ts"
 import { ProcessTable } from "./process-table.ts"
 import type { Metrics } from "./metrics.ts"
 import { Repeats } from "./repeats.ts"
+import { type BeginningWith, beginningWith, type Resumption, takenDirectory } from "./resumption.ts"
+import { StartFailure } from "./start-failure.ts"
 import { TurnEnd } from "./turn-end.ts"
 
 export type DaemonOptions = {
@@ -60,12 +72,16 @@ export type DaemonOptions = {
   readonly hintFile: string | undefined
   /** Undefined: the default. */
   readonly eviction?: Config["eviction"] | undefined
+  /** Directory in which it keeps what it holds over a planned stop. Undefined: then that is lost. */
+  readonly data?: string | undefined
   /** Memory for entries. "sharing": the default port was taken, so that other nodes live on this machine. */
   readonly maxBytes: (node: "alone" | "sharing") => number
   readonly version: string
   readonly log: Log
   readonly onEvent: (event: NodeEvent) => void
   readonly onFatal: (error: unknown) => void
+  /** What it started from turned out to be of no use, or it cannot go on from it. It is to be stopped. */
+  readonly onResumeFailure?: (failure: ResumeFailure) => void
   /** Takes over connections that begin like Redis' protocol. Undefined: there is no door for them. */
   readonly acceptResp?: ((tcp: Socket) => void) | undefined
   /** Tests alone depart from the defaults. */
@@ -73,19 +89,8 @@ export type DaemonOptions = {
   readonly bounds?: Partial<HostBounds>
 }
 
-/** Why there is no daemon, in words for whoever started it. */
-export class StartFailure extends Error {
-  override name = "StartFailure"
-  readonly kind: "cannot-listen" | "bad-config" | "hint-file"
-
-  constructor(kind: StartFailure["kind"], message: string) {
-    super(message)
-    this.kind = kind
-  }
-}
-
-/** What came of leaving. "last": nobody was left to hand data to. "timeout": others will see a crash. */
-export type LeaveOutcome = "handed-over" | "last" | "timeout"
+/** What came of leaving. "last": nobody was left to hand data to. "timeout": others will see a crash. "stopped": all of them were, as planned. */
+export type LeaveOutcome = "handed-over" | "last" | "timeout" | "stopped"
 
 export type Daemon = {
   readonly id: string
@@ -100,6 +105,8 @@ export type Daemon = {
   readonly seeds: readonly Address[]
   /** Whether the seeds are those of an earlier life. */
   readonly seedsFrom: "options" | "hint-file"
+  /** What it began with, or why not with what was there, in words; undefined: there was nothing. */
+  readonly resumption: Resumption | undefined
   status(): StatusReport
   /** Asks on behalf of this process (`CacheNode.call`): `done` must not call the daemon. */
   call: CacheNode["call"]
@@ -107,25 +114,54 @@ export type Daemon = {
   routes(): CacheNode["routes"]
   /** To be called before anything is done with what arrived by a way that is not the daemon's own. */
   beforeInput(): void
-  /** Hands its data over and leaves the cluster. The process goes on until `stop`. */
+  /** Hands its data over and leaves the cluster; in one that is stopped, waits for the end of that. The process goes on until `stop`. */
   leave(): Promise<LeaveOutcome>
   /** Ends everything at once: to the others, a crash, unless it has left. */
   stop(): Promise<void>
 }
 
 export async function startDaemon(options: DaemonOptions): Promise<Daemon> {
+  const processes = ProcessTable.ofThisSystem()
+  const directory = await takenDirectory(options.data, processes)
+  try {
+    return await startedDaemon(options, { processes, directory, found: (await directory?.find()) ?? { kind: "none" } })
+  } catch (error) {
+    directory?.release()
+    throw error
+  }
+}
+
+async function startedDaemon(
+  options: DaemonOptions,
+  kept: {
+    readonly processes: ProcessTable
+    readonly directory: DataDirectory | undefined
+    readonly found: SnapshotFound
+  },
+): Promise<Daemon> {
+  const { processes, directory, found } = kept
+  const snapshot = found.kind === "found" ? found.snapshot : undefined
   const asked = parsedAddresses(options.seeds)
   const bounds: HostBounds = { ...hostBounds, ...options.bounds }
   const port = new Port(options)
-  const { listener, listen, choice } = await listenSomewhere(options.listen, asked, port.options(bounds))
+  const [before] = snapshot === undefined ? [] : parsedAddresses([snapshot.head.listen])
+  const candidates = await listenCandidates(options.listen, asked, before)
+  const { listener, listen, choice } = await listenSomewhere(candidates, port.options(bounds))
   try {
     const address =
       options.advertise ?? formatAddress({ host: await advertisedHost(listen.host, asked), port: listen.port })
     const own = [listen, ...parsedAddresses([address])]
-    const config = configFor(options, choice)
-    const processes = ProcessTable.ofThisSystem()
+    const config = configFor(options, choice, listen)
+    const beginning = await beginningWith(found, { ...options, address, directory })
+    if (beginning.resumption?.kind === "refused")
+      options.log.event("warn", "snapshot-unusable", { detail: beginning.resumption.text })
     const hintFile = hintFileFor(options, { listen, processes, hints: () => daemon.hints() })
     const { seeds, seedsFrom, hint } = await beginningOf(options, { asked, own, hintFile })
+    if (beginning.resumption?.kind === "refused" && seeds.length === 0 && hint === null)
+      throw new StartFailure(
+        "data",
+        `${beginning.resumption.text}; name one of the others with --join, or form a new, empty cluster with another --data`,
+      )
     if (options.role === "witness" && seeds.length === 0)
       throw new StartFailure("bad-config", "a witness holds no data, so it cannot form a cluster: name a node to join")
     const daemon = new RunningDaemon(options, {
@@ -140,24 +176,32 @@ export async function startDaemon(options: DaemonOptions): Promise<Daemon> {
       hint,
       processes,
       hintFile,
+      directory,
+      ...beginning,
     })
     port.opened(daemon)
     daemon.start()
     return daemon
   } catch (error) {
     await listener.close()
+    await snapshot?.close()
     throw error
   }
 }
 
-function configFor(options: DaemonOptions, choice: ListenChoice): Config {
+/** The default port was taken when it chose its own. */
+function sharesMachine({ kind }: ListenChoice, listen: HostPort): boolean {
+  return kind === "next-port" || (kind === "as-before" && listen.port !== defaultPort)
+}
+
+function configFor(options: DaemonOptions, choice: ListenChoice, listen: HostPort): Config {
   const config: Config = {
     ...defaultConfig,
     ...(options.copies === undefined ? {} : { copies: options.copies }),
     ...(options.shards === undefined ? {} : { shardCount: options.shards }),
     ...(options.orphanResetMs === undefined ? {} : { orphanResetMs: options.orphanResetMs }),
     ...(options.eviction === undefined ? {} : { eviction: options.eviction }),
-    maxBytes: options.maxBytes(choice.kind === "next-port" ? "sharing" : "alone"),
+    maxBytes: options.maxBytes(sharesMachine(choice, listen) ? "sharing" : "alone"),
     ...options.config,
   }
   const problem = configProblem(config)
@@ -206,11 +250,9 @@ async function beginningOf(
 }
 
 async function listenSomewhere(
-  asked: HostPort | undefined,
-  seeds: readonly HostPort[],
+  candidates: readonly ListenCandidate[],
   options: ListenerOptions,
 ): Promise<{ listener: Listener; listen: HostPort; choice: ListenChoice }> {
-  const candidates = await listenCandidates(asked, seeds)
   let problem = "no port is free"
   for (const { at, choice } of candidates) {
     try {
@@ -222,6 +264,9 @@ async function listenSomewhere(
       if (!isCode(error, "EADDRINUSE")) break
     }
   }
+  // Elsewhere it would not be the member that it was.
+  if (candidates[0]?.choice.kind === "as-before")
+    throw new StartFailure("data", `${problem}; the node whose data is to be used listened there`)
   throw new StartFailure("cannot-listen", problem)
 }
 
@@ -283,7 +328,8 @@ type Parts = {
   readonly hint: ColdHint | null
   readonly processes: ProcessTable
   readonly hintFile: HintFile | undefined
-}
+  readonly directory: DataDirectory | undefined
+} & BeginningWith
 
 /** Connections are looked at every so many ticks: their deadlines are seconds, and there are scores of them. */
 const ticksPerLook = 3
@@ -291,7 +337,7 @@ const ticksPerLook = 3
 const witnessLeaveMs = 5_000
 
 class RunningDaemon implements Daemon {
-  readonly id = randomBytes(8).toString("hex")
+  readonly id: NodeId
   readonly name: string
   readonly listen: HostPort
   readonly listenChoice: ListenChoice
@@ -299,6 +345,7 @@ class RunningDaemon implements Daemon {
   readonly clientAddress: Address
   readonly seeds: readonly Address[]
   readonly seedsFrom: Daemon["seedsFrom"]
+  readonly resumption: Resumption | undefined
   readonly links: Links
   readonly clients: Clients
 
@@ -309,6 +356,8 @@ class RunningDaemon implements Daemon {
   #ticks = 0
   readonly #hintFile: HintFile | undefined
   readonly #hint: ColdHint | null
+  readonly #resume: BeginningWith["resume"]
+  readonly #keeper: Keeper
   readonly #node: CacheNode
   readonly #deaths: DeathWatch
   readonly #turnEnd = new TurnEnd(step => this.guarded(step))
@@ -324,6 +373,7 @@ class RunningDaemon implements Daemon {
   #working: NodeJS.Immediate | undefined
   #stopped: Promise<void> | undefined
   #leaving: Promise<LeaveOutcome> | undefined
+  #leaveTimer: NodeJS.Timeout | undefined
   #left: (outcome: LeaveOutcome) => void = () => {}
 
   constructor(options: DaemonOptions, parts: Parts) {
@@ -336,14 +386,22 @@ class RunningDaemon implements Daemon {
     this.listen = parts.listen
     this.listenChoice = parts.listenChoice
     this.address = parts.address
-    this.clientAddress = options.advertiseClient ?? parts.address
+    // The same member as before is called what it was called.
+    const before = parts.resume?.snapshot.head.self
+    this.id = before?.id ?? randomBytes(8).toString("hex")
+    this.clientAddress = before?.clientAddr ?? options.advertiseClient ?? parts.address
+    this.resumption = parts.resumption
+    this.#resume = parts.resume
     this.seeds = parts.seeds
     this.seedsFrom = parts.seedsFrom
-    this.name = options.name ?? `${hostname()}:${parts.listen.port}`.slice(0, maxNameChars)
+    this.name = before?.name ?? options.name ?? `${hostname()}:${parts.listen.port}`.slice(0, maxNameChars)
     this.#pause = new PauseWatch({ limitMs: parts.bounds.silenceMs, nowMs: monotonicMs() })
 
     const { bounds } = parts
-    const event = (event: HostEvent) => this.record(event)
+    const event = (event: HostEvent) => {
+      this.record(event)
+      this.#lookForForeign(event)
+    }
     const beforeFrame = () => this.#lookAtClocks()
     const turnEnd = this.#turnEnd
     const { processes } = parts
@@ -381,6 +439,15 @@ class RunningDaemon implements Daemon {
       nowMs: monotonicMs,
       bounds,
     })
+    this.#keeper = new Keeper({
+      directory: parts.directory,
+      node: () => this.#node,
+      head: () => this.#head(),
+      guarded: step => this.guarded(step),
+      event,
+      failed: failure => this.#options.onResumeFailure?.(failure),
+      wallMs: Date.now,
+    })
     this.#node = this.#makeNode()
   }
 
@@ -388,6 +455,7 @@ class RunningDaemon implements Daemon {
     if (!this.#sleep.isAvailable)
       this.#options.log.event("info", "no-boot-clock", { consequence: "sleep goes unnoticed" })
     this.guarded(() => this.#node.start())
+    if (this.#resume !== undefined) this.#keeper.read(this.#resume.snapshot)
     this.#tickLater()
   }
 
@@ -457,9 +525,10 @@ class RunningDaemon implements Daemon {
       // A witness has nothing to hand over, and may be left with nobody to agree with.
       const { leaveTimeoutMs } = this.#config
       const withinMs = this.#options.role === "witness" ? Math.min(witnessLeaveMs, leaveTimeoutMs) : leaveTimeoutMs
-      const timer = setTimeout(() => this.#left("timeout"), withinMs)
+      // A planned stop ends when all is written, however long that takes.
+      if (this.#node.phase !== "stopped") this.#leaveTimer = setTimeout(() => this.#left("timeout"), withinMs)
       this.#left = outcome => {
-        clearTimeout(timer)
+        clearTimeout(this.#leaveTimer)
         if (outcome === "last") this.#hintFile?.remove()
         resolve(outcome)
       }
@@ -495,18 +564,22 @@ class RunningDaemon implements Daemon {
     this.#left("timeout")
     this.#node.endCalls()
     this.#hintFile?.close()
+    const kept = this.#keeper.close()
     // The port first: whoever dials again at once then learns that nobody is here.
     const closed = this.#listener.close()
     this.links.close()
     this.clients.close()
-    await closed
+    await Promise.all([closed, kept])
   }
 
   #makeNode(): CacheNode {
     const { copies, role, version } = this.#options
     const zone = this.#options.zone ?? hostname().slice(0, maxNameChars)
     const { address: addr, clientAddress: clientAddr, id, name } = this
-    const self: MemberInfo = { id, name, addr, clientAddr, zone, witness: role === "witness", protoMin, protoMax }
+    const witness = role === "witness"
+    const before = this.#resume?.snapshot.head.self
+    const self: MemberInfo = before ?? { id, name, addr, clientAddr, zone, witness, protoMin, protoMax }
+    const goesOn = this.#options.formation === "anew" ? "with-those-here" : "when-all-are-back"
     return new CacheNode({
       config: this.#config,
       self,
@@ -515,12 +588,14 @@ class RunningDaemon implements Daemon {
       newCluster: { clusterId: randomBytes(8).toString("hex"), hashKey: [randomWord(), randomWord()] },
       wantedCopies: copies ?? null,
       hint: this.#hint,
+      resume: this.#resume === undefined ? null : { view: this.#resume.view, goesOn },
+      disk: () => this.#keeper.report,
       ports: {
         send: (to, message) => this.links.send(to, message),
         sendToAddress: (address, message) => this.links.sendToAddress(address, message),
         sendToClient: (connection, message) => this.clients.send(connection, message),
         event: event => this.#nodeEvent(event),
-        claimSnapshot: () => assert(false, "no node is started with a snapshot yet"),
+        claimSnapshot: () => this.#keeper.claim(),
       },
       prng: new Prng(randomWord()),
       now: monotonicMs,
@@ -528,12 +603,38 @@ class RunningDaemon implements Daemon {
     })
   }
 
+  /** What this node says of itself when it writes down what it holds. */
+  #head(): SnapshotHead {
+    const { view } = this.#node
+    assert(view !== undefined, "a stopped node has a view")
+    const member = view.members.find(({ id }) => id === this.id)
+    assert(member !== undefined, "only members stop with their cluster")
+    const { id, name, addr, clientAddr, zone, witness } = member
+    const self = { id, name, addr, clientAddr, zone, witness, protoMin: member.protoMin, protoMax: member.protoMax }
+    return { self, listen: formatAddress(this.listen), view: packView(view), entries: this.#node.status().entries }
+  }
+
+  /** Where a seed is of another cluster, this node was told to enter that one. */
+  #lookForForeign(event: HostEvent): void {
+    if (this.#resume === undefined || event.kind !== "turned-away" || event.reason !== "wrong-cluster") return
+    if (this.#node.phase !== "resuming" || !this.seeds.includes(event.peer)) return
+    const { clusterId } = this.#resume.view
+    this.#keeper.refuse(`what this node held is of cluster ${clusterId}, and ${event.peer} says: ${event.detail}`)
+  }
+
   #nodeEvent(event: NodeEvent): void {
     this.record(event)
     if (event.kind === "view-installed") this.#hintFile?.changed()
+    if (event.kind === "stopped") {
+      clearTimeout(this.#leaveTimer)
+      this.#keeper.writeDown()
+    }
+    if (event.kind === "resumed") this.#keeper.resumed()
+    if (event.kind === "resume-refused") this.#keeper.refuse(outdatedText(event))
     // Outside of the node's step: what its owner does about it may call the node.
     this.#turnEnd.defer(() => {
       if (event.kind === "left") this.#left(event.last ? "last" : "handed-over")
+      if (event.kind === "may-end") this.#left("stopped")
       this.#options.onEvent(event)
     })
   }
@@ -591,6 +692,10 @@ class RunningDaemon implements Daemon {
       this.links.closeUnread("data")
     })
   }
+}
+
+function outdatedText({ stoppedEpoch, epoch }: Extract<NodeEvent, { kind: "resume-refused" }>): string {
+  return `the cluster has gone on to epoch ${epoch} without this node, whose data is of the stop at epoch ${stoppedEpoch}`
 }
 
 function randomWord(): number {

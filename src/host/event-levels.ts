@@ -45,6 +45,10 @@ export const eventLevels: { readonly [K in (NodeEvent | HostEvent)["kind"]]: Log
   "client-ended": "info",
   "connection-refused": "warn",
   paused: "warn",
+  "snapshot-written": "info",
+  "snapshot-not-written": "error",
+  "snapshot-read": "info",
+  "snapshot-unusable": "warn",
 }
 
 /** What makes two events the same to a reader; undefined: each is news. */

@@ -16,6 +16,13 @@ export type HostEvent =
   | { kind: "client-ended"; remote: string; why: SocketEnd["kind"]; detail: string }
   | { kind: "connection-refused"; remote: string; reason: string }
   | { kind: "paused"; pausedForMs: number }
+  /** After a planned stop: what this node held is on its disk. */
+  | { kind: "snapshot-written"; path: string; entries: number; bytes: number; tookMs: number }
+  /** It is not, and this node tries again. */
+  | { kind: "snapshot-not-written"; path: string; detail: string }
+  | { kind: "snapshot-read"; entries: number; tookMs: number }
+  /** This node begins as a new one, empty. */
+  | { kind: "snapshot-unusable"; detail: string }
 
 /** One word more than its kind, for people. */
 export function detailOf(end: SocketEnd): string {

@@ -16,17 +16,21 @@ export type ListenChoice =
   | { readonly kind: "default" }
   /** The default port was taken, or is where a seed of this machine listens. */
   | { readonly kind: "next-port" }
+  /** Where it listened when its data was written down. */
+  | { readonly kind: "as-before" }
   /** The local address from which the seed is reached. */
   | { readonly kind: "reaches-seed"; readonly seed: Address }
 
 export type ListenCandidate = { readonly at: HostPort; readonly choice: ListenChoice }
 
-/** Where to try to listen, best first. */
+/** Where to try to listen, best first. `before`: where a node listened that this one is to be again. */
 export async function listenCandidates(
   asked: HostPort | undefined,
   seeds: readonly HostPort[],
+  before?: HostPort,
 ): Promise<ListenCandidate[]> {
   if (asked !== undefined) return [{ at: asked, choice: { kind: "asked" } }]
+  if (before !== undefined) return [{ at: before, choice: { kind: "as-before" } }]
   const seed = seeds.find(({ host }) => !isLoopback(host))
   const host = seed === undefined ? undefined : ((await localHostTowards(seed)) ?? outwardHost())
   const choice: ListenChoice =

@@ -24,6 +24,7 @@ not be forgotten, locks and counters, there is --eviction none.`,
       ["In a data center, with other copies elsewhere", "dcache node --zone east --join cache-1"],
       ["Also where Redis' clients look first", "dcache node --resp 127.0.0.1:6379"],
       ["For locks and counters, which must not be forgotten", "dcache node --eviction none --memory 2GiB"],
+      ["Keeping what it holds over dcache shutdown", "dcache node --data /var/lib/dcache"],
       ["The same in a container", "DCACHE_LISTEN=0.0.0.0 DCACHE_JOIN=cache-1,cache-2 dcache node"],
     ],
   })
@@ -65,11 +66,15 @@ not be forgotten, locks and counters, there is --eviction none.`,
   })
   bootstrap = Option.Boolean("--bootstrap", false, {
     description:
-      "form a new cluster although the hint file tells of an earlier one; should that live, there are two, and they never merge",
+      "form a new cluster although the hint file tells of an earlier one; should that live, there are two, and they never merge. With data of a planned stop: go on without the members that do not come back",
   })
   orphanReset = Option.String("--orphan-reset", {
     description:
       "<DURATION> when all holders of a key are gone: how long to wait for one before its shard begins anew, empty; or never; default 60s; say the same on all nodes",
+  })
+  data = Option.String("--data", {
+    description:
+      "<DIR> of this node alone: where it keeps what it holds while the whole cluster is stopped (dcache shutdown); default: nowhere",
   })
   hintFile = Option.String("--hint-file", {
     description: "<FILE> remembers the other members' addresses, no data; none: no such file; default: one per address",

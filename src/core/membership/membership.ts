@@ -566,7 +566,8 @@ export class Membership {
   #leaseChanged(nowMs: number): void {
     const { ports } = this.#options
     const has = this.#isMember && this.#lease.isValid(nowMs)
-    if (!has && this.#isMember) this.#leaseless ??= { sinceMs: nowMs, isTold: false }
+    // Where all is stopped there is nothing to have a lease for.
+    if (!has && this.#isMember && this.#view?.stopped === false) this.#leaseless ??= { sinceMs: nowMs, isTold: false }
     else if (this.#leaseless !== null) {
       if (this.#leaseless.isTold && has)
         ports.event({ kind: "majority-again", afterMs: Math.round(nowMs - this.#leaseless.sinceMs) })
@@ -965,14 +966,14 @@ export class Membership {
     if (coldStart === null) return
     const verdict = coldStart.verdict(nowMs)
     if (verdict.kind === "form") return this.#form(verdict.copies, nowMs)
-    this.#sayAwaited(verdict.missing, nowMs)
+    this.#sayAwaited(verdict.missing, "form", nowMs)
   }
 
-  #sayAwaited(missing: readonly Address[], nowMs: number): void {
+  #sayAwaited(missing: readonly Address[], to: "form" | "resume", nowMs: number): void {
     const awaited = missing.join()
     if (awaited === this.#awaited || nowMs - this.#startedAtMs < askedFirstMs) return
     this.#awaited = awaited
-    this.#options.ports.event({ kind: "awaiting", missing: [...missing] })
+    if (missing.length > 0) this.#options.ports.event({ kind: "awaiting", missing: [...missing], to })
   }
 
   /**
@@ -1178,6 +1179,7 @@ export class Membership {
       case "wait":
         return this.#sayAwaited(
           verdict.missing.map(({ addr }) => addr),
+          "resume",
           nowMs,
         )
       case "follow":

@@ -771,7 +771,9 @@ export class Shards {
   work(nowMs: number): void {
     if (this.#ownStore === undefined) return
     this.#ownStore.tidy(tidyBytes)
-    this.#hasWork = this.#sweep(nowMs, this.#ownStore) === "more"
+    // What is written down does not change meanwhile, and what is read back is not complete yet.
+    const isStopped = this.#view?.stopped === true
+    this.#hasWork = !isStopped && this.#sweep(nowMs, this.#ownStore) === "more"
   }
 
   /** Removes what has expired and has nothing under way for its key. */
