@@ -20,13 +20,13 @@ FROM --platform=linux/amd64 ${RUN_IMAGE}
 COPY --from=build /build/dcache /dcache
 COPY --from=build /build/dist/THIRD_PARTY_LICENSES /licenses/
 COPY LICENSE /licenses/
-# Where a restarted container finds whom to join again: addresses, no data. A number for the user, since a base image
-# need not know a name for it.
+# Where a restarted container finds whom to join again, and what dcache shutdown kept: mount a volume there to keep it
+# longer than the container. A number for the user, since a base image need not know a name for it.
 COPY --from=build --chown=65532:65532 /state /state
 USER 65532:65532
 WORKDIR /state
 # Every option of `dcache node` can be set this way. In a container, loopback would reach nobody.
-ENV DCACHE_LISTEN=0.0.0.0:5555 DCACHE_HINT_FILE=/state/hints.json
+ENV DCACHE_LISTEN=0.0.0.0:5555 DCACHE_HINT_FILE=/state/hints.json DCACHE_DATA=/state/data
 EXPOSE 5555
 # Whether this node is a member with a lease. One that waits for its cluster to come back is not: it is left running.
 HEALTHCHECK --interval=10s --timeout=5s --start-period=30s --retries=3 CMD ["/dcache", "health"]

@@ -17,6 +17,7 @@ const commands = new Map<string, LoadCommand>([
   ["leave", async () => (await import("./cli/commands/leave.ts")).LeaveCommand],
   ["forget", async () => (await import("./cli/commands/forget.ts")).ForgetCommand],
   ["recover", async () => (await import("./cli/commands/recover.ts")).RecoverCommand],
+  ["shutdown", async () => (await import("./cli/commands/shutdown.ts")).ShutdownCommand],
   ["health", async () => (await import("./cli/commands/health.ts")).HealthCommand],
   ["bench", async () => (await import("./cli/commands/bench.ts")).BenchCommand],
   ["stress", async () => (await import("./cli/commands/stress.ts")).StressCommand],
