@@ -1,5 +1,6 @@
 /** What a command of this door is: a row of the table that `COMMAND` tells of, and how it is carried out. */
 import type { LocalCache } from "../local-cache.ts"
+import type { Soon } from "../soon.ts"
 import type { KeyState } from "./key-state.ts"
 import type { Reply, RespVersion } from "./reply.ts"
 
@@ -48,10 +49,15 @@ export type Command = {
   readonly group: "string" | "generic" | "connection" | "server" | "transactions" | "pubsub"
   readonly summary: string
 } & (
-  | { readonly run: (context: Context, args: Arguments) => Reply | Promise<Reply>; readonly transact?: OnKey }
+  | { readonly run: Run; readonly transact?: OnKey; readonly own?: undefined }
   /** Looks at one key and changes it, nothing else: so it can be part of a transaction, too. */
-  | { readonly run?: undefined; readonly transact: OnKey }
+  | { readonly run?: undefined; readonly transact: OnKey; readonly own?: undefined }
+  /** Changes how the commands after it are taken: the connection itself carries it out. */
+  | { readonly run?: undefined; readonly transact?: undefined; readonly own: OwnCommand }
 )
+
+export type Run = (context: Context, args: Arguments) => Soon<Reply>
+export type OwnCommand = "quit" | "reset" | "multi" | "exec" | "discard" | "watch" | "unwatch"
 
 export type OnKey = {
   readonly needs: "value" | "value-and-ttl"

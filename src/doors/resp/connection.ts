@@ -1,24 +1,27 @@
 /**
- * One connection of the Redis door: takes commands in their order, answers in that order. Commands on different keys are
- * under way at the same time; one that touches a key of an earlier one waits for it, so that whoever pipelines sees its own
- * writes. What may wait here is bounded: at the bound the connection is not read further.
+ * One connection of the Redis door: takes commands in their order, answers in that order. Most are answered in the step in
+ * which they were read. Those that take time are under way together, on different keys; one that touches a key of an
+ * earlier one waits for it, so that whoever pipelines sees its own writes. What may wait here is bounded: at a bound the
+ * connection is not read further.
  */
 import type { Socket } from "node:net"
-import type { LocalCache } from "../local-cache.ts"
-import { wordAt } from "./arguments.ts"
-import { type Arguments, type ClientState, type Command, type Context, type ServerView } from "./command.ts"
+import type { Arguments, ClientState, Command, Context, ServerView } from "./command.ts"
 import { keyOfDatabase } from "./keys.ts"
-import { CommandParser, type ParseLimits, ProtocolError, type Words } from "./parse.ts"
+import { CommandParser, type ParseLimits, ProtocolError } from "./parse.ts"
 import { CommandError } from "./refusals.ts"
-import { error, ok, type Reply, ReplyWriter, type RespVersion } from "./reply.ts"
-import { commandOf, connectionCommands, isArity } from "./table.ts"
+import { error, ok, type Reply, type RespVersion } from "./reply.ts"
+import type { Cutoff, Shared } from "./shared.ts"
+import { commandNamed, isArity, type NumberedCommand } from "./table.ts"
 import { Transaction } from "./transaction.ts"
 
 export type ConnectionLimits = ParseLimits & {
-  /** Commands of one connection under way or waiting; at this many it is not read. */
+  /** Commands of one connection under way or waiting, and their bytes; beyond, it is not read. */
   readonly maxPending: number
-  /** Bytes that a client has not taken; beyond, it is not served until it has, and dropped at twice that. */
+  readonly maxPendingBytes: number
+  /** Bytes that a client has not taken; beyond, it is not served until it has. */
   readonly maxUnsentBytes: number
+  /** The same of a half command and of what is unsent, for each connection, when all together keep too much. */
+  readonly crowdedBytes: number
 }
 
 export const connectionLimits: ConnectionLimits = {
@@ -27,263 +30,75 @@ export const connectionLimits: ConnectionLimits = {
   maxWords: 131_072,
   maxInlineBytes: 64 * 1024,
   maxPending: 1_024,
+  maxPendingBytes: 16 * 1024 * 1024,
   maxUnsentBytes: 32 * 1024 * 1024,
+  crowdedBytes: 64 * 1024,
 }
 
 export type RespConnectionOptions = {
   readonly socket: Socket
   readonly client: ClientState
-  readonly cache: LocalCache
-  readonly server: ServerView
+  readonly shared: Shared
   readonly inline: "allowed" | "refused"
   readonly limits?: ConnectionLimits
-  readonly wallMs: () => number
-  /** An exception that is nobody's wrong input. */
-  readonly failed: (error: unknown) => void
   readonly ended: () => void
 }
 
 /** A place in the order of replies; filled when its command is done, and written as the connection spoke when it began. */
 type Slot = { reply: Reply | undefined; readonly version: RespVersion }
 
+/** A command that was read and cannot begin yet. */
+type Held = { readonly row: NumberedCommand; readonly args: Arguments }
+
 export class RespConnection {
   readonly client: ClientState
-  readonly #options: RespConnectionOptions
+  readonly #shared: Shared
+  readonly #socket: Socket
+  readonly #ended: () => void
   readonly #limits: ConnectionLimits
   readonly #parser: CommandParser
-  readonly #writer = new ReplyWriter()
+  readonly #context: Context
   /** Replies due, in order. The first unfilled one holds back those behind it. */
   readonly #slots: Slot[] = []
   /** Commands under way on a key. Whoever writes, or reads behind a writer, waits. */
   readonly #busyKeys = new Map<string, number>()
   #underWay = 0
-  /** The next command, which cannot begin yet. */
-  #held: Words | undefined
+  #pendingBytes = 0
+  #held: Held | undefined
   #transaction: Transaction | undefined
   #watched = new Map<string, number>()
   #phase: "open" | "closing" | "closed" = "open"
-  #input: "open" | "ended" = "open"
-  #flushes: "no" | "due" = "no"
+  #input: "flowing" | "paused" | "ended" = "flowing"
+  #flush: "none" | "due" = "none"
+  #accountedBytes = 0
 
-  constructor(options: RespConnectionOptions) {
-    this.#options = options
-    this.client = options.client
-    this.#limits = options.limits ?? connectionLimits
-    this.#parser = new CommandParser({ limits: this.#limits, inline: options.inline })
-    const { socket } = options
+  constructor({ socket, client, shared, inline, limits, ended }: RespConnectionOptions) {
+    this.client = client
+    this.#socket = socket
+    this.#shared = shared
+    this.#ended = ended
+    this.#limits = limits ?? connectionLimits
+    this.#parser = new CommandParser({ limits: this.#limits, inline })
+    this.#context = new ConnectionContext(shared, client)
     socket.setNoDelay(true)
     socket.on("data", chunk => this.#received(chunk))
     socket.on("drain", () => this.#go())
     socket.on("error", () => socket.destroy())
     socket.on("end", () => this.#finish())
-    socket.on("close", () => this.#ended())
+    socket.on("close", () => this.#closed())
   }
 
   close(): void {
-    this.#options.socket.destroy()
+    this.#socket.destroy()
   }
+
+  // --------------------------------------------------------------------------------------------------------- reading
 
   #received(chunk: Buffer): void {
     if (this.#phase !== "open") return
+    this.#shared.beforeInput()
     this.#parser.add(chunk)
     this.#go()
-  }
-
-  /** Begins what can begin. */
-  #go(): void {
-    try {
-      while (this.#phase === "open" && this.#hasRoom()) {
-        const words = this.#held ?? this.#parser.next()
-        this.#held = undefined
-        if (words === undefined) {
-          if (this.#input === "ended") this.#phase = "closing"
-          break
-        }
-        if (!this.#begin(words)) {
-          this.#held = words
-          break
-        }
-      }
-    } catch (problem) {
-      if (!(problem instanceof ProtocolError)) throw problem
-      this.#answer(error(`ERR ${problem.message}`))
-      this.#phase = "closing"
-    }
-    this.#flushLater()
-    const { socket } = this.#options
-    if (this.#held === undefined && this.#hasRoom()) socket.resume()
-    else socket.pause()
-  }
-
-  #hasRoom(): boolean {
-    return (
-      this.#slots.length < this.#limits.maxPending &&
-      this.#options.socket.writableLength + this.#writer.waitingBytes < this.#limits.maxUnsentBytes
-    )
-  }
-
-  /** False: it must wait for what is under way. */
-  #begin(words: Words): boolean {
-    if (this.#busyKeys.has(everyKey)) return false
-    const name = wordAt(words, 0).toString("latin1").toLowerCase()
-    const args = words.slice(1)
-    const row = commandOf(name)
-    const known = row ?? connectionCommands.find(one => one.name === name)
-    if (known === undefined) return this.#refuse(unknownCommand(name, args))
-    if (!isArity(known.arity, words.length)) return this.#refuse(`ERR wrong number of arguments for '${name}' command`)
-    this.client.lastCommand = name
-    if (row === undefined) return this.#own(name, args)
-    if (this.#transaction !== undefined) {
-      this.#answer(this.#transaction.add(row, args, this.#context()))
-      return true
-    }
-    const keys = this.#keysOf(row, words)
-    if (keys.some(key => this.#busyKeys.has(key))) return false
-    this.#run(row, args, keys)
-    return true
-  }
-
-  #run(row: Command, args: Arguments, keys: readonly string[]): void {
-    let reply: Reply | Promise<Reply>
-    try {
-      reply = this.#execute(row, args)
-    } catch (problem) {
-      return this.#answer(this.#replyFor(problem))
-    }
-    if (!(reply instanceof Promise)) return this.#answer(reply)
-    for (const key of keys) this.#busyKeys.set(key, (this.#busyKeys.get(key) ?? 0) + 1)
-    this.#wait(reply, keys)
-  }
-
-  #execute(row: Command, args: Arguments): Reply | Promise<Reply> {
-    const context = this.#context()
-    if (row.run !== undefined) return row.run(context, args)
-    return Transaction.single(row.transact, args, context)
-  }
-
-  #wait(reply: Promise<Reply>, keys: readonly string[]): void {
-    const slot: Slot = { reply: undefined, version: this.client.version }
-    this.#slots.push(slot)
-    this.#underWay += 1
-    reply
-      .catch((problem: unknown) => this.#replyFor(problem))
-      .then(reply => {
-        slot.reply = reply
-        this.#underWay -= 1
-        for (const key of keys) {
-          const others = (this.#busyKeys.get(key) ?? 1) - 1
-          if (others > 0) this.#busyKeys.set(key, others)
-          else this.#busyKeys.delete(key)
-        }
-        if (this.#phase !== "closed") this.#go()
-      })
-      .catch(this.#options.failed)
-  }
-
-  #replyFor(problem: unknown): Reply {
-    if (problem instanceof CommandError) return error(problem.message)
-    this.#options.failed(problem)
-    return error("ERR internal error")
-  }
-
-  // ------------------------------------------------------------------------------------- what concerns the connection
-
-  #own(name: string, args: Arguments): boolean {
-    switch (name) {
-      case "quit":
-        this.#answer(ok)
-        this.#phase = "closing"
-        return true
-      case "multi":
-        if (this.#transaction !== undefined) return this.#refuse("ERR MULTI calls can not be nested")
-        this.#transaction = new Transaction()
-        this.#answer(ok)
-        return true
-      case "discard":
-        if (this.#transaction === undefined) return this.#refuse("ERR DISCARD without MULTI")
-        this.#transaction = undefined
-        this.#watched.clear()
-        this.#answer(ok)
-        return true
-      case "unwatch":
-        this.#watched.clear()
-        this.#answer(ok)
-        return true
-      case "watch":
-        if (this.#transaction !== undefined) return this.#refuse("ERR WATCH inside MULTI is not allowed")
-        // Alone, so that what it sees is what everything before it left.
-        if (this.#underWay > 0) return false
-        this.#alone(Transaction.watch(args, this.#context(), this.#watched))
-        return true
-      default: {
-        if (this.#transaction === undefined) return this.#refuse("ERR EXEC without MULTI")
-        if (this.#underWay > 0) return false
-        const transaction = this.#transaction
-        this.#transaction = undefined
-        const watched = this.#watched
-        this.#watched = new Map()
-        this.#alone(transaction.execute(this.#context(), watched))
-        return true
-      }
-    }
-  }
-
-  /** Nothing else of this connection begins before it is done. */
-  #alone(reply: Promise<Reply>): void {
-    this.#busyKeys.set(everyKey, 1)
-    this.#wait(reply, [everyKey])
-  }
-
-  /** By database, one character a byte. */
-  #keysOf({ keys: { first, last, step } }: Command, words: Words): string[] {
-    if (first === 0) return []
-    const end = last < 0 ? words.length + last : last
-    const keys: string[] = []
-    for (let i = first; i <= end; i += step) keys.push(`${this.client.database} ${words[i]?.toString("latin1")}`)
-    return keys
-  }
-
-  #context(): Context {
-    const { cache, server, wallMs } = this.#options
-    return { cache, server, client: this.client, wallMs: wallMs(), key: keyOfDatabase(this.client.database) }
-  }
-
-  // -------------------------------------------------------------------------------------------------------- answering
-
-  #refuse(text: string): true {
-    if (this.#transaction !== undefined) this.#transaction.spoil()
-    this.#answer(error(text))
-    return true
-  }
-
-  #answer(reply: Reply): void {
-    this.#slots.push({ reply, version: this.client.version })
-  }
-
-  /** At the end of the turn, so that what was answered in it leaves in one write. */
-  #flushLater(): void {
-    if (this.#flushes === "due" || this.#phase === "closed") return
-    this.#flushes = "due"
-    setImmediate(() => this.#flush())
-  }
-
-  #flush(): void {
-    this.#flushes = "no"
-    if (this.#phase === "closed") return
-    let done = 0
-    for (; done < this.#slots.length; done++) {
-      const slot = this.#slots[done]
-      if (slot?.reply === undefined) break
-      this.#writer.version = slot.version
-      this.#writer.write(slot.reply)
-    }
-    const { socket } = this.#options
-    if (done > 0) {
-      this.#slots.splice(0, done)
-      socket.write(this.#writer.take())
-    }
-    if (this.#phase === "closing" && this.#slots.length === 0) socket.end()
-    else if (done > 0) this.#go()
   }
 
   /** The client sends no more; it may still read what it asked for. */
@@ -292,15 +107,308 @@ export class RespConnection {
     this.#go()
   }
 
-  #ended(): void {
+  /** Begins what can begin, and sends what was answered. */
+  #go(): void {
+    if (this.#phase === "closed") return
+    try {
+      this.#beginAll()
+    } catch (problem) {
+      if (!(problem instanceof ProtocolError)) return this.#lost(problem)
+      this.#answer(error(`ERR ${problem.message}`))
+      this.#cutOff("protocol-error")
+    }
+    this.#send()
+    this.#account()
+    if (this.#phase === "open" && this.#shared.memory.isCrowded && this.#parser.heldBytes > this.#limits.crowdedBytes) {
+      this.#answer(error("ERR this node holds too much of incomplete commands: yours is given up"))
+      this.#cutOff("memory")
+      this.#send()
+    }
+    this.#flow()
+  }
+
+  /** Our own mistake: it costs this connection, and nobody else. */
+  #lost(problem: unknown): void {
+    this.#shared.failed(problem)
+    this.#shared.writer.take()
+    this.#socket.destroy()
+  }
+
+  #beginAll(): void {
+    while (this.#phase === "open" && this.#hasRoom()) {
+      const held = this.#held
+      if (held !== undefined) {
+        if (this.#mustWait(held.row, held.args)) return
+        this.#held = undefined
+        this.#begin(held.row, held.args)
+      } else if (!this.#parser.next()) {
+        if (this.#input === "ended") this.#phase = "closing"
+        return
+      } else this.#meet()
+    }
+  }
+
+  #hasRoom(): boolean {
+    const { maxPending, maxPendingBytes, maxUnsentBytes, crowdedBytes } = this.#limits
+    const { memory, writer } = this.#shared
+    const unsentBytes = this.#socket.writableLength + writer.waitingBytes
+    return (
+      this.#slots.length < maxPending &&
+      this.#pendingBytes < maxPendingBytes &&
+      unsentBytes < (memory.isCrowded ? crowdedBytes : maxUnsentBytes)
+    )
+  }
+
+  /** Reads on when there is room for more. */
+  #flow(): void {
+    if (this.#input === "ended" || this.#phase === "closed") return
+    const isRoom = this.#held === undefined && this.#hasRoom()
+    if (isRoom === (this.#input === "flowing")) return
+    this.#input = isRoom ? "flowing" : "paused"
+    if (isRoom) this.#socket.resume()
+    else this.#socket.pause()
+  }
+
+  #account(): void {
+    const bytes = this.#parser.heldBytes + this.#pendingBytes + this.#socket.writableLength
+    if (bytes === this.#accountedBytes) return
+    this.#shared.memory.change(bytes - this.#accountedBytes)
+    this.#accountedBytes = bytes
+  }
+
+  // --------------------------------------------------------------------------------------------------------- commands
+
+  /** Takes the command that the parser has at hand. */
+  #meet(): void {
+    const parser = this.#parser
+    const { counts } = this.#shared
+    const { bytes, count, nameStart, nameEnd } = parser
+    const row = commandNamed(bytes, nameStart, nameEnd)
+    if (row === undefined) {
+      counts.unknownCommands += 1
+      return this.#refuse(unknownCommand(bytes.toString("latin1", nameStart, nameEnd), parser.args()))
+    }
+    counts.commands[row.index] = (counts.commands[row.index] ?? 0) + 1
+    if (!isArity(row.arity, count)) return this.#refuse(`ERR wrong number of arguments for '${row.name}' command`)
+    const args = parser.args()
+    if (this.#underWay > 0 && this.#mustWait(row, args)) this.#held = { row, args }
+    else this.#begin(row, args)
+  }
+
+  /** Whether it comes after something that is under way. */
+  #mustWait(row: NumberedCommand, args: Arguments): boolean {
+    if (this.#underWay === 0) return false
+    if (this.#busyKeys.has(everyKey) || row.own === "watch" || row.own === "exec") return true
+    return this.#transaction === undefined && this.#keysOf(row, args).some(key => this.#busyKeys.has(key))
+  }
+
+  #begin(row: NumberedCommand, args: Arguments): void {
+    this.client.lastCommand = row.name
+    if (row.own !== undefined) return this.#own(row.own, args)
+    if (this.#transaction !== undefined) return this.#answer(this.#transaction.add(row, args, this.#context))
+    const context = this.#context
+    let reply: Reply | Promise<Reply>
+    try {
+      reply = row.run !== undefined ? row.run(context, args) : Transaction.single(row.transact, args, context)
+    } catch (problem) {
+      return this.#answer(this.#replyFor(problem))
+    }
+    if (reply instanceof Promise) this.#wait(reply, this.#keysOf(row, args), bytesOf(args))
+    else this.#answer(reply)
+  }
+
+  #wait(reply: Promise<Reply>, keys: readonly string[], bytes: number): void {
+    const slot: Slot = { reply: undefined, version: this.client.version }
+    this.#slots.push(slot)
+    this.#underWay += 1
+    this.#pendingBytes += bytes
+    for (const key of keys) this.#busyKeys.set(key, (this.#busyKeys.get(key) ?? 0) + 1)
+    reply
+      .catch((problem: unknown) => this.#replyFor(problem))
+      .then(reply => {
+        slot.reply = reply
+        this.#underWay -= 1
+        this.#pendingBytes -= bytes
+        for (const key of keys) {
+          const others = (this.#busyKeys.get(key) ?? 1) - 1
+          if (others > 0) this.#busyKeys.set(key, others)
+          else this.#busyKeys.delete(key)
+        }
+        this.#goLater()
+      })
+      .catch(this.#shared.failed)
+  }
+
+  /** By database, one character a byte. */
+  #keysOf({ keys: { first, last, step } }: Command, args: Arguments): string[] {
+    if (first === 0) return []
+    const end = last < 0 ? args.length + 1 + last : last
+    const keys: string[] = []
+    for (let i = first; i <= end; i += step) keys.push(`${this.client.database} ${args[i - 1]?.toString("latin1")}`)
+    return keys
+  }
+
+  #replyFor(problem: unknown): Reply {
+    if (problem instanceof CommandError) return error(problem.message)
+    this.#shared.failed(problem)
+    return error("ERR internal error")
+  }
+
+  // ------------------------------------------------------------------------------------- what concerns the connection
+
+  #own(command: NonNullable<Command["own"]>, args: Arguments): void {
+    const isQueueing = this.#transaction !== undefined
+    switch (command) {
+      case "quit":
+        this.#answer(ok)
+        this.#phase = "closing"
+        return
+      case "reset":
+        this.#transaction = undefined
+        this.#watched.clear()
+        this.client.database = 0
+        this.client.name = ""
+        this.client.version = 2
+        return this.#answer({ kind: "status", text: "RESET" })
+      case "multi":
+        if (isQueueing) return this.#answer(error("ERR MULTI calls can not be nested"))
+        this.#transaction = new Transaction()
+        return this.#answer(ok)
+      case "discard":
+        if (!isQueueing) return this.#answer(error("ERR DISCARD without MULTI"))
+        this.#transaction = undefined
+        this.#watched.clear()
+        return this.#answer(ok)
+      case "unwatch":
+        if (isQueueing) return this.#answer(this.#transaction?.addUnwatch() ?? ok)
+        this.#watched.clear()
+        return this.#answer(ok)
+      case "watch":
+        if (isQueueing) return this.#answer(error("ERR WATCH inside MULTI is not allowed"))
+        // Alone, so that what it sees is what everything before it left.
+        return this.#alone(Transaction.watch(args, this.#context, this.#watched))
+      case "exec": {
+        const transaction = this.#transaction
+        if (transaction === undefined) return this.#answer(error("ERR EXEC without MULTI"))
+        this.#transaction = undefined
+        const watched = this.#watched
+        this.#watched = new Map()
+        return this.#alone(transaction.execute(this.#context, watched))
+      }
+    }
+  }
+
+  /** Nothing else of this connection begins before it is done. */
+  #alone(reply: Promise<Reply>): void {
+    this.#wait(reply, [everyKey], 0)
+  }
+
+  // -------------------------------------------------------------------------------------------------------- answering
+
+  /** Of what is no command. */
+  #refuse(text: string): void {
+    this.#transaction?.spoil()
+    this.#answer(error(text))
+  }
+
+  #answer(reply: Reply): void {
+    if (reply.kind === "error") this.#shared.counts.errors += 1
+    const { version } = this.client
+    if (this.#slots.length > 0) this.#slots.push({ reply, version })
+    else {
+      const { writer } = this.#shared
+      writer.version = version
+      writer.write(reply)
+    }
+  }
+
+  /** What was answered outside of a step leaves at the end of the turn. */
+  #goLater(): void {
+    if (this.#flush === "due" || this.#phase === "closed") return
+    this.#flush = "due"
+    this.#shared.turnEnd.defer(() => {
+      this.#flush = "none"
+      this.#writeFilled()
+      this.#go()
+    })
+  }
+
+  #writeFilled(): void {
+    const { writer } = this.#shared
+    const slots = this.#slots
+    let done = 0
+    for (; done < slots.length; done++) {
+      const slot = slots[done]
+      if (slot?.reply === undefined) break
+      writer.version = slot.version
+      writer.write(slot.reply)
+    }
+    if (done > 0) slots.splice(0, done)
+  }
+
+  #send(): void {
+    this.#writeFilled()
+    const parts = this.#shared.writer.take()
+    const socket = this.#socket
+    if (this.#phase === "closed") return
+    if (parts.length > 1) socket.cork()
+    for (const part of parts) socket.write(part)
+    if (parts.length > 1) socket.uncork()
+    if (this.#phase === "closing" && this.#slots.length === 0) socket.end()
+  }
+
+  /** Says nothing more after what is due, and reads nothing more. */
+  #cutOff(why: Cutoff): void {
+    const { cutoffs } = this.#shared.counts
+    cutoffs.set(why, (cutoffs.get(why) ?? 0) + 1)
+    this.#phase = "closing"
+  }
+
+  #closed(): void {
     if (this.#phase === "closed") return
     this.#phase = "closed"
     this.#slots.length = 0
-    this.#options.ended()
+    this.#held = undefined
+    this.#shared.memory.change(-this.#accountedBytes)
+    this.#accountedBytes = 0
+    this.#ended()
   }
 }
 
 const everyKey = "*"
+
+/** What commands see of their connection. */
+class ConnectionContext implements Context {
+  readonly client: ClientState
+  readonly #shared: Shared
+
+  constructor(shared: Shared, client: ClientState) {
+    this.#shared = shared
+    this.client = client
+  }
+
+  get cache() {
+    return this.#shared.cache
+  }
+
+  get server(): ServerView {
+    return this.#shared.server
+  }
+
+  get wallMs(): number {
+    return this.#shared.wallMs()
+  }
+
+  key(word: Buffer): Uint8Array {
+    return keyOfDatabase(this.client.database, word)
+  }
+}
+
+function bytesOf(args: Arguments): number {
+  let bytes = 0
+  for (const arg of args) bytes += arg.length
+  return bytes
+}
 
 function unknownCommand(name: string, args: Arguments): string {
   const shown = args

@@ -7,6 +7,9 @@ import type { HostPort } from "../../base/address.ts"
 import { LocalCache, type LocalNode } from "../local-cache.ts"
 import type { ClientState, ServerView } from "./command.ts"
 import { RespConnection } from "./connection.ts"
+import { ReplyWriter } from "./reply.ts"
+import { type Cutoff, Memory, type Shared, TurnEnd } from "./shared.ts"
+import { commands } from "./table.ts"
 
 export type RespDoorOptions = {
   readonly node: LocalNode
@@ -19,30 +22,45 @@ export type RespDoorOptions = {
   readonly failed: (error: unknown) => void
 }
 
+/** What all connections together may keep in memory before each makes do with little. */
+const maxMemoryBytes = 256 * 1024 * 1024
+
 export class RespDoor {
   readonly #options: RespDoorOptions
   readonly #connections = new Set<RespConnection>()
-  readonly #cache: LocalCache
-  readonly #server: ServerView
+  readonly #shared: Shared
   #listener: Server | undefined
   #lastId = 0
 
   constructor(options: RespDoorOptions) {
     this.#options = options
-    this.#cache = new LocalCache(options.node)
-    this.#server = {
-      startedAtMs: options.wallMs(),
+    const { failed, node, wallMs } = options
+    const server: ServerView = {
+      startedAtMs: wallMs(),
       version: options.version,
       port: options.port,
       clients: () => [...this.#connections].map(({ client }) => client),
+    }
+    this.#shared = {
+      ...{ server, wallMs, failed, beforeInput: () => node.beforeInput() },
+      cache: new LocalCache(node),
+      writer: new ReplyWriter(),
+      turnEnd: new TurnEnd(),
+      memory: new Memory(maxMemoryBytes),
+      counts: {
+        ...{ connections: 0, unknownCommands: 0, errors: 0, cutoffs: new Map<Cutoff, number>() },
+        commands: commands.map(() => 0),
+      },
     }
   }
 
   /** Takes a connection over. With `inline`, commands may be plain lines as well. */
   accept(socket: Socket, inline: "allowed" | "refused"): void {
-    const { maxConnections, wallMs, failed } = this.#options
+    const { maxConnections, wallMs } = this.#options
+    const shared = this.#shared
     socket.on("error", () => socket.destroy())
     if (this.#connections.size >= maxConnections) {
+      shared.counts.cutoffs.set("too-many-connections", (shared.counts.cutoffs.get("too-many-connections") ?? 0) + 1)
       socket.end("-ERR max number of clients reached\r\n")
       return
     }
@@ -59,9 +77,7 @@ export class RespDoor {
       lastCommand: "",
     }
     const connection = new RespConnection({
-      ...{ socket, client, inline, wallMs, failed },
-      cache: this.#cache,
-      server: this.#server,
+      ...{ socket, client, inline, shared },
       ended: () => this.#connections.delete(connection),
     })
     this.#connections.add(connection)
@@ -69,7 +85,7 @@ export class RespDoor {
 
   /** Opens a port for this protocol alone. Rejects with the operating system's error. */
   async listen(at: HostPort): Promise<void> {
-    const listener = createServer({ noDelay: true }, socket => this.accept(socket, "allowed"))
+    const listener = createServer({ noDelay: true, allowHalfOpen: true }, socket => this.accept(socket, "allowed"))
     this.#listener = listener
     await new Promise<void>((resolve, reject) => {
       listener.once("error", reject)

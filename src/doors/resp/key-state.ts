@@ -7,6 +7,7 @@ import { isUtf8 } from "node:buffer"
 import { textFlags } from "../../protocol/limits.ts"
 import type { Condition, Operation } from "../../protocol/message.ts"
 import type { LocalCache } from "../local-cache.ts"
+import { after, type Soon } from "../soon.ts"
 import { CacheRefusal } from "./refusals.ts"
 
 /** An entry as it was read. `ttlMs` null: never expires. */
@@ -94,39 +95,42 @@ const maxAttempts = 1_000
  * Reads the key, has `work` look at it and change it, and writes what came of it; again if it changed in between. Throws
  * `CacheRefusal`. `work` must do the same each time it is given the same.
  */
-export async function onKey<T>(
+export function onKey<T>(
   cache: LocalCache,
   key: Uint8Array,
   needs: "value" | "value-and-ttl",
   work: (state: KeyState) => T,
-): Promise<T> {
-  for (let attempt = 0; attempt < maxAttempts; attempt++) {
-    const state = new KeyState(await readKey(cache, key, needs))
+  attempt = 1,
+): Soon<T> {
+  return after(readKey(cache, key, needs), held => {
+    const state = new KeyState(held)
     const answer = work(state)
     const operation = state.operation()
     if (operation === undefined) return answer
-    const outcome = await cache.ask(key, operation)
-    if (outcome.kind === "failed") throw new CacheRefusal(outcome)
-    if (outcome.kind !== "unmet" && outcome.kind !== "missing") return answer
-  }
-  throw new CacheRefusal({ kind: "failed", code: "busy", mayHaveHappened: "no" })
+    return after(cache.ask(key, operation), outcome => {
+      if (outcome.kind === "failed") throw new CacheRefusal(outcome)
+      if (outcome.kind !== "unmet" && outcome.kind !== "missing") return answer
+      if (attempt < maxAttempts) return onKey(cache, key, needs, work, attempt + 1)
+      throw new CacheRefusal({ kind: "failed", code: "busy", mayHaveHappened: "no" })
+    })
+  })
 }
 
 /** Value, version and, where asked for, time to live of one moment. */
-export async function readKey(
-  cache: LocalCache,
-  key: Uint8Array,
-  needs: "value" | "value-and-ttl",
-): Promise<Held | undefined> {
-  while (true) {
-    const found = await cache.ask(key, { op: "get" })
+export function readKey(cache: LocalCache, key: Uint8Array, needs: "value" | "value-and-ttl"): Soon<Held | undefined> {
+  return after(cache.ask(key, getOperation), found => {
     if (found.kind === "failed") throw new CacheRefusal(found)
     if (found.kind !== "value") return undefined
     const { value: bytes, flags, version } = found
     if (needs === "value") return { bytes, flags, version, ttlMs: null }
-    const life = await cache.ask(key, { op: "ttl" })
-    if (life.kind === "failed") throw new CacheRefusal(life)
-    // Of another version: somebody wrote between the two.
-    if (life.kind === "ttl" && life.version === version) return { bytes, flags, version, ttlMs: life.ttlMs }
-  }
+    return after(cache.ask(key, ttlOperation), (life): Soon<Held | undefined> => {
+      if (life.kind === "failed") throw new CacheRefusal(life)
+      // Of another version: somebody wrote between the two.
+      if (life.kind !== "ttl" || life.version !== version) return readKey(cache, key, needs)
+      return { bytes, flags, version, ttlMs: life.ttlMs }
+    })
+  })
 }
+
+export const getOperation: Operation = { op: "get" }
+export const ttlOperation: Operation = { op: "ttl" }

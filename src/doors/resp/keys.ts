@@ -1,8 +1,10 @@
 /** Commands on keys, whatever their values: existence, expiry, names. */
-import type { Operation } from "../../protocol/message.ts"
+import type { CallOutcome } from "../../client/session.ts"
+import type { Operation, Result } from "../../protocol/message.ts"
+import { after, allOf, type Soon } from "../soon.ts"
 import { integerOf, optionOf, type TimeUnit, ttlFrom, wordAt } from "./arguments.ts"
 import { allKeys, type Arguments, type Command, type Context, oneKey } from "./command.ts"
-import { onKey, readKey } from "./key-state.ts"
+import { onKey, readKey, ttlOperation } from "./key-state.ts"
 import { CacheRefusal, CommandError, noSuchKey, syntaxError } from "./refusals.ts"
 import { bulk, error, integer, nil, ok, type Reply } from "./reply.ts"
 
@@ -12,18 +14,16 @@ export const keyCommands: readonly Command[] = [
     op: "delete",
     condition: null,
   }),
-  counting("exists", ["readonly", "fast"], "Determines whether one or more keys exist.", { op: "ttl" }),
-  counting("touch", ["readonly", "fast"], "Returns the number of existing keys out of those specified.", { op: "ttl" }),
+  counting("exists", ["readonly", "fast"], "Determines whether one or more keys exist.", ttlOperation),
+  counting("touch", ["readonly", "fast"], "Returns the number of existing keys out of those specified.", ttlOperation),
   {
     ...{ name: "type", arity: 2, keys: oneKey, flags: ["readonly", "fast"], group: "generic" },
     summary: "Determines the type of value stored at a key: string, or none.",
-    run: async (context, [key]) => {
-      const found = await ask(context, key, { op: "ttl" })
-      return { kind: "status", text: found.kind === "ttl" ? "string" : "none" }
-    },
+    run: (context, args) =>
+      after(ask(context, args[0], ttlOperation), found => (found.kind === "ttl" ? typeString : typeNone)),
     transact: {
       needs: "value",
-      work: state => ({ kind: "status", text: state.bytes === undefined ? "none" : "string" }),
+      work: state => (state.bytes === undefined ? typeNone : typeString),
     },
   },
   expiring("expire", "EX"),
@@ -53,13 +53,13 @@ export const keyCommands: readonly Command[] = [
   {
     ...{ name: "rename", arity: 3, keys: { first: 1, last: 2, step: 1 }, flags: ["write"], group: "generic" },
     summary: "Renames a key and overwrites the destination. Not atomic across the two keys.",
-    run: async (context, args) => ((await rename(context, args, "overwrite")) ? ok : error(noSuchKey)),
+    run: (context, args) => after(rename(context, args, "overwrite"), done => (done ? ok : error(noSuchKey))),
   },
   {
     ...{ name: "renamenx", arity: 3, keys: { first: 1, last: 2, step: 1 }, flags: ["write", "fast"] },
     group: "generic",
     summary: "Renames a key only when the target key name doesn't exist. Not atomic across the two keys.",
-    run: async (context, args) => integer((await rename(context, args, "if-absent")) ? 1 : 0),
+    run: (context, args) => after(rename(context, args, "if-absent"), done => integer(done ? 1 : 0)),
   },
   {
     ...{ name: "copy", arity: -3, keys: { first: 1, last: 2, step: 1 }, flags: ["write", "denyoom"], group: "generic" },
@@ -73,20 +73,28 @@ export const keyCommands: readonly Command[] = [
   },
 ]
 
-async function ask({ cache, key }: Context, word: Buffer | undefined, operation: Operation) {
-  const outcome = await cache.ask(key(word ?? Buffer.alloc(0)), operation)
+function ask(context: Context, word: Buffer | undefined, operation: Operation): Soon<Result> {
+  return after(context.cache.ask(context.key(word ?? nothing), operation), answered)
+}
+
+const nothing = Buffer.alloc(0)
+
+function answered(outcome: CallOutcome): Result {
   if (outcome.kind === "failed") throw new CacheRefusal(outcome)
   return outcome
 }
+
+const typeString: Reply = { kind: "status", text: "string" }
+const typeNone: Reply = { kind: "status", text: "none" }
 
 /** Asks each key on its own and counts those that were there. */
 function counting(name: string, flags: readonly string[], summary: string, operation: Operation): Command {
   return {
     ...{ name, arity: -2, keys: allKeys, flags, group: "generic", summary },
-    run: async (context, keys) => {
-      const outcomes = await Promise.all(keys.map(key => ask(context, key, operation)))
-      return integer(outcomes.filter(({ kind }) => kind !== "missing").length)
-    },
+    run: (context, keys) =>
+      after(allOf(keys.map(key => ask(context, key, operation))), outcomes =>
+        integer(outcomes.filter(({ kind }) => kind !== "missing").length),
+      ),
     transact: {
       needs: "value",
       work: (state, keys) => {
@@ -151,10 +159,10 @@ function remaining(name: string, summary: string, told: (ttlMs: number, wallMs: 
   }
   return {
     ...{ name, arity: 2, keys: oneKey, flags: ["readonly", "fast"], group: "generic", summary },
-    run: async (context, [key]) => {
-      const found = await ask(context, key, { op: "ttl" })
-      return reply(found.kind === "ttl", found.kind === "ttl" ? found.ttlMs : null, context.wallMs)
-    },
+    run: (context, args) =>
+      after(ask(context, args[0], ttlOperation), found =>
+        reply(found.kind === "ttl", found.kind === "ttl" ? found.ttlMs : null, context.wallMs),
+      ),
     transact: {
       needs: "value-and-ttl",
       work: (state, _args, wallMs) => reply(state.bytes !== undefined, state.ttlMs, wallMs),
@@ -172,23 +180,20 @@ async function rename(context: Context, args: Arguments, how: "overwrite" | "if-
   if (Buffer.compare(from, to) === 0) return how === "overwrite"
   if (!(await put(context, to, held, how))) return false
   // Written to meanwhile: the newer value stays under the old name.
-  await ask({ ...context, key: () => from }, Buffer.alloc(0), {
-    op: "delete",
-    condition: { if: "version", version: held.version },
-  })
+  await after(context.cache.ask(from, { op: "delete", condition: { if: "version", version: held.version } }), answered)
   return true
 }
 
 async function copy(context: Context, args: Arguments): Promise<Reply> {
-  let { key } = context
+  let { database } = context.client
   let how: "overwrite" | "if-absent" = "if-absent"
   for (let i = 2; i < args.length; i++) {
     const option = optionOf(args[i])
     if (option === "REPLACE") how = "overwrite"
-    else if (option === "DB") key = keyOfDatabase(databaseOf(wordAt(args, ++i)))
+    else if (option === "DB") database = databaseOf(wordAt(args, ++i))
     else throw new CommandError(syntaxError)
   }
-  const [from, to] = [context.key(wordAt(args, 0)), key(wordAt(args, 1))]
+  const [from, to] = [context.key(wordAt(args, 0)), keyOfDatabase(database, wordAt(args, 1))]
   if (Buffer.compare(from, to) === 0) throw new CommandError("ERR source and destination objects are the same")
   const held = await readKey(context.cache, from, "value-and-ttl")
   if (held === undefined) return integer(0)
@@ -223,7 +228,7 @@ async function object(context: Context, args: Arguments): Promise<Reply> {
       return bulk(bytes.length <= 44 ? "embstr" : "raw")
     }
     case "REFCOUNT": {
-      const found = await ask(context, key, { op: "ttl" })
+      const found = await ask(context, key, ttlOperation)
       return found.kind === "ttl" ? integer(1) : nil
     }
     case "IDLETIME":
@@ -248,12 +253,10 @@ export function databaseOf(word: Buffer): number {
  * Database 0 is the cache itself, shared with every other kind of client. The others lie beside it, under a prefix that
  * no printable key begins with.
  */
-export function keyOfDatabase(database: number): (word: Buffer) => Uint8Array {
-  if (database === 0) return word => word
-  const prefix = databasePrefix(database)
-  return word => Buffer.concat([prefix, word])
+export function keyOfDatabase(database: number, word: Buffer): Buffer {
+  return database === 0 ? word : Buffer.concat([databasePrefix(database), word])
 }
 
 export function databasePrefix(database: number): Buffer {
-  return database === 0 ? Buffer.alloc(0) : Buffer.from([0, database, 0])
+  return database === 0 ? nothing : Buffer.from([0, database, 0])
 }

@@ -1,4 +1,4 @@
-import { deepEqual, equal, throws } from "node:assert/strict"
+import { deepEqual, equal, ok, throws } from "node:assert/strict"
 import { test } from "node:test"
 import fc from "fast-check"
 import { CommandParser, type ParseLimits } from "./parse.ts"
@@ -10,8 +10,10 @@ function parsed(chunks: readonly Buffer[], inline: "allowed" | "refused" = "allo
   const commands: string[][] = []
   for (const chunk of chunks) {
     parser.add(chunk)
-    for (let words = parser.next(); words !== undefined; words = parser.next())
+    while (parser.next()) {
+      const words = [parser.bytes.subarray(parser.nameStart, parser.nameEnd), ...parser.args()]
       commands.push(words.map(word => word.toString("latin1")))
+    }
   }
   return commands
 }
@@ -84,4 +86,36 @@ for (const [bytes, problem] of [
 
 test("an empty command, and one of no words, are passed over", () => {
   deepEqual(parsed([Buffer.from("*0\r\n*-1\r\n*1\r\n$4\r\nPING\r\n")]), [["PING"]])
+})
+
+test("a command in as many pieces as it has bytes is looked at once, and its memory is let go of", () => {
+  const parser = new CommandParser({
+    limits: { ...limits, maxCommandBytes: 100_000, maxWords: 10_000 },
+    inline: "refused",
+  })
+  const bytes = encoded([Array.from({ length: 5_000 }, () => Buffer.from("word"))])
+  let found = 0
+  for (let i = 0; i < bytes.length; i++) {
+    parser.add(bytes.subarray(i, i + 1))
+    if (parser.next()) found = parser.count
+    ok(parser.heldBytes <= 2 * bytes.length)
+  }
+  equal(found, 5_000)
+  equal(parser.next(), false)
+  equal(parser.heldBytes, 0)
+})
+
+test("words that were handed out stay as they are while more arrives", () => {
+  const parser = new CommandParser({ limits, inline: "refused" })
+  parser.add(Buffer.from("*2\r\n$3\r\nGET\r\n$1\r\na\r\n*2\r\n$3\r\nG"))
+  ok(parser.next())
+  const [first] = parser.args()
+  equal(parser.next(), false)
+  parser.add(Buffer.from("ET\r\n$1\r\nb\r\n*1"))
+  ok(parser.next())
+  const [second] = parser.args()
+  equal(parser.next(), false)
+  parser.add(Buffer.from("\r\n$4\r\nPING\r\n"))
+  ok(parser.next())
+  deepEqual([first?.toString(), second?.toString()], ["a", "b"])
 })

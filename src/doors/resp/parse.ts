@@ -1,11 +1,9 @@
 /**
  * Bytes of a Redis connection to commands: arrays of bulk strings, and where a person types, plain lines ("inline
- * commands"). Takes bytes as they come and keeps what is incomplete. Refuses what a client of good will never sends, by the
- * words that Redis uses; then the connection is over, since nobody knows where the next command begins.
+ * commands"). Takes bytes as they come, keeps what is incomplete, and looks at each byte of it once: a command may arrive
+ * in a hundred thousand pieces. Refuses what a client of good will never sends, by the words that Redis uses; then the
+ * connection is over, since nobody knows where the next command begins.
  */
-
-/** One command: its name and arguments. Windows onto what was received: who keeps one copies it. */
-export type Words = readonly Buffer[]
 
 export type ParseLimits = {
   /** Longest single word, in bytes. */
@@ -27,126 +25,213 @@ const lineFeed = 10
 const asterisk = 42
 const dollar = 36
 const minus = 45
+const zero = 48
+
+/** Longer lists of words are not kept for the next command. */
+const keptWords = 1_024
 
 /** Longest header: a sign, ten digits, and the end of the line. */
 const maxHeaderBytes = 32
+const nothing: Buffer = Buffer.alloc(0)
 
 export class CommandParser {
   readonly #limits: ParseLimits
   readonly #inline: "allowed" | "refused"
-  /** What arrived and was not taken: chunks are joined only when a command does not end in the first. */
-  #held: Buffer = Buffer.alloc(0)
-  #chunks: Buffer[] = []
-  #chunkBytes = 0
-  /** Bytes without which the command at the front cannot be complete. */
+  /** What arrived. Bytes that were handed out stay where they are: whoever got them may still use them. */
+  #bytes = nothing
+  /** Where the bytes end that arrived, and where the command begins that is not complete yet. */
+  #end = 0
+  #begin = 0
+  /** How far into that command its bytes have been understood, and how many words it is to have; 0: not known. */
+  #at = 0
+  #wordsDue = 0
+  /** Bytes from its beginning without which nothing more can be understood. */
   #needed = 1
+  /** The words of the command at hand, as places in `#bytes`; the lists are longer than the command where an earlier one was. */
+  #count = 0
+  #starts: number[] = []
+  #ends: number[] = []
+  #line: Buffer[] | undefined
+  #memory: "received" | "own" = "received"
 
   constructor(options: { limits: ParseLimits; inline: "allowed" | "refused" }) {
     this.#limits = options.limits
     this.#inline = options.inline
   }
 
-  /** Bytes that wait for the rest of their command. */
+  /** Memory that waits for the rest of its command. */
   get heldBytes(): number {
-    return this.#held.length + this.#chunkBytes
+    return this.#end > this.#begin ? this.#bytes.length : 0
   }
 
   add(chunk: Buffer): void {
-    if (this.heldBytes === 0) this.#held = chunk
-    else {
-      this.#chunks.push(chunk)
-      this.#chunkBytes += chunk.length
+    const left = this.#end - this.#begin
+    if (left === 0) {
+      // No word of the command before is at hand any more.
+      this.#bytes = chunk
+      this.#memory = "received"
+      this.#begin = 0
+      this.#end = chunk.length
+      return
     }
+    if (this.#memory === "received" || this.#end + chunk.length > this.#bytes.length) this.#grow(left, chunk.length)
+    chunk.copy(this.#bytes, this.#end)
+    this.#end += chunk.length
   }
 
-  /** The next complete command; undefined: more bytes are needed. Empty lines are passed over. Throws `ProtocolError`. */
-  next(): Words | undefined {
-    while (true) {
-      if (this.heldBytes < this.#needed) return undefined
-      this.#join()
-      const words = this.#held[0] === asterisk ? this.#array() : this.#line()
-      if (words === undefined) return undefined
-      if (words.length > 0) return words
+  /** Moves what is left to memory of its own, with room for as much again: so each byte is moved a few times at most. */
+  #grow(left: number, more: number): void {
+    const larger = Buffer.allocUnsafeSlow(Math.max(2 * left, left + more))
+    this.#bytes.copy(larger, 0, this.#begin, this.#end)
+    for (let i = 0; i < this.#count; i++) {
+      this.#starts[i] = (this.#starts[i] as number) - this.#begin // the loop stays within both
+      this.#ends[i] = (this.#ends[i] as number) - this.#begin
     }
+    this.#bytes = larger
+    this.#memory = "own"
+    this.#begin = 0
+    this.#end = left
   }
 
-  #join(): void {
-    if (this.#chunks.length === 0) return
-    this.#held = Buffer.concat([this.#held, ...this.#chunks])
-    this.#chunks = []
-    this.#chunkBytes = 0
+  /** Whether there is a complete command, which is then at hand until anything else is called. Throws `ProtocolError`. */
+  next(): boolean {
+    while (this.#end - this.#begin >= this.#needed) {
+      if (this.#at === 0) this.#startOver()
+      const isComplete = this.#bytes[this.#begin] === asterisk ? this.#array() : this.#inlineLine()
+      if (!isComplete) return false
+      // Empty lines, and arrays of no words, are passed over.
+      if (this.count > 0) return true
+    }
+    // What was held in memory of its own is not kept for the next command.
+    if (this.#end === this.#begin) {
+      this.#bytes = nothing
+      this.#begin = 0
+      this.#end = 0
+    }
+    return false
   }
 
-  #array(): Words | undefined {
-    const held = this.#held
-    const header = numberLine(held, 1)
-    if (header === "incomplete") return this.#wait(held.length + 1)
-    if (header === "bad" || header.value > this.#limits.maxWords)
-      throw new ProtocolError("Protocol error: invalid multibulk length")
-    const words: Buffer[] = []
-    let at = header.end
-    for (let i = 0; i < header.value; i++) {
-      if (at >= held.length) return this.#wait(at + 1)
-      if (held[at] !== dollar)
-        throw new ProtocolError(`Protocol error: expected '$', got '${printable(held[at] ?? 0)}'`)
-      const length = numberLine(held, at + 1)
-      if (length === "incomplete") return this.#wait(held.length + 1)
-      if (length === "bad" || length.value < 0 || length.value > this.#limits.maxWordBytes)
-        throw new ProtocolError("Protocol error: invalid bulk length")
-      const end = length.end + length.value
-      if (end + 2 > this.#limits.maxCommandBytes) throw new ProtocolError("Protocol error: too big command")
-      if (held.length < end + 2) return this.#wait(end + 2)
-      words.push(held.subarray(length.end, end))
+  /** Words of the command at hand. */
+  get count(): number {
+    return this.#line?.length ?? this.#count
+  }
+
+  /** The bytes of the first word are those of `bytes` from `nameStart` to `nameEnd`. */
+  get bytes(): Buffer {
+    return this.#line?.[0] ?? this.#bytes
+  }
+
+  get nameStart(): number {
+    return this.#line === undefined ? (this.#starts[0] ?? 0) : 0
+  }
+
+  get nameEnd(): number {
+    return this.#line === undefined ? (this.#ends[0] ?? 0) : (this.#line[0]?.length ?? 0)
+  }
+
+  /** The words after the first: windows onto what was received. Who keeps one longer than its command copies it. */
+  args(): Buffer[] {
+    if (this.#line !== undefined) return this.#line.slice(1)
+    const count = this.#count
+    const args = new Array<Buffer>(count - 1)
+    for (let i = 1; i < count; i++) args[i - 1] = this.#bytes.subarray(this.#starts[i], this.#ends[i])
+    return args
+  }
+
+  #startOver(): void {
+    this.#count = 0
+    this.#line = undefined
+    this.#wordsDue = 0
+    if (this.#starts.length <= keptWords) return
+    this.#starts = []
+    this.#ends = []
+  }
+
+  #array(): boolean {
+    const { maxCommandBytes, maxWordBytes, maxWords } = this.#limits
+    const begin = this.#begin
+    let at = begin + this.#at
+    if (this.#at === 0) {
+      const value = this.#number(at + 1)
+      if (value === incomplete) return this.#wait(0, this.#end - begin + 1)
+      if (value === bad || value > maxWords) throw new ProtocolError("Protocol error: invalid multibulk length")
+      at = this.#numberEnd
+      this.#wordsDue = Math.max(0, value)
+    }
+    while (this.#count < this.#wordsDue) {
+      const done = at - begin
+      if (at >= this.#end) return this.#wait(done, done + 1)
+      if (this.#bytes[at] !== dollar)
+        throw new ProtocolError(`Protocol error: expected '$', got '${printable(this.#bytes[at] ?? 0)}'`)
+      const length = this.#number(at + 1)
+      if (length === incomplete) return this.#wait(done, this.#end - begin + 1)
+      if (length < 0 || length > maxWordBytes) throw new ProtocolError("Protocol error: invalid bulk length")
+      const start = this.#numberEnd
+      const end = start + length
+      if (end + 2 - begin > maxCommandBytes) throw new ProtocolError("Protocol error: too big command")
+      if (this.#end < end + 2) return this.#wait(done, end + 2 - begin)
+      this.#starts[this.#count] = start
+      this.#ends[this.#count++] = end
       at = end + 2
     }
-    this.#take(at)
-    return words
+    return this.#take(at)
   }
 
-  #line(): Words | undefined {
-    if (this.#inline === "refused")
-      throw new ProtocolError(`Protocol error: expected '*', got '${printable(this.#held[0] ?? 0)}'`)
-    const end = this.#held.indexOf(lineFeed)
-    if (end > this.#limits.maxInlineBytes || (end < 0 && this.#held.length > this.#limits.maxInlineBytes))
-      throw new ProtocolError("Protocol error: too big inline request")
-    if (end < 0) return this.#wait(this.#held.length + 1)
-    const line = this.#held.subarray(0, end).toString("latin1").trim()
-    this.#take(end + 1)
-    return splitLine(line)
-  }
+  /** Where the number ended that was read last. */
+  #numberEnd = 0
 
-  #wait(bytes: number): undefined {
-    this.#needed = bytes
-    return undefined
-  }
-
-  #take(bytes: number): void {
-    this.#held = this.#held.subarray(bytes)
-    this.#needed = 1
-  }
-}
-
-type Header = { readonly value: number; readonly end: number }
-
-/** The decimal number from `at` to the end of the line. */
-function numberLine(held: Buffer, at: number): Header | "incomplete" | "bad" {
-  let value = 0
-  let i = at
-  const isNegative = held[i] === minus
-  if (isNegative) i++
-  const first = i
-  for (; i < held.length; i++) {
-    const byte = held[i] ?? 0
-    if (byte === carriageReturn) {
-      if (i === first) return "bad"
-      if (i + 1 >= held.length) return "incomplete"
-      return held[i + 1] === lineFeed ? { value: isNegative ? -value : value, end: i + 2 } : "bad"
+  /** The decimal number from `at` to the end of the line, or what it is instead. */
+  #number(at: number): number {
+    const bytes = this.#bytes
+    let i = at
+    const isNegative = bytes[i] === minus && i < this.#end
+    if (isNegative) i++
+    const first = i
+    let value = 0
+    for (; i < this.#end; i++) {
+      const byte = bytes[i] as number // within bounds
+      if (byte === carriageReturn) {
+        if (i === first) return bad
+        if (i + 1 >= this.#end) return incomplete
+        this.#numberEnd = i + 2
+        if (bytes[i + 1] !== lineFeed) return bad
+        return isNegative ? -value : value
+      }
+      if (byte < zero || byte > zero + 9 || i - at > maxHeaderBytes) return bad
+      value = value * 10 + (byte - zero)
     }
-    if (byte < 48 || byte > 57 || i - at > maxHeaderBytes) return "bad"
-    value = value * 10 + (byte - 48)
+    return i - at > maxHeaderBytes ? bad : incomplete
   }
-  return i - at > maxHeaderBytes ? "bad" : "incomplete"
+
+  #inlineLine(): boolean {
+    const begin = this.#begin
+    if (this.#inline === "refused")
+      throw new ProtocolError(`Protocol error: expected '*', got '${printable(this.#bytes[begin] ?? 0)}'`)
+    const found = this.#bytes.subarray(0, this.#end).indexOf(lineFeed, begin + this.#at)
+    const length = (found < 0 ? this.#end : found) - begin
+    if (length > this.#limits.maxInlineBytes) throw new ProtocolError("Protocol error: too big inline request")
+    if (found < 0) return this.#wait(this.#end - begin, this.#end - begin + 1)
+    this.#line = splitLine(this.#bytes.subarray(begin, found).toString("latin1").trim())
+    return this.#take(found + 1)
+  }
+
+  #wait(understood: number, needed: number): false {
+    this.#at = understood
+    this.#needed = needed
+    return false
+  }
+
+  #take(end: number): true {
+    this.#begin = end
+    this.#at = 0
+    this.#needed = 1
+    return true
+  }
 }
+
+/** Instead of a number. No header may say numbers so large. */
+const incomplete = Number.POSITIVE_INFINITY
+const bad = Number.NEGATIVE_INFINITY
 
 /** As a shell would: words between blanks, quotes around what has some, escapes within double quotes. */
 function splitLine(line: string): Buffer[] {

@@ -2,6 +2,7 @@
  * What a command answers, and how that is written in the two versions of the protocol: RESP2, where a missing value is a
  * bulk string of length -1 and a map a list, and RESP3, which has kinds of its own for both.
  */
+import { assert } from "../../base/assert.ts"
 
 export type RespVersion = 2 | 3
 
@@ -41,50 +42,59 @@ export function error(text: string): Reply {
   return { kind: "error", text }
 }
 
-/** Gathers replies into buffers, in order, for one write. */
+/** The writer's own memory; longer values get theirs. */
+const scratchBytes = 64 * 1024
+/** Below, a loop copies faster than the engine begins to. */
+const shortBytes = 48
+/** Most bytes of a number and what is around it. */
+const numberBytes = 32
+
+/**
+ * Turns replies into bytes, in order, for one write. One writer serves all connections, one after another: what was
+ * written is taken in the same step, as copies, so that nothing of it changes afterwards.
+ */
 export class ReplyWriter {
   version: RespVersion = 2
-  #text = ""
+  #scratch = Buffer.allocUnsafeSlow(scratchBytes)
+  #used = 0
   #parts: Buffer[] = []
-  #bytes = 0
+  #partBytes = 0
 
-  /** Bytes that wait to be taken, about. */
+  /** Bytes that wait to be taken. */
   get waitingBytes(): number {
-    return this.#bytes + this.#text.length
+    return this.#partBytes + this.#used
   }
 
   write(reply: Reply): void {
     switch (reply.kind) {
       case "status":
-        this.#text += `+${reply.text}\r\n`
-        return
+        return this.#line(plus, reply.text)
       case "error":
-        this.#text += `-${oneLine(reply.text)}\r\n`
-        return
+        return this.#line(minus, oneLine(reply.text))
       case "integer":
-        this.#text += `:${reply.value}\r\n`
-        return
+        return this.#header(colon, reply.value)
       case "bulk":
         return this.#bulk(reply.bytes)
       case "nil":
-        this.#text += this.version === 3 ? "_\r\n" : "$-1\r\n"
-        return
+        return this.#raw(this.version === 3 ? "_\r\n" : "$-1\r\n")
       case "nil-array":
-        this.#text += this.version === 3 ? "_\r\n" : "*-1\r\n"
-        return
+        return this.#raw(this.version === 3 ? "_\r\n" : "*-1\r\n")
       case "array":
-        return this.#list("*", reply.items)
+        return this.#list(asterisk, reply.items)
       case "set":
-        return this.#list(this.version === 3 ? "~" : "*", reply.items)
+        return this.#list(this.version === 3 ? tilde : asterisk, reply.items)
       case "push":
-        return this.#list(this.version === 3 ? ">" : "*", reply.items)
-      case "map":
-        this.#text += this.version === 3 ? `%${reply.entries.length}\r\n` : `*${2 * reply.entries.length}\r\n`
+        return this.#list(this.version === 3 ? greater : asterisk, reply.items)
+      case "map": {
+        const { length } = reply.entries
+        if (this.version === 3) this.#header(percent, length)
+        else this.#header(asterisk, 2 * length)
         for (const [key, value] of reply.entries) {
           this.write(key)
           this.write(value)
         }
         return
+      }
       case "several":
         for (const one of reply.replies) this.write(one)
         return
@@ -92,46 +102,96 @@ export class ReplyWriter {
   }
 
   /** All that was written since the last time. */
-  take(): Buffer {
-    this.#flushText()
-    const [only] = this.#parts
-    const all = this.#parts.length === 1 && only !== undefined ? only : Buffer.concat(this.#parts, this.#bytes)
+  take(): readonly Buffer[] {
+    this.#flush()
+    const parts = this.#parts
     this.#parts = []
-    this.#bytes = 0
-    return all
+    this.#partBytes = 0
+    return parts
   }
 
-  #list(sign: string, items: readonly Reply[]): void {
-    this.#text += `${sign}${items.length}\r\n`
+  #list(sign: number, items: readonly Reply[]): void {
+    this.#header(sign, items.length)
     for (const item of items) this.write(item)
   }
 
+  #line(sign: number, text: string): void {
+    this.#reserve(text.length + 3)
+    this.#byte(sign)
+    this.#text(text)
+    this.#lineEnd()
+  }
+
+  #header(sign: number, value: number | bigint): void {
+    this.#reserve(numberBytes)
+    this.#byte(sign)
+    if (typeof value === "number" && value >= 0 && value < 10) this.#byte(zero + value)
+    else this.#text(String(value))
+    this.#lineEnd()
+  }
+
   #bulk(bytes: Uint8Array): void {
-    this.#text += `$${bytes.length}\r\n`
-    // The one string that grows is latin1: short values ride in it, long ones are not copied twice.
-    if (bytes.length <= 1_024) this.#text += viewOf(bytes).toString("latin1")
+    const { length } = bytes
+    this.#header(dollar, length)
+    if (length > scratchBytes / 4) this.#part(Buffer.from(bytes))
     else {
-      this.#flushText()
-      this.#parts.push(viewOf(bytes))
-      this.#bytes += bytes.length
+      this.#reserve(length)
+      const scratch = this.#scratch
+      if (length > shortBytes) scratch.set(bytes, this.#used)
+      else for (let i = 0, at = this.#used; i < length; i++) scratch[at++] = bytes[i] as number // within bounds
+      this.#used += length
     }
-    this.#text += "\r\n"
+    this.#reserve(2)
+    this.#lineEnd()
   }
 
-  #flushText(): void {
-    if (this.#text === "") return
-    const part = Buffer.from(this.#text, "latin1")
+  #raw(text: string): void {
+    this.#reserve(text.length)
+    this.#text(text)
+  }
+
+  /** Each character is one byte. There must be room. */
+  #text(text: string): void {
+    const { length } = text
+    const scratch = this.#scratch
+    let at = this.#used
+    if (length > shortBytes) at += scratch.write(text, at, "latin1")
+    else for (let i = 0; i < length; i++) scratch[at++] = text.charCodeAt(i)
+    this.#used = at
+  }
+
+  #byte(byte: number): void {
+    this.#scratch[this.#used++] = byte
+  }
+
+  #lineEnd(): void {
+    this.#scratch[this.#used++] = 13
+    this.#scratch[this.#used++] = 10
+  }
+
+  #reserve(bytes: number): void {
+    if (this.#used + bytes > scratchBytes) this.#flush()
+    assert(bytes <= scratchBytes, "texts are shorter than the writer's memory, and long values have their own")
+  }
+
+  /** A long value: after what was written before it. */
+  #part(part: Buffer): void {
+    this.#flush()
     this.#parts.push(part)
-    this.#bytes += part.length
-    this.#text = ""
+    this.#partBytes += part.length
+  }
+
+  #flush(): void {
+    if (this.#used === 0) return
+    this.#parts.push(Buffer.from(this.#scratch.subarray(0, this.#used)))
+    this.#partBytes += this.#used
+    this.#used = 0
   }
 }
 
-function viewOf(bytes: Uint8Array): Buffer {
-  return Buffer.isBuffer(bytes) ? bytes : Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength)
-}
+const [plus, minus, colon, dollar, asterisk, tilde, greater, percent, zero] = [43, 45, 58, 36, 42, 126, 62, 37, 48]
 
-/** A line end within an error would be taken for the reply's own; and only latin1 can be told in a line. */
+/** A line end within an error would be taken for the reply's own; and only ASCII can be told in a line. */
 function oneLine(text: string): string {
   return text.replace(/[\r\n]+/g, " ").replace(/[^\x20-\x7e]/g, "?")
 }

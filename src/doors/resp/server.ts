@@ -44,16 +44,6 @@ export const serverCommands: readonly Command[] = [
     },
   },
   {
-    ...{ name: "reset", arity: 1, keys: noKeys, flags: ["noscript", "loading", "stale", "fast"], group: "connection" },
-    summary: "Resets the connection.",
-    run: ({ client }) => {
-      client.database = 0
-      client.name = ""
-      client.version = 2
-      return { kind: "status", text: "RESET" }
-    },
-  },
-  {
     ...{ name: "client", arity: -2, keys: noKeys, flags: ["noscript", "loading", "stale"], group: "connection" },
     summary: "Tells of connections, and names this one.",
     run: client,

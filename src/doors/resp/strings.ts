@@ -1,9 +1,11 @@
 /** Commands on values. Plain reads and writes are one operation of the cache; the rest read, compute and write if unchanged. */
+import type { CallOutcome } from "../../client/session.ts"
 import { maxValueBytes } from "../../protocol/limits.ts"
 import type { Condition } from "../../protocol/message.ts"
 import { floatOf, integerOf, isTimeUnit, optionOf, positiveTtlFrom, wordAt } from "./arguments.ts"
+import { after, allOf, type Soon } from "../soon.ts"
 import { allKeys, type Arguments, type Command, type Context, oneKey } from "./command.ts"
-import { flagsOf, type KeyState, onKey } from "./key-state.ts"
+import { flagsOf, getOperation, type KeyState, onKey } from "./key-state.ts"
 import { CacheRefusal, CommandError, notAnInteger, syntaxError } from "./refusals.ts"
 import { array, bulk, integer, nil, ok, type Reply } from "./reply.ts"
 
@@ -11,7 +13,7 @@ export const stringCommands: readonly Command[] = [
   {
     ...{ name: "get", arity: 2, keys: oneKey, flags: ["readonly", "fast"], group: "string" },
     summary: "Returns the string value of a key.",
-    run: (context, [key]) => get(context, wordAt([key ?? Buffer.alloc(0)], 0)),
+    run: (context, args) => get(context, wordAt(args, 0)),
     transact: { needs: "value", work: state => valueOf(state) },
   },
   {
@@ -23,9 +25,9 @@ export const stringCommands: readonly Command[] = [
   {
     ...{ name: "setnx", arity: 3, keys: oneKey, flags: ["write", "denyoom", "fast"], group: "string" },
     summary: "Sets the string value of a key only when the key doesn't exist.",
-    run: async (context, [key, value]) => {
-      const set: SetCommand = { ...plainSet(value), condition: { if: "absent" } }
-      return integer((await store(context, key, set)) === "stored" ? 1 : 0)
+    run: (context, args) => {
+      const set: SetCommand = { ...plainSet(args[1]), condition: { if: "absent" } }
+      return after(store(context, args[0], set), stored => integer(stored === "stored" ? 1 : 0))
     },
     transact: {
       needs: "value",
@@ -70,26 +72,27 @@ export const stringCommands: readonly Command[] = [
   {
     ...{ name: "mget", arity: -2, keys: allKeys, flags: ["readonly", "fast"], group: "string" },
     summary: "Returns the string values of one or more keys. Not atomic across keys.",
-    run: async (context, keys) => array(await Promise.all(keys.map(key => get(context, key)))),
+    run: (context, keys) => after(allOf(keys.map(key => get(context, key))), array),
   },
   {
     ...{ name: "mset", arity: -3, keys: { first: 1, last: -1, step: 2 }, flags: ["write", "denyoom"], group: "string" },
     summary: "Sets the string values of one or more keys. Not atomic across keys.",
-    run: async (context, args) => {
-      await Promise.all(pairs(args, "mset").map(([key, value]) => store(context, key, plainSet(value))))
-      return ok
+    run: (context, args) => {
+      // All are looked at before the first is written.
+      const sets = pairs(args, "mset").map(([key, value]) => ({ key, set: plainSet(value) }))
+      return after(allOf(sets.map(({ key, set }) => store(context, key, set))), () => ok)
     },
   },
   {
     ...{ name: "msetnx", arity: -3, keys: { first: 1, last: -1, step: 2 }, flags: ["write", "denyoom"] },
     group: "string",
     summary: "Sets one key if it does not exist. Refused for more: they would not be set in one step.",
-    run: async (context, args) => {
+    run: (context, args) => {
       const [first, ...others] = pairs(args, "msetnx")
       if (first === undefined || others.some(([key]) => !key.equals(first[0])))
         throw new CommandError("ERR MSETNX takes one key here: keys of different shards cannot be set in one step")
       const set: SetCommand = { ...plainSet((others.at(-1) ?? first)[1]), condition: { if: "absent" } }
-      return integer((await store(context, first[0], set)) === "stored" ? 1 : 0)
+      return after(store(context, first[0], set), stored => integer(stored === "stored" ? 1 : 0))
     },
   },
   {
@@ -141,8 +144,11 @@ export const stringCommands: readonly Command[] = [
 
 // ---------------------------------------------------------------------------------------------------------- reading
 
-async function get({ cache, key }: Context, word: Buffer): Promise<Reply> {
-  const found = await cache.ask(key(word), { op: "get" })
+function get(context: Context, word: Buffer): Soon<Reply> {
+  return after(context.cache.ask(context.key(word), getOperation), valueReply)
+}
+
+function valueReply(found: CallOutcome): Reply {
   if (found.kind === "failed") throw new CacheRefusal(found)
   return found.kind === "value" ? { kind: "bulk", bytes: found.value } : nil
 }
@@ -201,9 +207,9 @@ function setOf(args: Arguments, wallMs: number): SetCommand {
   return { value, ttlMs, condition, answers }
 }
 
-async function runSet(context: Context, args: Arguments): Promise<Reply> {
-  const set = setOf(args, context.wallMs)
-  if (set.answers === "status") return (await store(context, args[0], set)) === "stored" ? ok : nil
+function runSet(context: Context, args: Arguments): Soon<Reply> {
+  const set = args.length === 2 ? plainSet(args[1]) : setOf(args, context.wallMs)
+  if (set.answers === "status") return after(store(context, args[0], set), stored => (stored === "stored" ? ok : nil))
   return onKey(context.cache, context.key(wordAt(args, 0)), "value", state => setOnKey(state, set))
 }
 
@@ -216,10 +222,13 @@ function setOnKey(state: KeyState, set: SetCommand): Reply {
 }
 
 /** In one operation. "unmet": the condition was not. */
-async function store({ cache, key }: Context, word: Buffer | undefined, set: SetCommand): Promise<"stored" | "unmet"> {
+function store(context: Context, word: Buffer | undefined, set: SetCommand): Soon<"stored" | "unmet"> {
   const { value, ttlMs, condition } = set
-  const place = key(word ?? Buffer.alloc(0))
-  const outcome = await cache.ask(place, { op: "set", value, flags: flagsOf(value), ttlMs, condition })
+  const key = context.key(word ?? Buffer.alloc(0))
+  return after(context.cache.ask(key, { op: "set", value, flags: flagsOf(value), ttlMs, condition }), isStored)
+}
+
+function isStored(outcome: CallOutcome): "stored" | "unmet" {
   if (outcome.kind === "failed") throw new CacheRefusal(outcome)
   return outcome.kind === "stored" ? "stored" : "unmet"
 }
@@ -232,10 +241,7 @@ function setWithTtl(name: "setex" | "psetex", unit: "EX" | "PX"): Command {
   return {
     ...{ name, arity: 4, keys: oneKey, flags: ["write", "denyoom"], group: "string" },
     summary: "Sets the string value and expiration time of a key. Creates the key if it doesn't exist.",
-    run: async (context, args) => {
-      await store(context, args[0], setOf(args, context.wallMs))
-      return ok
-    },
+    run: (context, args) => after(store(context, args[0], setOf(args, context.wallMs)), () => ok),
     transact: { needs: "value", work: (state, args, wallMs) => setOnKey(state, setOf(args, wallMs)) },
   }
 }
@@ -269,12 +275,12 @@ function counter(name: string, arity: 2 | 3, byOf: (args: Arguments) => number):
   return {
     ...{ name, arity, keys: oneKey, flags: ["write", "denyoom", "fast"], group: "string" },
     summary: "Adds to the integer value of a key. Uses 0 as initial value if the key doesn't exist.",
-    run: async ({ cache, key }, args) => {
-      const counted = await cache.ask(key(wordAt(args, 0)), { op: "incr", by: byOf(args), ttlMs: null })
-      if (counted.kind === "failed") throw new CacheRefusal(counted)
-      if (counted.kind !== "counted") throw new CommandError(notAnInteger)
-      return integer(counted.value)
-    },
+    run: (context, args) =>
+      after(context.cache.ask(context.key(wordAt(args, 0)), { op: "incr", by: byOf(args), ttlMs: null }), counted => {
+        if (counted.kind === "failed") throw new CacheRefusal(counted)
+        if (counted.kind !== "counted") throw new CommandError(notAnInteger)
+        return integer(counted.value)
+      }),
     transact: {
       needs: "value",
       work: (state, args) => {

@@ -3,8 +3,9 @@
  * written if it is still what was read. Keys of different shards have no common moment here, so a transaction over several
  * is refused in words, before anything is done.
  */
+import type { Soon } from "../soon.ts"
 import { wordAt } from "./arguments.ts"
-import type { Arguments, Command, Context, OnKey } from "./command.ts"
+import { type Arguments, type Command, type Context, noKeys, type OnKey } from "./command.ts"
 import { KeyState, onKey, readKey } from "./key-state.ts"
 import { CommandError } from "./refusals.ts"
 import { array, error, ok, type Reply } from "./reply.ts"
@@ -32,6 +33,11 @@ export class Transaction {
     const [other] = this.#queue.flatMap(queued => (queued.key === undefined ? [] : [queued.key]))
     if (other !== undefined && Buffer.compare(other, key) !== 0) return this.#refuse(severalKeys)
     this.#queue.push({ row, args, key })
+    return { kind: "status", text: "QUEUED" }
+  }
+
+  addUnwatch(): Reply {
+    this.#queue.push({ row: unwatch, args: [], key: undefined })
     return { kind: "status", text: "QUEUED" }
   }
 
@@ -82,8 +88,7 @@ export class Transaction {
   }
 
   /** A command of its own, in one step. */
-  static single(command: OnKey | undefined, args: Arguments, context: Context): Promise<Reply> {
-    if (command === undefined) return Promise.resolve(error("ERR internal error"))
+  static single(command: OnKey, args: Arguments, context: Context): Soon<Reply> {
     const key = context.key(wordAt(args, 0))
     return onKey(context.cache, key, command.needs, state => command.work(state, args, context.wallMs))
   }
@@ -97,6 +102,12 @@ export class Transaction {
     }
     return ok
   }
+}
+
+/** Within a transaction nothing is watched any more: its execution has looked. */
+const unwatch: Command = {
+  ...{ name: "unwatch", arity: 1, keys: noKeys, flags: [], group: "transactions", summary: "" },
+  run: () => ok,
 }
 
 const severalKeys = "ERR a transaction holds commands on one key here: keys of different shards have no common moment"

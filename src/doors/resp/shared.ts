@@ -1,0 +1,71 @@
+/** What the connections of the Redis door share: one writer, counts, a bound on what they keep in memory together. */
+import type { LocalCache } from "../local-cache.ts"
+import type { ServerView } from "./command.ts"
+import type { ReplyWriter } from "./reply.ts"
+
+export type Shared = {
+  readonly cache: LocalCache
+  readonly server: ServerView
+  readonly writer: ReplyWriter
+  readonly turnEnd: TurnEnd
+  readonly memory: Memory
+  readonly counts: RespCounts
+  readonly wallMs: () => number
+  /** Before anything is done with what arrived. */
+  readonly beforeInput: () => void
+  /** An exception that is nobody's wrong input. */
+  readonly failed: (error: unknown) => void
+}
+
+/** Why a connection was ended, or refused, by this side. */
+export type Cutoff = "too-many-connections" | "protocol-error" | "memory" | "slow-reader" | "half-command"
+
+/** Since the door was opened. */
+export type RespCounts = {
+  connections: number
+  /** By the index of the command. */
+  readonly commands: number[]
+  unknownCommands: number
+  /** Replies that were errors. */
+  errors: number
+  readonly cutoffs: Map<Cutoff, number>
+}
+
+/** Bytes of half commands, of commands under way and of replies that nobody has read yet, of all connections. */
+export class Memory {
+  readonly #maxBytes: number
+  #bytes = 0
+
+  constructor(maxBytes: number) {
+    this.#maxBytes = maxBytes
+  }
+
+  get bytes(): number {
+    return this.#bytes
+  }
+
+  /** Then each connection makes do with little. */
+  get isCrowded(): boolean {
+    return this.#bytes > this.#maxBytes
+  }
+
+  change(bytes: number): void {
+    this.#bytes += bytes
+  }
+}
+
+/** Work for the end of this turn of the event loop: what was answered in it leaves in one write of each connection. */
+export class TurnEnd {
+  #due: (() => void)[] = []
+
+  defer(step: () => void): void {
+    if (this.#due.length === 0) setImmediate(() => this.#run())
+    this.#due.push(step)
+  }
+
+  #run(): void {
+    const due = this.#due
+    this.#due = []
+    for (const step of due) step()
+  }
+}
