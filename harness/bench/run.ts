@@ -24,6 +24,19 @@ const benches: Readonly<Record<string, Bench>> = {
 ${json}`,
     run: () => import("./throughput.ts"),
   },
+  resp: {
+    about: "the Redis door of nodes beside Redis, asked by redis-benchmark: operations a second, and a CPU second",
+    options: `--rounds 3             of each server and test, interleaved; medians are printed
+--operations 400000    of a round; a quarter of them without a pipeline
+--pipeline 1,16        commands that a connection sends at once
+--connections 50
+--keys 1               keys that are asked for, by chance
+--bytes 3              of a value
+--nodes 1              sizes of clusters, with two copies where there are two nodes
+--program ./dcache     what to start
+${json}`,
+    run: () => import("./resp.ts"),
+  },
   store: {
     about: "memory, speed and pauses of a node's store, beside a Map and lru-cache in the same run",
     options: `--entries 1e6,5e6,20e6 sizes; the largest takes 4 GiB
