@@ -63,3 +63,9 @@ export const textFlags = 1
 
 /** Keys that begin with this byte are what caches and doors keep for themselves; who lists keys does not see them unasked. */
 export const reservedByte = 0
+
+/** Bits of `flags` that mean something to the cache itself. An entry with this one is a lease: nobody but its holder sees it. */
+export const leaseFlag = 0x4000
+
+/** Its value begins with the tags that it bears, and is to be read only after asking for them. */
+export const taggedFlag = 0x8000

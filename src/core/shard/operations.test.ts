@@ -1,6 +1,7 @@
 import { deepEqual, equal } from "node:assert/strict"
 import { test } from "node:test"
-import type { Operation, Result } from "../../protocol/message.ts"
+import { leaseFlag } from "../../protocol/limits.ts"
+import type { Condition, Operation, Result } from "../../protocol/message.ts"
 import type { Entry } from "../../store/store.ts"
 import { evaluate, read, type WriteOperation } from "./operations.ts"
 
@@ -126,6 +127,100 @@ const writes: { name: string; entry?: Entry; operation: WriteOperation; result: 
   },
 ]
 
+const lease: Entry = { ...entryOf(""), flags: leaseFlag }
+const takeLease = (condition: Condition): WriteOperation => ({
+  ...{ op: "set", value: bytes(""), flags: leaseFlag, ttlMs: 5, condition },
+})
+writes.push(
+  { name: "take a lease", operation: takeLease({ if: "absent" }), result: stored, effect: "put" },
+  {
+    name: "take a lease on a value",
+    entry: entryOf("x"),
+    operation: takeLease({ if: "absent" }),
+    result: unmet,
+    effect: "none",
+  },
+  {
+    name: "take a lease that is taken",
+    entry: lease,
+    operation: takeLease({ if: "absent" }),
+    result: unmet,
+    effect: "none",
+  },
+  {
+    name: "take a lease instead of a version",
+    entry: entryOf("x"),
+    operation: takeLease({ if: "version", version: 4 }),
+    result: stored,
+    effect: "put",
+  },
+  {
+    name: "set under a lease",
+    entry: lease,
+    operation: set({ if: "version", version: 4 }),
+    result: stored,
+    effect: "put",
+  },
+  {
+    name: "set under a lease that was",
+    entry: lease,
+    operation: set({ if: "version", version: 3 }),
+    result: missing,
+    effect: "none",
+  },
+  { name: "set over a lease", entry: lease, operation: set(null), result: stored, effect: "put" },
+  { name: "set if absent over a lease", entry: lease, operation: set({ if: "absent" }), result: stored, effect: "put" },
+  {
+    name: "set if present over a lease",
+    entry: lease,
+    operation: set({ if: "present" }),
+    result: missing,
+    effect: "none",
+  },
+  {
+    name: "set if value over a lease",
+    entry: lease,
+    operation: set({ if: "value", value: bytes("") }),
+    result: missing,
+    effect: "none",
+  },
+  {
+    name: "delete ends a lease",
+    entry: lease,
+    operation: { op: "delete", condition: null },
+    result: missing,
+    effect: "delete",
+  },
+  {
+    name: "give a lease back",
+    entry: lease,
+    operation: { op: "delete", condition: { if: "version", version: 4 } },
+    result: { kind: "deleted" },
+    effect: "delete",
+  },
+  {
+    name: "give back a lease that was",
+    entry: lease,
+    operation: { op: "delete", condition: { if: "version", version: 3 } },
+    result: missing,
+    effect: "none",
+  },
+  {
+    name: "touch a lease",
+    entry: lease,
+    operation: { op: "touch", ttlMs: 5, condition: null },
+    result: missing,
+    effect: "none",
+  },
+  {
+    name: "incr over a lease",
+    entry: lease,
+    operation: { op: "incr", by: 3, ttlMs: null },
+    result: { kind: "counted", value: 3, version: 9, ttlMs: null },
+    effect: "put",
+  },
+)
+
 for (const { name, entry, operation, result, effect } of writes)
   test(`${name}: ${result.kind}`, () => {
     const evaluation = evaluate({ entry, operation, seq: 9, nowMs: 100 })
@@ -166,6 +261,10 @@ test("a set that keeps the time to live takes over what is left of it, and a new
     const { effect } = evaluate({ entry, operation, seq: 9, nowMs: 100 })
     equal(effect.kind === "put" ? effect.ttlLeftMs : undefined, left)
   }
+})
+
+test("a lease is read as nothing", () => {
+  for (const op of ["get", "ttl"] as const) deepEqual(read(lease, { op }, 100), missing)
 })
 
 test("reading tells value, flags, version, and what is left of the time to live", () => {

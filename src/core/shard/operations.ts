@@ -4,7 +4,7 @@
  */
 import { unreachable } from "../../base/assert.ts"
 import { copyOf } from "../../base/bytes.ts"
-import { textFlags } from "../../protocol/limits.ts"
+import { leaseFlag, textFlags } from "../../protocol/limits.ts"
 import type {
   Condition,
   KeyOperation,
@@ -37,8 +37,16 @@ export function isOfShards(operation: Operation): operation is ShardOperation {
   return operation.op === "scan" || operation.op === "size" || operation.op === "clear"
 }
 
+/**
+ * A promise of somebody to write the key soon ("Leases"): everybody else finds the key absent, and may write it or delete
+ * it, which ends the lease. Only who names its version, or wants a lease as well, comes across it.
+ */
+export function isLease(entry: Entry): boolean {
+  return (entry.flags & leaseFlag) !== 0
+}
+
 export function read(entry: Entry | undefined, operation: ReadOperation, nowMs: number): KeyResult {
-  if (entry === undefined) return { kind: "missing" }
+  if (entry === undefined || isLease(entry)) return missing
   if (operation.op === "get") return { kind: "value", value: entry.value, flags: entry.flags, version: entry.version }
   return { kind: "ttl", ttlMs: ttlLeftMs(entry, nowMs), version: entry.version }
 }
@@ -50,10 +58,12 @@ export function evaluate(options: {
   readonly seq: Seq
   readonly nowMs: number
 }): Evaluation {
-  const { entry, operation, seq, nowMs } = options
+  const { entry: held, operation, seq, nowMs } = options
+  const entry = held !== undefined && isLease(held) ? undefined : held
   switch (operation.op) {
     case "set": {
-      const refusal = unmet(entry, operation.condition)
+      const isForLease = (operation.flags & leaseFlag) !== 0
+      const refusal = unmet(isForLease ? held : entry, held, operation.condition)
       if (refusal !== undefined) return { effect: { kind: "none" }, result: refusal }
       const { value, flags, ttlMs } = operation
       const kept = entry === undefined ? null : ttlLeftMs(entry, nowMs)
@@ -63,13 +73,14 @@ export function evaluate(options: {
       }
     }
     case "delete": {
-      const refusal = entry === undefined ? missing : unmet(entry, operation.condition)
+      const refusal = held === undefined ? missing : unmet(entry, held, operation.condition)
       if (refusal !== undefined) return { effect: { kind: "none" }, result: refusal }
-      return { effect: { kind: "delete" }, result: { kind: "deleted" } }
+      const isSeen = entry !== undefined || operation.condition !== null
+      return { effect: { kind: "delete" }, result: isSeen ? { kind: "deleted" } : missing }
     }
     case "touch": {
       if (entry === undefined) return { effect: { kind: "none" }, result: missing }
-      const refusal = unmet(entry, operation.condition)
+      const refusal = unmet(entry, held, operation.condition)
       if (refusal !== undefined) return { effect: { kind: "none" }, result: refusal }
       const { value, flags } = entry
       return {
@@ -112,15 +123,17 @@ const missing: KeyResult = { kind: "missing" }
 /** Characters of the longest safe integer, with its sign. */
 const longestInteger = 17
 
-function unmet(entry: Entry | undefined, condition: Condition | null): KeyResult | undefined {
+/** `held`: also a lease, which who knows its version may name. */
+function unmet(entry: Entry | undefined, held: Entry | undefined, condition: Condition | null): KeyResult | undefined {
   if (condition === null) return undefined
+  if (condition.if === "version" && held?.version === condition.version) return undefined
   if (condition.if === "absent") return entry === undefined ? undefined : { kind: "unmet", version: entry.version }
   if (entry === undefined) return missing
   switch (condition.if) {
     case "present":
       return undefined
     case "version":
-      return entry.version === condition.version ? undefined : { kind: "unmet", version: entry.version }
+      return { kind: "unmet", version: entry.version }
     case "value":
       return isSame(entry.value, condition.value) ? undefined : { kind: "unmet", version: entry.version }
     default:

@@ -1,6 +1,7 @@
 import { deepEqual, equal, ok } from "node:assert/strict"
 import { test } from "node:test"
 import fc from "fast-check"
+import { leaseFlag } from "../../protocol/limits.ts"
 import type { Place, ReplicatedOp, ShardConfig } from "../../protocol/message.ts"
 import { MapStore } from "../../store/testing/map-store.ts"
 import type { HashedKey } from "../../store/store.ts"
@@ -32,9 +33,12 @@ class Holder {
     if (how === "commit") shard.commitTo(shard.seq)
   }
 
-  set(key: HashedKey, options: { value?: string; ttlMs?: number; how?: "commit" | "leave open" } = {}): void {
-    const { value = "v", ttlMs = null, how } = options
-    this.apply(key, { kind: "put", value: bytes(value), flags: 3, ttlLeftMs: ttlMs }, how)
+  set(
+    key: HashedKey,
+    options: { value?: string; flags?: number; ttlMs?: number; how?: "commit" | "leave open" } = {},
+  ): void {
+    const { value = "v", flags = 3, ttlMs = null, how } = options
+    this.apply(key, { kind: "put", value: bytes(value), flags, ttlLeftMs: ttlMs }, how)
   }
 
   delete(key: HashedKey, how?: "commit" | "leave open"): void {
@@ -120,6 +124,7 @@ const shown = [
   },
   { what: "what has expired", make: (h: Holder) => h.set(keyAt(1, "k"), { ttlMs: 999 }), keys: [] },
   { what: "what expires later", make: (h: Holder) => h.set(keyAt(1, "k"), { ttlMs: 1_001 }), keys: ["k"] },
+  { what: "a lease", make: (h: Holder) => h.set(keyAt(1, "k"), { flags: leaseFlag }), keys: [] },
   { what: "what caches keep for themselves", make: (h: Holder) => h.set(keyAt(1, "\0tag")), keys: [] },
 ] as const
 

@@ -9,7 +9,7 @@ import { copyOf } from "../../base/bytes.ts"
 import { maxPageEntries } from "../../protocol/limits.ts"
 import type { PageEntry, Place, ShardOperation, ShardResult } from "../../protocol/message.ts"
 import type { Entry, HashedKey, Store } from "../../store/store.ts"
-import { hasExpired, ttlLeftMs } from "./operations.ts"
+import { hasExpired, isLease, ttlLeftMs } from "./operations.ts"
 import { inOrder, isAskedFor, isBefore, type Stretch } from "./places.ts"
 import type { Shard } from "./shard.ts"
 
@@ -48,7 +48,7 @@ export function scanShards(
     const stoppedAt = walk(place ?? beginningOf(shard), { shard, store, budget }, key => {
       if (!isAskedFor(key.bytes, prefix)) return
       const entry = sees(shard, key)
-      if (entry === undefined || hasExpired(entry, nowMs)) return
+      if (entry === undefined || isLease(entry) || hasExpired(entry, nowMs)) return
       entries.push(pageEntry(key.bytes, entry, want, nowMs))
       budget.spend(key.bytes.length + (want === "values" ? entry.value.length : 0))
     })
@@ -92,7 +92,7 @@ export function stretchToClear(
   const next = walk(start, { shard, store, budget }, key => {
     const entry = isAskedFor(key.bytes, prefix) ? shard.newest(key) : undefined
     if (entry === undefined) return
-    if (!hasExpired(entry, nowMs)) count += 1
+    if (!isLease(entry) && !hasExpired(entry, nowMs)) count += 1
     budget.spend(key.bytes.length + entry.value.length)
   })
   return { stretch: { from: start, to: next ?? endOf(shard), prefix }, count, next }
