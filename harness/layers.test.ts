@@ -41,7 +41,18 @@ const layers: readonly { readonly files: string; readonly may: readonly string[]
   { files: "src/adapters/", may: ["src/client/client.ts", "node:"] },
 
   // Other protocols by which a node is used: clients that happen to live in its process.
-  { files: "src/doors/", may: ["src/base/", "src/protocol/", "src/client/session.ts", "src/client/walk.ts", "node:"] },
+  {
+    files: "src/doors/",
+    may: [
+      "src/base/",
+      "src/protocol/",
+      "src/client/session.ts",
+      "src/client/walk.ts",
+      "src/client/tags.ts",
+      "src/client/follow.ts",
+      "node:",
+    ],
+  },
 
   // What a person types. Two commands carry the harness with them; a node never does.
   { files: "src/cli/commands/stress.ts", may: ["src/", "clipanion", "node:", "harness/cluster/", "harness/checker/"] },
@@ -61,6 +72,9 @@ const layers: readonly { readonly files: string; readonly may: readonly string[]
       "src/store/",
       "src/core/",
       "src/client/session.ts",
+      "src/client/loading.ts",
+      "src/client/steps.ts",
+      "src/client/tags.ts",
       "harness/checker/",
     ],
   },
@@ -97,7 +111,10 @@ const layers: readonly { readonly files: string; readonly may: readonly string[]
 ]
 
 /** Here time comes in with each call and chance from a seeded generator; nothing waits and nothing prints. */
-const deterministic = ["src/base/", "src/store/", "src/core/", "src/client/session.ts"]
+const deterministic = [
+  ...["src/base/", "src/store/", "src/core/"],
+  ...["src/client/session.ts", "src/client/steps.ts", "src/client/tags.ts", "src/client/loading.ts"],
+]
 
 const bannedThere: readonly { readonly word: string; readonly pattern: RegExp }[] = [
   ...["Date", "performance", "Temporal", "process", "console", "globalThis", "crypto", "WeakRef"].map(global),

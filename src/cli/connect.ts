@@ -1,6 +1,9 @@
 /** The client, as the commands use it. Loaded when there is something to ask: it brings sockets and codecs with it. */
 import { CacheClient, type MemberStatus } from "../client/client.ts"
 import { CacheError } from "../client/errors.ts"
+import { asking, follow } from "../client/follow.ts"
+import type { Question } from "../client/steps.ts"
+import { untagged } from "../client/tags.ts"
 import type { Asking as Walk } from "../client/walk.ts"
 import type { Address } from "../protocol/message.ts"
 import type { Ask } from "./asking.ts"
@@ -19,9 +22,16 @@ export function asker(wanted: Wanted): AsyncDisposable & { readonly ask: Ask } {
   return {
     ask: async (key, operation) => {
       client ??= connected(wanted)
+      const connecting = client
       giveUpAtMs ||= performance.now() + wanted.timeoutMs
       // What is left may be nothing; a client takes only deadlines ahead.
-      return (await client).ask(key, operation, { timeoutMs: Math.max(1, giveUpAtMs - performance.now()) })
+      const ask = async (question: Question) => {
+        const timeoutMs = Math.max(1, giveUpAtMs - performance.now())
+        return (await connecting).ask(question.key, question.operation, { timeoutMs })
+      }
+      const outcome = await ask({ key, operation })
+      // A value that bears tags is there only as long as they are.
+      return outcome.kind === "value" ? ((await follow(untagged([outcome]), asking(ask)))[0] ?? outcome) : outcome
     },
     [Symbol.asyncDispose]: async () => {
       // Why connecting failed was told to whoever asked.

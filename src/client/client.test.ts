@@ -3,6 +3,7 @@ import { spawn } from "node:child_process"
 import { once } from "node:events"
 import { test } from "node:test"
 import { setTimeout as sleep } from "node:timers/promises"
+import { maxValueBytes } from "../protocol/limits.ts"
 import type { Reply } from "../protocol/message.ts"
 import { CacheClient, CacheError, type CacheErrorCode, CacheManyError } from "./client.ts"
 import { blackHole, FakeCluster, FakeNode } from "./testing/fake-node.ts"
@@ -308,6 +309,121 @@ test("all keys are listed, counted and cleared, or those that begin alike", asyn
   equal(await cache.clear(), 2)
   equal((await cache.size()).entries, 0)
 })
+
+test("getOrSet loads what is missing, once for all who ask, and stores it", async () => {
+  await using cluster = await pair()
+  const { cache } = cluster
+  let loads = 0
+  const load = async () => ({ name: "Ada", number: ++loads })
+  const [first, second] = await Promise.all([cache.getOrSet("k", load, { ttlMs: 9_000 }), cache.getOrSet("k", load)])
+  deepEqual([first, second], [{ name: "Ada", number: 1 }, { name: "Ada", number: 1 }]) // biome-ignore format: one line says it
+  ok(first !== second, "each has its own")
+  deepEqual(await cache.getOrSet("k", load), { name: "Ada", number: 1 })
+  equal(await cache.ttl("k"), 9_000)
+  equal(loads, 1)
+})
+
+test("getOrSet: what load throws reaches all who wait, and the next one loads", async () => {
+  await using cluster = await pair()
+  const { cache } = cluster
+  const failure = new Error("no database")
+  const failed = await Promise.allSettled([1, 2].map(() => cache.getOrSet("k", () => Promise.reject(failure))))
+  ok(failed.every(each => each.status === "rejected" && each.reason === failure))
+  equal(cluster.cluster.entries.size, 0)
+  equal(await cache.getOrSet("k", () => "value"), "value")
+})
+
+test("getOrSet keeps nothing where there is nothing, or what cannot be kept", async () => {
+  await using cluster = await pair()
+  const { cache } = cluster
+  equal(await cache.getOrSet("k", () => undefined), undefined)
+  await rejects(cache.getOrSet("k", () => () => {}), TypeError) // biome-ignore format: one line says it
+  const tooLarge = new Uint8Array(maxValueBytes + 1)
+  equal((await cache.getOrSet("k", () => tooLarge)).length, tooLarge.length)
+  equal(cluster.cluster.entries.size, 0)
+})
+
+test("getOrSet: a set or a delete while it loads wins, and the caller has what it loaded", async () => {
+  await using cluster = await pair()
+  const { cache } = cluster
+  const load = async () => {
+    await cache.set("k", "newer")
+    return "loaded"
+  }
+  equal(await cache.getOrSet("k", load), "loaded")
+  equal(await cache.get("k"), "newer")
+  const removing = async () => {
+    await cache.delete("other")
+    return "loaded"
+  }
+  equal(await cache.getOrSet("other", removing), "loaded")
+  equal(await cache.get("other"), undefined)
+})
+
+test("getOrSet: a signal ends the waiting, and the loading goes on", async () => {
+  await using cluster = await pair()
+  const { cache } = cluster
+  const stop = new AbortController()
+  const waiting = cache.getOrSet("k", () => sleep(30, "late"), { signal: stop.signal })
+  stop.abort("enough")
+  await rejects(waiting, failing("cancelled", "not-done"))
+  while ((await cache.get("k")) === undefined);
+  equal(await cache.get("k"), "late")
+})
+
+test("getOrSet without a cluster throws, or loads if told to", async () => {
+  await using cluster = await pair()
+  const { cache, node } = cluster
+  node.behaviour = () => ({ kind: "unavailable", reason: "minority" })
+  await rejects(
+    cache.getOrSet("k", () => 1, { timeoutMs: 50 }),
+    failing("minority", "not-done"),
+  )
+  equal(await cache.getOrSet("k", () => 1, { timeoutMs: 50, whenUnavailable: "load" }), 1)
+})
+
+test("tags: invalidating one makes all that bear it unreadable, and nothing else", async () => {
+  await using cluster = await pair()
+  const { cache } = cluster
+  await cache.set("a", { of: "a" }, { tags: ["users", "page:1"] })
+  await cache.setMany([["b", "b"], ["c", Uint8Array.of(3)]], { tags: ["users"] }) // biome-ignore format: one line says it
+  await cache.set("d", "d", { tags: ["pages"] })
+  const keys = ["a", "b", "c", "d"]
+  deepEqual(await cache.getMany(keys), [{ of: "a" }, "b", Uint8Array.of(3), "d"])
+  deepEqual((await cache.getEntry("a"))?.value, { of: "a" })
+  await cache.invalidateTag("page:1")
+  deepEqual(await cache.getMany(keys), [undefined, "b", Uint8Array.of(3), "d"])
+  await cache.invalidateTag(["users", "nobody bears this"])
+  deepEqual(await cache.getMany(keys), [undefined, undefined, undefined, "d"])
+  deepEqual(await all(cache.entries()).then(found => found.map(({ key }) => key)), ["d"])
+  await cache.set("a", "again", { tags: ["users"] })
+  equal(await cache.get("a"), "again")
+})
+
+test("tags with getOrSet: an invalidation loads anew, also one that comes while it loads", async () => {
+  await using cluster = await pair()
+  const { cache } = cluster
+  let loads = 0
+  const load = () => ++loads
+  const options = { tags: ["users"] }
+  equal(await cache.getOrSet("k", load, options), 1)
+  equal(await cache.getOrSet("k", load, options), 1)
+  await cache.invalidateTag("users")
+  equal(await cache.getOrSet("k", load, options), 2)
+  const late = async () => {
+    await cache.invalidateTag("users")
+    return "too old already"
+  }
+  await cache.delete("k")
+  equal(await cache.getOrSet("k", late, options), "too old already")
+  equal(await cache.getOrSet("k", load, options), 3)
+})
+
+for (const tags of [[""], ["x".repeat(256)], Array.from({ length: 33 }, (_, i) => `${i}`)])
+  test(`${tags.length} tags, the first of ${tags[0]?.length} characters, are refused`, async () => {
+    await using cluster = await pair()
+    await rejects(cluster.cache.set("k", "v", { tags }), RangeError)
+  })
 
 test("a listing that cannot go on throws, and is ended by its signal", async () => {
   await using cluster = await pair()

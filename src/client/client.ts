@@ -10,6 +10,7 @@
  * and an unmet condition is an answer; neither is an error. What is decided is decided in `session.ts`; here are
  * promises, values, sockets and the one timer.
  */
+import { unreachable } from "../base/assert.ts"
 import { defaultPort, formatAddress, parseAddress } from "../base/address.ts"
 import { copyOf } from "../base/bytes.ts"
 import { Prng } from "../base/prng.ts"
@@ -33,19 +34,36 @@ import {
   type CallOptions as SessionCall,
   tooLong,
 } from "./call.ts"
+import {
+  type Counted,
+  counted,
+  decoded,
+  type Entry,
+  entryOf,
+  failure,
+  type Key,
+  type SetResult,
+  setResult,
+  sumOf,
+  ttlLeft,
+  unexpected,
+  valueOf,
+  wasDeleted,
+} from "./answers.ts"
 import { CacheError, CacheManyError, errorOf, type ManyResult } from "./errors.ts"
-import { Session, type SessionLimits, type SessionView } from "./session.ts"
+import { asking, follow, type World } from "./follow.ts"
+import { loading, type LoadingOptions } from "./loading.ts"
+import { type CallHandle, Session, type SessionLimits, type SessionView } from "./session.ts"
 import { Sockets, socketLimits } from "./sockets.ts"
-import { fromStored, keyBytes, textOfKey, toStored } from "./values.ts"
+import { isTagged, sealed, tagBytes, tagKey, type Token, tokensOf, untagged } from "./tags.ts"
+import { keyBytes, nameOfKey, type StoredValue, textOfKey, toStored } from "./values.ts"
 import { type Asking, clear, pagesOf, sizeOf, UnexpectedAnswer, WalkFailure } from "./walk.ts"
 
 export type { Address, ClientMember, Operation, Result, StatusReport } from "../protocol/message.ts"
+export type { Counted, Entry, Key, SetResult } from "./answers.ts"
 export type { CallOutcome, FailureCode } from "./call.ts"
 export { CacheError, type CacheErrorCode, CacheManyError, type ManyResult } from "./errors.ts"
 export type { SessionLimits, SessionView } from "./session.ts"
-
-/** Text as UTF-8, or any bytes; at most 4096 of them. */
-export type Key = string | Uint8Array
 
 export type CallOptions = {
   /** Default: the client's, 5 seconds. At most a minute. */
@@ -64,19 +82,43 @@ export type Conditions = {
   ifValue?: unknown
 }
 
-export type SetOptions = CallOptions & Conditions & { /** Infinity or left out: does not expire. */ ttlMs?: number }
+export type SetOptions = CallOptions &
+  Conditions & {
+    /** Infinity or left out: does not expire. */
+    ttlMs?: number
+    /** `invalidateTag` of any of them makes the entry unreadable. At most 32, of 255 bytes. */
+    tags?: readonly string[]
+  }
 /** `ttlMs`: of an entry that is made by it; one that is there keeps its own. Infinity or left out: does not expire. */
 export type IncrOptions = CallOptions & { ttlMs?: number }
-/** `ttlMs`: what is left of its life; Infinity: it does not expire. */
-export type Counted = { readonly value: number; readonly version: number; readonly ttlMs: number }
 export type DeleteOptions = CallOptions & Pick<Conditions, "ifVersion" | "ifValue">
 
-/** `version` of an unmet condition is that of the entry that is there; undefined: there is none. */
-export type SetResult =
-  | { readonly kind: "stored"; readonly version: number }
-  | { readonly kind: "unmet"; readonly version: number | undefined }
+export type LoadOptions = Pick<SetOptions, "ttlMs" | "tags"> & {
+  /** How long to wait for what others load, and for each answer of the cluster; what `load` takes is not counted. */
+  timeoutMs?: number
+  /** Ends the waiting, not the loading. */
+  signal?: AbortSignal
+  /** After its time a value is served for so long, while one caller loads anew. Default: not at all. */
+  staleForMs?: number
+  /** After so long without a value the next caller loads. Default: 3 seconds. Longer than loading takes, mostly. */
+  leaseMs?: number
+  /** The cluster does not answer. "load": each caller for itself. Default: "throw". */
+  whenUnavailable?: "throw" | "load"
+  /** Told what `load` threw when nobody waited for it, since a stale value had been served. Default: nobody is told. */
+  onRefreshError?: (error: unknown) => void
+}
 
-export type Entry<T> = { readonly value: T; readonly version: number }
+type Loads = Omit<LoadingOptions, "key" | "now" | "prng"> & { readonly onRefreshError: (error: unknown) => void }
+
+type SharedLoad =
+  /** `made`: what the caller that loaded has. */
+  | {
+      readonly kind: "value"
+      readonly value: StoredValue | undefined
+      readonly made: { readonly value: unknown } | undefined
+    }
+  | { readonly kind: "threw"; readonly error: unknown }
+  | Failed
 
 /** The deadline is that of each step. */
 export type WalkOptions = CallOptions & { /** Keys that begin with it; left out: all. */ readonly prefix?: Key }
@@ -110,6 +152,9 @@ export class CacheClient implements AsyncDisposable {
   readonly #timeoutMs: number
   readonly #session: Session
   readonly #sockets: Sockets
+  readonly #prng: Prng
+  /** By key: what callers of this process wait for together. */
+  readonly #loads = new Map<string, Promise<SharedLoad>>()
   /** Why each address could not be used when it was last tried. */
   readonly #problems = new Map<Address, string>()
   #timer: { readonly timeout: NodeJS.Timeout; readonly atMs: number } | undefined
@@ -137,13 +182,13 @@ export class CacheClient implements AsyncDisposable {
       lost: (to: Address, reason: string) => this.#lost(to, reason),
       received: (from: Address, message: NodeToClient) => this.#received(from, message),
     }
-    const prng = new Prng(crypto.getRandomValues(new Uint32Array(1))[0] ?? 0)
+    this.#prng = new Prng(crypto.getRandomValues(new Uint32Array(1))[0] ?? 0)
     this.#sockets = new Sockets({ events, nowMs, limits: socketLimits })
     this.#session = new Session({
       clientId: randomId(),
       seeds: this.#seeds,
       ports: this.#sockets,
-      prng,
+      prng: this.#prng.fork(),
       now: nowMs,
       ...(options.limits === undefined ? {} : { limits: options.limits }),
     })
@@ -185,7 +230,10 @@ export class CacheClient implements AsyncDisposable {
   /** Strings and bytes are stored as they are, other values as CBOR. */
   set(key: Key, value: unknown, options: SetOptions = noOptions): Promise<SetResult> {
     try {
-      return this.#do(key, setOperation(value, lifeAndCondition(options)), options, setResult)
+      const how = lifeAndCondition(options)
+      const stored = toStored(value)
+      if (options.tags === undefined) return this.#do(key, setOperation(stored, how), options, setResult)
+      return this.#setTagged(keyBytes(key), stored, how, { ...options, tags: options.tags })
     } catch (error) {
       return Promise.reject(error) // a value that cannot be stored, or two conditions
     }
@@ -233,16 +281,57 @@ export class CacheClient implements AsyncDisposable {
   async setMany(entries: Iterable<readonly [Key, unknown]>, options: SetOptions = {}): Promise<SetResult[]> {
     const pairs = [...entries]
     const how = lifeAndCondition(options)
-    const operations = pairs.map(([, value]) => setOperation(value, how))
+    const values = pairs.map(([, value]) => toStored(value))
     const keys = pairs.map(([key]) => key)
+    const tokens = options.tags === undefined ? [] : await this.#tokensOf("setMany", tagBytes(options.tags), options)
+    const operations = values.map(value => setOperation(sealed(value, tokens), how))
     // One operation for each key.
     return this.#many("setMany", keys, index => operations[index] as Operation, options, setResult)
   }
 
   /** For each key whether there was an entry, which is gone now. */
   async deleteMany(keys: readonly Key[], options?: CallOptions): Promise<boolean[]> {
-    const operation: Operation = { op: "delete", condition: null }
-    return this.#many("deleteMany", keys, () => operation, options, wasDeleted)
+    return this.#many("deleteMany", keys, () => deleteOperation, options, wasDeleted)
+  }
+
+  // -------------------------------------------------------------------------------------------- loading, tags
+
+  /**
+   * The value, or what `load` makes of it, by one caller at a time in the whole cluster: the others wait until it is there.
+   * Who loads holds a lease on the key; if it fails, or dies, or takes longer than the lease, the next one loads. What it
+   * made is then stored only if nothing has happened to the key since: a `set` or a `delete` that comes meanwhile wins.
+   * `load` is called once at most; what it throws is thrown here, and to those of this process that wait for it. The type
+   * of a value that is found is the caller's word, as with `get`.
+   */
+  async getOrSet<T>(key: Key, load: () => T | Promise<T>, options: LoadOptions = {}): Promise<T> {
+    const { signal, whenUnavailable = "throw" } = options
+    if (signal?.aborted) throw failure(cancelledBefore, "getOrSet", key, signal)
+    const name = nameOfKey(keyBytes(key))
+    const others = this.#loads.get(name)
+    const shared = others ?? this.#load(name, key, load, checkedLoading(options, this.#timeoutMs))
+    const loaded = await (signal === undefined ? shared : orAborted(shared, signal, key))
+    switch (loaded.kind) {
+      case "value":
+        // Who made it has it; the others have one each.
+        if (others === undefined && loaded.made !== undefined) return loaded.made.value as T // what `load` returned
+        return (loaded.value === undefined ? undefined : decoded(loaded.value, key)) as T // as the caller says
+      case "threw":
+        throw loaded.error
+      case "failed":
+        if (whenUnavailable === "load") return load()
+        throw failure(loaded, "getOrSet", key, signal)
+      default:
+        return unreachable(loaded)
+    }
+  }
+
+  /**
+   * Makes every entry that bears one of these tags unreadable: what was set before this call, and what is being set
+   * meanwhile. Costs one operation a tag, however many entries bear it; they go when they expire or are evicted.
+   */
+  async invalidateTag(tag: string | readonly string[], options?: CallOptions): Promise<void> {
+    const keys = tagBytes([tag].flat()).map(tagKey)
+    await this.#many("invalidateTag", keys, () => deleteOperation, options, wasDeleted)
   }
 
   // -------------------------------------------------------------------------------------------- all keys
@@ -265,12 +354,11 @@ export class CacheClient implements AsyncDisposable {
   /** The same with the values. The type is the caller's word. A value that is not what it is marked as ends the walk. */
   async *entries<T = unknown>(options: WalkOptions = {}): AsyncGenerator<ListedEntry<T>, void> {
     for await (const page of this.#pages("entries", options, "values"))
-      for (const { key, details, value: bytes } of page) {
-        const name = textOfKey(key)
-        if (name === undefined || details === null || bytes === null) continue
-        const { flags, version, ttlMs } = details
-        const value = valueOf({ kind: "value", value: bytes, flags, version }, name) as T // as the caller says
-        yield { key: name, value, version, ttlMs: ttlMs ?? Number.POSITIVE_INFINITY }
+      for (const { name, outcome, ttlMs } of await this.#untaggedPage(page, options)) {
+        if (outcome.kind === "failed") throw failure(outcome, "entries", name, options.signal)
+        if (outcome.kind !== "value") continue
+        const value = valueOf(outcome, name) as T // as the caller says
+        yield { key: name, value, version: outcome.version, ttlMs }
       }
   }
 
@@ -328,16 +416,99 @@ export class CacheClient implements AsyncDisposable {
     read: (result: Result, key: Key) => R,
   ): Promise<R> {
     return new Promise((resolve, reject) => {
-      const done = (outcome: CallOutcome) => {
-        if (outcome.kind === "failed") return reject(failure(outcome, key, operation, options))
-        try {
-          resolve(read(outcome, key))
-        } catch (error) {
-          reject(error) // an answer that does not fit, or bytes that are not what they are marked as
-        }
+      const done = (outcome: CallOutcome, _index = 0, tags: "unread" | "read" = "unread") => {
+        if (tags === "unread" && outcome.kind === "value" && isTagged(outcome)) {
+          // The rest of the time that the call has.
+          const ask = this.#askBy(call?.deadlineAtMs ?? nowMs(), options?.signal)
+          follow(untagged([outcome]), asking(ask)).then(([untagged = outcome]) => done(untagged, 0, "read"), reject)
+        } else if (outcome.kind === "failed") reject(failure(outcome, operation.op, key, options?.signal))
+        else
+          try {
+            resolve(read(outcome, key))
+          } catch (error) {
+            reject(error) // an answer that does not fit, or bytes that are not what they are marked as
+          }
       }
-      this.#start(keyBytes(key), operation, options, done)
+      const call = this.#start(keyBytes(key), operation, options, done)
     })
+  }
+
+  #askBy(deadlineAtMs: number, signal: AbortSignal | undefined): World["ask"] {
+    return ({ key, operation }) => {
+      const timeoutMs = Math.max(1, deadlineAtMs - nowMs())
+      return this.#ask(key, operation, signal === undefined ? { timeoutMs } : { timeoutMs, signal })
+    }
+  }
+
+  #deadlineOf(options: CallOptions | undefined): number {
+    return nowMs() + (options?.timeoutMs === undefined ? this.#timeoutMs : checkedTimeoutMs(options.timeoutMs))
+  }
+
+  async #tokensOf(what: string, tags: readonly Uint8Array[], options: CallOptions): Promise<readonly Token[]> {
+    const ask = this.#askBy(this.#deadlineOf(options), options.signal)
+    const tokens = await follow(tokensOf(tags), asking(ask))
+    if ("kind" in tokens) throw errorOf(tokens, `${what}: its tags`, options.signal?.reason)
+    return tokens
+  }
+
+  async #setTagged(
+    key: Uint8Array,
+    value: StoredValue,
+    how: LifeAndCondition,
+    options: SetOptions & { tags: readonly string[] },
+  ): Promise<SetResult> {
+    const deadlineAtMs = this.#deadlineOf(options)
+    const tokens = await this.#tokensOf("set", tagBytes(options.tags), options)
+    const rest = { ...options, timeoutMs: Math.max(1, deadlineAtMs - nowMs()) }
+    return this.#do(key, setOperation(sealed(value, tokens), how), rest, setResult)
+  }
+
+  /** Those who come while it goes on wait for it as well. Does not reject. */
+  #load(name: string, key: Key, load: () => unknown, options: Loads): Promise<SharedLoad> {
+    const shared = new Promise<SharedLoad>(resolve => {
+      const end = (loaded: SharedLoad) => {
+        this.#loads.delete(name)
+        resolve(loaded)
+      }
+      let made: { readonly value: unknown } | undefined
+      let problem: { readonly error: unknown } | undefined
+      const giveUpAtMs = nowMs() + options.patienceMs
+      const world: World = {
+        // Once it has loaded, nobody's patience counts any more, and what was made should be kept.
+        ask: question =>
+          this.#askBy(made === undefined ? giveUpAtMs : nowMs() + options.patienceMs, undefined)(question),
+        wait: ms => new Promise(waited => setTimeout(waited, ms)),
+        load: async () => {
+          try {
+            made = { value: await load() }
+            return { kind: "loaded", value: made.value === undefined ? undefined : toStored(made.value) }
+          } catch (error) {
+            problem = { error }
+            return { kind: "failed" }
+          }
+        },
+        tell: value => end({ kind: "value", value, made: undefined }),
+      }
+      const steps = loading({ ...options, key: keyBytes(key), now: nowMs, prng: this.#prng })
+      void follow(steps, world).then(loaded => {
+        switch (loaded.kind) {
+          case "found":
+            return end({ kind: "value", value: loaded.value, made: undefined })
+          case "loaded":
+            return end({ kind: "value", value: loaded.value, made })
+          case "load-failed":
+            return end({ kind: "threw", error: problem?.error })
+          case "failed":
+            return end(loaded)
+          case "told":
+            return problem === undefined ? undefined : options.onRefreshError(problem.error)
+          default:
+            return unreachable(loaded)
+        }
+      })
+    })
+    this.#loads.set(name, shared)
+    return shared
   }
 
   async #many<R>(
@@ -349,7 +520,8 @@ export class CacheClient implements AsyncDisposable {
   ): Promise<R[]> {
     if (keys.length === 0) return []
     const bytes = keys.map(keyBytes)
-    const outcomes = await new Promise<CallOutcome[]>(resolve => {
+    const deadlineAtMs = this.#deadlineOf(options)
+    let outcomes: readonly CallOutcome[] = await new Promise<CallOutcome[]>(resolve => {
       const outcomes = new Array<CallOutcome>(keys.length)
       let missing = keys.length
       const done = (outcome: CallOutcome, index: number) => {
@@ -359,11 +531,13 @@ export class CacheClient implements AsyncDisposable {
       }
       bytes.forEach((key, index) => this.#start(key, operationOf(index), options, done, index))
     })
+    if (outcomes.some(outcome => outcome.kind === "value" && isTagged(outcome)))
+      outcomes = await follow(untagged(outcomes), asking(this.#askBy(deadlineAtMs, options?.signal)))
     const values: R[] = []
     const results = outcomes.map((outcome, index): ManyResult<R> => {
       const key = keys[index] as Key // an outcome for each key
       try {
-        if (outcome.kind === "failed") throw failure(outcome, key, operationOf(index), options)
+        if (outcome.kind === "failed") throw failure(outcome, operationOf(index).op, key, options?.signal)
         const value = read(outcome, key)
         values.push(value)
         return { status: "fulfilled", value }
@@ -380,17 +554,28 @@ export class CacheClient implements AsyncDisposable {
     return new Promise(resolve => this.#start(key, operation, options, resolve))
   }
 
-  #start(key: Uint8Array, operation: Operation, options: CallOptions | undefined, done: Done, index = 0): void {
+  #start(
+    key: Uint8Array,
+    operation: Operation,
+    options: CallOptions | undefined,
+    done: Done,
+    index = 0,
+  ): CallHandle | undefined {
     const timeoutMs = options?.timeoutMs === undefined ? this.#timeoutMs : checkedTimeoutMs(options.timeoutMs)
     const signal = options?.signal
-    if (signal === undefined) this.#session.call({ key, operation, timeoutMs, done, index })
-    else this.#startAbortable({ key, operation, timeoutMs, done, index }, signal)
+    const call =
+      signal === undefined
+        ? this.#session.call({ key, operation, timeoutMs, done, index })
+        : this.#startAbortable({ key, operation, timeoutMs, done, index }, signal)
     this.#arm()
+    return call
   }
 
-  #startAbortable(options: SessionCall, signal: AbortSignal): void {
-    if (signal.aborted)
-      return options.done({ kind: "failed", code: "cancelled", mayHaveHappened: "no" }, options.index ?? 0)
+  #startAbortable(options: SessionCall, signal: AbortSignal): CallHandle | undefined {
+    if (signal.aborted) {
+      options.done(cancelledBefore, options.index ?? 0)
+      return undefined
+    }
     const cancel = () => this.#step(() => this.#session.cancel(handle))
     const done: Done = (outcome, index) => {
       signal.removeEventListener("abort", cancel)
@@ -398,25 +583,39 @@ export class CacheClient implements AsyncDisposable {
     }
     signal.addEventListener("abort", cancel)
     const handle = this.#session.call({ ...options, done })
+    return handle
   }
 
   async *#pages(what: string, options: WalkOptions, want: "keys" | "values"): AsyncGenerator<readonly PageEntry[]> {
     try {
-      yield* pagesOf(this.#asking(options), { prefix: prefixOf(options), want })
+      yield* pagesOf(this.#walkAsking(options), { prefix: prefixOf(options), want })
     } catch (error) {
       throw walkError(error, what, options)
     }
+  }
+
+  async #untaggedPage(page: readonly PageEntry[], options: CallOptions) {
+    const entries = page.flatMap(({ key, details, value }) => {
+      const name = textOfKey(key)
+      if (name === undefined || details === null || value === null) return []
+      const { flags, version, ttlMs } = details
+      const outcome: CallOutcome = { kind: "value", value, flags, version }
+      return [{ name, outcome, ttlMs: ttlMs ?? Number.POSITIVE_INFINITY }]
+    })
+    const ask = this.#askBy(this.#deadlineOf(options), options.signal)
+    const outcomes = await follow(untagged(entries.map(({ outcome }) => outcome)), asking(ask))
+    return entries.map((entry, i) => ({ ...entry, outcome: outcomes[i] ?? entry.outcome }))
   }
 
   async #walking<R>(what: string, options: CallOptions, walk: (asking: Asking) => Promise<R>): Promise<R> {
     try {
-      return await walk(this.#asking(options))
+      return await walk(this.#walkAsking(options))
     } catch (error) {
       throw walkError(error, what, options)
     }
   }
 
-  #asking(options: CallOptions): Asking {
+  #walkAsking(options: CallOptions): Asking {
     return { view: () => this.view, ask: operation => this.#ask(noKey, operation, options) }
   }
 
@@ -539,6 +738,7 @@ function ttlOf(ttlMs: number | undefined): number | null {
 
 const getOperation: Operation = { op: "get" }
 const ttlOperation: Operation = { op: "ttl" }
+const deleteOperation: Operation = { op: "delete", condition: null }
 
 type LifeAndCondition = { readonly ttlMs: number | null; readonly condition: Condition | null }
 const foreverAndAlways: LifeAndCondition = { ttlMs: null, condition: null }
@@ -548,69 +748,32 @@ function lifeAndCondition(options: SetOptions): LifeAndCondition {
   return { ttlMs: ttlOf(options.ttlMs), condition: conditionOf(options) }
 }
 
-function setOperation(value: unknown, { ttlMs, condition }: LifeAndCondition): Operation {
-  const { bytes, flags } = toStored(value)
+function setOperation({ bytes, flags }: StoredValue, { ttlMs, condition }: LifeAndCondition): Operation {
   return { op: "set", value: bytes, flags, ttlMs, condition }
 }
 
-// ------------------------------------------------------------------------------------------------ reading answers
-
-function valueOf(result: Result, key: Key): unknown {
-  if (result.kind === "missing") return undefined
-  if (result.kind !== "value") throw unexpected(result, key)
-  try {
-    return fromStored({ bytes: result.value, flags: result.flags })
-  } catch (cause) {
-    const detail = `get ${named(key)}: the stored bytes are not what they are marked as`
-    throw new CacheError({ code: "unreadable-value", outcome: "not-done", detail, cause })
-  }
-}
-
-function entryOf(result: Result, key: Key): Entry<unknown> | undefined {
-  return result.kind === "value" ? { value: valueOf(result, key), version: result.version } : missing(result, key)
-}
-
-function missing(result: Result, key: Key): undefined {
-  if (result.kind !== "missing") throw unexpected(result, key)
-}
-
-function ttlLeft(result: Result, key: Key): number | undefined {
-  return result.kind === "ttl" ? (result.ttlMs ?? Number.POSITIVE_INFINITY) : missing(result, key)
-}
-
-function setResult(result: Result, key: Key): SetResult {
-  switch (result.kind) {
-    case "stored":
-      return { kind: "stored", version: result.version }
-    case "unmet":
-      return { kind: "unmet", version: result.version }
-    case "missing":
-      return { kind: "unmet", version: undefined }
-    default:
-      throw unexpected(result, key)
-  }
-}
-
-function wasDeleted(result: Result, key: Key): boolean {
-  if (result.kind !== "deleted" && result.kind !== "missing" && result.kind !== "unmet") throw unexpected(result, key)
-  return result.kind === "deleted"
-}
-
-function sumOf(result: Result, key: Key): number {
-  return counted(result, key).value
-}
-
-function counted(result: Result, key: Key): Counted {
-  if (result.kind === "counted") {
-    const { value, version, ttlMs } = result
-    return { value, version, ttlMs: ttlMs ?? Number.POSITIVE_INFINITY }
-  }
-  if (result.kind !== "not-a-number") throw unexpected(result, key)
-  const detail = `incr ${named(key)}: the value is not a whole number, or would leave the range of those`
-  throw new CacheError({ code: "not-a-number", outcome: "not-done", detail })
-}
-
 const noKey = new Uint8Array(0)
+const defaultLeaseMs = 3_000
+const cancelledBefore: Failed = { kind: "failed", code: "cancelled", mayHaveHappened: "no" }
+
+function checkedLoading(options: LoadOptions, defaultTimeoutMs: number): Loads {
+  const { staleForMs = 0, leaseMs = defaultLeaseMs, tags = [], timeoutMs, onRefreshError = () => {} } = options
+  const ttlMs = ttlOf(options.ttlMs)
+  if (!(staleForMs >= 0 && staleForMs + (ttlMs ?? 0) <= maxTtlMs))
+    throw new RangeError(`staleForMs is from 0 to what is left of the longest time to live, ${maxTtlMs} ms`)
+  if (!(leaseMs > 0 && leaseMs <= maxTtlMs)) throw new RangeError(`leaseMs is above 0 and at most ${maxTtlMs} ms`)
+  const patienceMs = timeoutMs === undefined ? defaultTimeoutMs : checkedTimeoutMs(timeoutMs)
+  return { ttlMs, staleForMs, leaseMs, tags: tagBytes(tags), patienceMs, onRefreshError }
+}
+
+/** The promise, or that its caller no longer waits for it. */
+function orAborted<T>(promise: Promise<T>, signal: AbortSignal, key: Key): Promise<T> {
+  return new Promise((resolve, reject) => {
+    const aborted = () => reject(failure(cancelledBefore, "getOrSet", key, signal))
+    signal.addEventListener("abort", aborted, { once: true })
+    void promise.then(resolve).finally(() => signal.removeEventListener("abort", aborted))
+  })
+}
 
 function prefixOf({ prefix = "" }: WalkOptions): Uint8Array {
   return keyBytes(prefix)
@@ -623,11 +786,6 @@ function walkError(error: unknown, what: string, options: CallOptions): unknown 
   if (error instanceof UnexpectedAnswer)
     return new CacheError({ code: "unexpected-answer", outcome: "unknown", detail: `${what}: ${error.message}` })
   return error
-}
-
-function failure(failed: Failed, key: Key, operation: Operation, options: CallOptions | undefined): CacheError {
-  const cause: unknown = failed.code === "cancelled" ? options?.signal?.reason : undefined
-  return errorOf(failed, `${operation.op} ${named(key)}`, cause)
 }
 
 // ------------------------------------------------------------------------------------------------ checking options
@@ -645,15 +803,4 @@ function conditionOf({ ifAbsent, ifPresent, ifVersion, ifValue }: Conditions): C
 function checkedVersion(version: number): number {
   if (Number.isInteger(version) && version >= 0 && version < 2 ** 48) return version
   throw new RangeError("a version is a whole number, as getEntry and set answer it")
-}
-
-/** Keys may be long, and anything: enough of it to be recognised. */
-function named(key: Key): string {
-  const text = typeof key === "string" ? key : new TextDecoder().decode(key.subarray(0, 64))
-  return JSON.stringify(text.length > 64 ? `${text.slice(0, 64)}...` : text)
-}
-
-function unexpected(result: Result, key: Key): CacheError {
-  const detail = `${named(key)}: answered with "${result.kind}", which does not fit the question`
-  return new CacheError({ code: "unexpected-answer", outcome: "unknown", detail })
 }

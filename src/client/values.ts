@@ -46,3 +46,8 @@ export function textOfKey(key: Uint8Array): string | undefined {
     return undefined
   }
 }
+
+/** Equal for equal keys, and for no others. */
+export function nameOfKey(key: Uint8Array): string {
+  return String.fromCharCode(...key)
+}

@@ -10,6 +10,7 @@ import { arcOf, shardOf } from "../core/ring.ts"
 import { maxPageEntries } from "../protocol/limits.ts"
 import type { PageEntry, Place, ShardId, ShardOperation, ShardResult } from "../protocol/message.ts"
 import type { CallOutcome, Failed } from "./call.ts"
+import { tagPrefix } from "./tags.ts"
 
 /** Who leads what: of `primaries`, one for each shard, it matters who has the same. */
 export type WalkView = {
@@ -73,9 +74,15 @@ export async function sizeOf(asking: Asking): Promise<{ entries: number; bytes: 
 
 /**
  * Deletes what is there, where it is, and says how many entries that were: each key at one moment between the call and its
- * end.
+ * end. With everything, the tags go that entries bore.
  */
 export async function clear(asking: Asking, prefix: Uint8Array): Promise<number> {
+  const count = await clearKeys(asking, prefix)
+  if (prefix.length === 0) await clearKeys(asking, tagPrefix)
+  return count
+}
+
+async function clearKeys(asking: Asking, prefix: Uint8Array): Promise<number> {
   let count = 0
   const steps = walk(asking, async (shards, from) => {
     // Mostly there are more shards than keys, or far fewer: a shard that holds nothing costs no write.

@@ -3,7 +3,9 @@
  * number, repeat and give up by the same rules as a client's ("Client protocol" in `src/core/README.md`), with one hop to
  * the primary at most.
  */
+import { asking as askingOnly, follow } from "../client/follow.ts"
 import type { CallOutcome } from "../client/session.ts"
+import { isTagged, untagged as untaggedOf } from "../client/tags.ts"
 import { type Asking, WalkFailure, type WalkView } from "../client/walk.ts"
 import type { Operation, Result, StatusReport } from "../protocol/message.ts"
 import type { Soon } from "./soon.ts"
@@ -41,10 +43,24 @@ export class LocalCache {
 
   /** Every outcome is a value, at once where the node can tell at once. The bytes must not change before it is there. */
   ask(key: Uint8Array, operation: Operation): Soon<CallOutcome> {
-    return (
-      this.#node.callNow(key, operation) ??
-      new Promise(resolve => this.#node.call({ key, operation, timeoutMs }, resolve))
+    const outcome = this.#node.callNow(key, operation)
+    if (outcome !== undefined) return outcome.kind === "value" && isTagged(outcome) ? this.#untag(outcome) : outcome
+    return new Promise(resolve =>
+      this.#node.call({ key, operation, timeoutMs }, outcome =>
+        resolve(outcome.kind === "value" && isTagged(outcome) ? this.#untag(outcome) : outcome),
+      ),
     )
+  }
+
+  /** A value that bears tags is there only as long as they are. Who asks in another protocol sees the value alone. */
+  async #untag(outcome: CallOutcome): Promise<CallOutcome> {
+    // The node may be in the middle of a step, in which it must not be asked.
+    await null
+    const [untagged = outcome] = await follow(
+      untaggedOf([outcome]),
+      askingOnly(({ key, operation }) => this.ask(key, operation)),
+    )
+    return untagged
   }
 
   /** For what goes through all keys (`src/client/walk.ts`). Throws a `WalkFailure` when this node is in no cluster yet. */

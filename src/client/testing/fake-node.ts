@@ -6,7 +6,7 @@ import { createServer, type Server, type Socket } from "node:net"
 import { type WebSocket, WebSocketServer } from "ws"
 import { hashKeyPosition, shardOf } from "../../core/ring.ts"
 import { decodeForNode, encodeClientFrame, packForClient } from "../../protocol/codec.ts"
-import { clientPath, textFlags } from "../../protocol/limits.ts"
+import { clientPath, leaseFlag, textFlags } from "../../protocol/limits.ts"
 import type {
   Address,
   ClientMember,
@@ -67,7 +67,10 @@ export class FakeCluster {
   #run(operation: Operation, key: string): Reply {
     if (operation.op === "scan" || operation.op === "size" || operation.op === "clear")
       return this.#runOnShards(operation)
-    const entry = this.entries.get(key)
+    const held = this.entries.get(key)
+    // A lease is seen by who names its version, or wants one.
+    const isSeen = !isLease(held) || (operation.op === "set" && isLease(operation)) || namesVersion(operation, held)
+    const entry = isSeen ? held : undefined
     if (operation.op === "set" || operation.op === "delete" || operation.op === "touch") {
       const unmet = unmetBy(operation, entry)
       if (unmet !== undefined) return unmet
@@ -107,8 +110,10 @@ export class FakeCluster {
     const shards = operation.op === "clear" ? [operation.shard] : operation.shards
     const prefix = operation.op === "size" ? "" : Buffer.from(operation.prefix).toString("hex")
     const held = [...this.entries].filter(
-      ([key]) =>
-        key.startsWith(prefix) && shards.includes(shardOf(hashKeyPosition(Buffer.from(key, "hex"), [3, 4]), 4)),
+      ([key, entry]) =>
+        !isLease(entry) &&
+        (prefix === "" ? !key.startsWith("00") : key.startsWith(prefix)) &&
+        shards.includes(shardOf(hashKeyPosition(Buffer.from(key, "hex"), [3, 4]), 4)),
     )
     if (operation.op === "size") return { kind: "size", entries: held.length, bytes: 0, next: null }
     if (operation.op === "clear") {
@@ -128,6 +133,16 @@ export class FakeCluster {
     this.entries.set(key, { value, flags, ttlMs, version })
     return version
   }
+}
+
+function isLease(entry: { readonly flags: number } | undefined): boolean {
+  return entry !== undefined && (entry.flags & leaseFlag) !== 0
+}
+
+function namesVersion(operation: Operation, held: Entry | undefined): boolean {
+  return (
+    "condition" in operation && operation.condition?.if === "version" && operation.condition.version === held?.version
+  )
 }
 
 function unmetBy(
