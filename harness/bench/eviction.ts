@@ -10,7 +10,7 @@ import { formatTable } from "./format-table.ts"
 import { workloads } from "./eviction/workloads.ts"
 import { parseCount, parseCounts, UsageError } from "./options.ts"
 import { Progress } from "./progress.ts"
-import { evictingStore } from "./own-store.ts"
+import { smallStore } from "./own-store.ts"
 
 const { values } = parseArgs({
   options: {
@@ -40,7 +40,7 @@ const rows: Row[] = []
 for (const workload of chosen)
   for (const share of shares) {
     progress.show(`${rows.length} of ${chosen.length * shares.length}: ${workload.name}, ${share} % of its footprint`)
-    rows.push(compare(workload, share, evictingStore))
+    rows.push(compare(workload, share, smallStore))
   }
 progress.end()
 if (values.json)
@@ -55,7 +55,7 @@ else print(rows)
 
 function print(rows: readonly Row[]): void {
   const names = Object.keys(references) as Reference[] // the keys of a literal
-  const titles = ["", "cache", ...names, "dcache", "optimum", "above LRU", "above best"]
+  const titles = ["", "cache", ...names, "dcache", "(holds)", "optimum", "above LRU", "above best"]
   const lines = rows.map(row => {
     const { pointsAboveLru, pointsAboveBest, isAtMostLru, isNearBest } = judge(row)
     return [
@@ -63,21 +63,21 @@ function print(rows: readonly Row[]): void {
       `${row.sharePercent} %`,
       ...names.map(name => row.misses[name].toFixed(1)),
       row.ours.toFixed(1),
+      `${row.heldPercent.toFixed(0)} %`,
       row.optimum?.toFixed(1) ?? "",
       points(pointsAboveLru, isAtMostLru),
       points(pointsAboveBest, isNearBest),
     ]
   })
-  console.log("Requests that miss, in percent, by the size of the cache in percent of the footprint.\n")
+  console.log(
+    "Requests that miss, in percent, by the size of the cache in percent of the footprint. What dcache holds is",
+  )
+  console.log("in percent of what the others may hold, which is what it was given memory for.\n")
   console.log(formatTable(titles, lines, 1))
   for (const { name, about, sizes, requests } of chosen)
     console.log(
       `${name}: ${about}; ${requests.length.toLocaleString("en")} requests of ${sizes.length.toLocaleString("en")} keys`,
     )
-  const held = rows.map(({ heldPercent }) => heldPercent)
-  console.log(
-    `dcache held ${Math.min(...held).toFixed(0)} to ${Math.max(...held).toFixed(0)} % of what the others may hold`,
-  )
   const verdicts = rows.map(judge)
   console.log(
     aim(

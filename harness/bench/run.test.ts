@@ -37,15 +37,21 @@ for (const { args, says } of mistyped)
     match(stderr, says)
   })
 
-test("store: every engine, in a process of its own, in figures for programs", () => {
-  const { status, stdout, stderr } = bench("store", "--entries", "2000", "--operations", "2000", "--json")
+test("store: every engine, in a process of its own, for people", () => {
+  const { status, stdout, stderr } = bench("store", "--entries", "2000", "--operations", "2000")
   deepEqual([status, stderr], [0, ""])
-  const { measured, aims } = JSON.parse(stdout)
-  deepEqual(
-    measured.map(({ engine }: { engine: string }) => engine),
-    ["map", "lru-cache", "dcache"],
-  )
-  equal(aims.length, 1)
+  // In the tables of memory, times and pauses.
+  for (const engine of ["map", "lru-cache", "dcache"])
+    equal(stdout.match(new RegExp(`^2,000 +16 B +${engine} +\\d`, "gm"))?.length, 3)
+  match(stdout, /get, hit +[\d.]+ of a Map's \(aim: at most 1\)/)
+})
+
+test("store: one engine, in figures for programs, and what cannot be measured is left out in words", () => {
+  const { stdout } = bench("store", "--entries", "2000,17e6", "--operations", "2000", "--engines", "map", "--json")
+  const { measured, leftOut, aims } = JSON.parse(stdout)
+  deepEqual([measured.length, aims], [1, []])
+  equal(measured[0].engine, "map")
+  deepEqual(leftOut, ["map with 17,000,000 entries: it ends at 16,777,216"])
 })
 
 test("store --expiry and --limit: whether the aims are met", () => {

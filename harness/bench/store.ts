@@ -7,7 +7,7 @@
  *     npm run bench -- store --expiry [--entries 1e6] [--json]
  */
 import { parseArgs } from "node:util"
-import { parseSize } from "../../src/base/size.ts"
+import { formatSize, parseSize } from "../../src/base/size.ts"
 import { formatTable } from "./format-table.ts"
 import { parseChoice, parseCount, parseCounts, UsageError } from "./options.ts"
 import { Progress } from "./progress.ts"
@@ -39,6 +39,7 @@ const { values } = parseArgs({
     json: { type: "boolean", default: false },
   },
 })
+const phaseTitles = { fill: "set", hit: "get", miss: "miss", sameSize: "same size", otherSize: "other size" } as const
 const progress = new Progress()
 
 if (values.limit !== undefined) await limit(values.limit)
@@ -90,9 +91,11 @@ async function limit(text: string): Promise<void> {
   const aims = limitAims(job, result)
   if (values.json) return printJson({ job, result, aims })
   printAims(`a limit of ${text}, ${count(result.writes)} writes, ${count(result.evicted)} entries evicted`, aims)
+  const { heapBytes, bufferBytes, mostEntries, longestOperationMs } = result
   console.log(
-    `at most ${count(result.mostEntries)} entries; longest operation ${result.longestSliceMs.toFixed(1)} ms of CPU`,
+    `at that moment ${formatSize(Math.max(0, heapBytes))} of it were heap, ${formatSize(bufferBytes)} buffers, garbage included`,
   )
+  console.log(`at most ${count(mostEntries)} entries; longest operation ${longestOperationMs.toFixed(1)} ms of CPU`)
 }
 
 async function expiry(): Promise<void> {
@@ -107,48 +110,41 @@ async function expiry(): Promise<void> {
 }
 
 function printSpeed(measured: readonly Measured[]): void {
-  const titles = [
-    "entries",
-    "key",
-    "engine",
-    "B an entry",
-    "beyond",
-    "after",
-    "set",
-    "get",
-    "miss",
-    "same size",
-    "other size",
+  const memory = ({ keyBytes, result }: Measured) => [
+    ...[result.entryBytes, result.heapEntryBytes, overheadBytes({ keyBytes, result })].map(bytes => bytes.toFixed(0)),
+    `× ${result.growthFactor.toFixed(2)}`,
   ]
-  const rows = measured.map(each => {
-    const { engine, entries, keyBytes, result } = each
-    const { fill, hit, miss, sameSize, otherSize } = result
-    return [
-      ...[count(entries), `${keyBytes} B`, engine, result.entryBytes.toFixed(0), overheadBytes(each).toFixed(0)],
-      `× ${result.growthFactor.toFixed(2)}`,
-      ...[fill, hit, miss, sameSize, otherSize].map(
-        ({ cpuNs, wallNs }) => `${cpuNs.toFixed(0)} / ${wallNs.toFixed(0)}`,
-      ),
-    ]
-  })
   console.log(
-    "Memory: growth of the process, an entry; beyond key and value; and after a million overwrites with other sizes.",
+    "Growth of the process, bytes an entry: all, of it the heap, beyond key and value; after overwrites with other sizes.\n",
   )
-  console.log("Times: ns an operation, median over batches of 200, of the thread's CPU / by the clock.\n")
-  console.log(formatTable(titles, rows, 3))
-  const phases = (text: (phase: Phase) => string) =>
-    measured.map(({ engine, entries, keyBytes, result: { fill, hit, miss, sameSize, otherSize } }) => [
-      ...[count(entries), `${keyBytes} B`, engine, ...[fill, hit, miss, sameSize, otherSize].map(text)],
-    ])
+  printEach(measured, ["all", "heap", "beyond", "after"], memory)
+  const titles = Object.values(phaseTitles)
+  const phases = (text: (phase: Phase) => string) => (each: Measured) =>
+    (Object.keys(phaseTitles) as (keyof typeof phaseTitles)[]) // the keys of a literal
+      .map(name => text(each.result[name]))
   console.log(
-    "Pauses: longest CPU slice between two turns / longest collection / longest event-loop delay by the clock, ms;",
+    "ns an operation: median over batches of 200, CPU of the thread / by the clock; CPU of all threads in the mean.\n",
   )
-  console.log("and CPU of all threads, ns an operation in the mean.\n")
-  const pause = ({ longestSliceMs, longestGcMs, longestDelayMs, allCpuNs }: Phase) =>
-    `${longestSliceMs.toFixed(1)} / ${longestGcMs.toFixed(1)} / ${longestDelayMs.toFixed(1)}; ${allCpuNs.toFixed(0)}`
+  printEach(
+    measured,
+    titles,
+    phases(phase => [phase.cpuNs, phase.wallNs, phase.allCpuNs].map(ns => ns.toFixed(0)).join(" / ")),
+  )
   console.log(
-    formatTable(["entries", "key", "engine", "set", "get", "miss", "same size", "other size"], phases(pause), 3),
+    "Pauses, ms: longest CPU slice between two turns / longest collection / longest event-loop delay, by the clock.\n",
   )
+  const pauses = ({ longestSliceMs, longestGcMs, longestDelayMs }: Phase) =>
+    [longestSliceMs, longestGcMs, longestDelayMs].map(ms => ms.toFixed(1)).join(" / ")
+  printEach(measured, titles, phases(pauses))
+}
+
+function printEach(
+  measured: readonly Measured[],
+  titles: readonly string[],
+  cells: (each: Measured) => string[],
+): void {
+  const rows = measured.map(each => [count(each.entries), `${each.keyBytes} B`, each.engine, ...cells(each)])
+  console.log(formatTable(["entries", "key", "engine", ...titles], rows, 3))
 }
 
 function printAims(title: string, aims: readonly Aim[]): void {

@@ -1,7 +1,7 @@
 import { deepEqual, equal, ok } from "node:assert/strict"
 import { test } from "node:test"
 import { Prng } from "../../../src/base/prng.ts"
-import { evictingStore } from "../own-store.ts"
+import { smallStore } from "../own-store.ts"
 import { compare, judge } from "./compare.ts"
 import { limitHolding, StorePolicy } from "./store-policy.ts"
 
@@ -9,24 +9,24 @@ const sizes = new Uint32Array(4_000).fill(256)
 
 test("the limit that is looked for lets the store hold what the others hold, and no more", () => {
   const capacity = 1_000 * 256
-  const policy = new StorePolicy(evictingStore, limitHolding({ capacity, sizes }, evictingStore), sizes)
+  const maxBytes = limitHolding({ capacity, sizes }, smallStore)
+  const policy = new StorePolicy({ make: smallStore, maxBytes, capacity, sizes })
   for (let key = 0; key < 4_000; key++) policy.request(key)
   ok(policy.held > 0.9 * capacity && policy.held <= 1.05 * capacity, `${policy.held} of ${capacity}`)
 })
 
 test("the store answers as its owner was told: what was dropped is missed, all else is a hit", () => {
   const held = new Set<number>()
-  const policy = new StorePolicy(
-    ({ maxBytes, owner }) => {
+  const policy = new StorePolicy({
+    make: ({ owner, ...options }) => {
       const dropped: typeof owner.dropped = (key, ...rest) => {
         held.delete(new DataView(key.buffer, key.byteOffset).getUint32(0))
         owner.dropped(key, ...rest)
       }
-      return evictingStore({ maxBytes, owner: { ...owner, dropped } })
+      return smallStore({ ...options, owner: { ...owner, dropped } })
     },
-    4 * 2 ** 20,
-    sizes,
-  )
+    ...{ maxBytes: 2 ** 20, capacity: 2 ** 19, sizes },
+  })
   const prng = new Prng(3)
   for (let asked = 0; asked < 30_000; asked++) {
     const key = prng.below(4_000) * prng.below(40)
@@ -40,7 +40,7 @@ test("a row has every policy, ours and the optimum", () => {
   const prng = new Prng(5)
   const requests = Uint32Array.from({ length: 3_000 }, () => Math.min(prng.below(200), prng.below(200)))
   const few = new Uint32Array(200).fill(256)
-  const row = compare({ name: "made", about: "", requests, sizes: few, countedFrom: 1_000 }, 50, evictingStore)
+  const row = compare({ name: "made", about: "", requests, sizes: few, countedFrom: 1_000 }, 50, smallStore)
   deepEqual(Object.keys(row.misses), ["FIFO", "LRU", "W-TinyLFU", "S3-FIFO", "SIEVE"])
   for (const misses of [...Object.values(row.misses), row.ours]) ok(misses >= (row.optimum ?? 100) && misses < 100)
 })

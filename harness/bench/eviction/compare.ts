@@ -39,7 +39,8 @@ export function compare(workload: Workload, sharePercent: number, makeStore: Mak
   const capacity = Math.floor((footprint * sharePercent) / 100)
   const names = Object.keys(references) as Reference[] // the keys of a literal
   const misses = names.map(name => [name, missPercent(references[name]({ capacity, sizes }), workload)])
-  const store = new StorePolicy(makeStore, limitHolding({ capacity, sizes }, makeStore), sizes)
+  const maxBytes = limitHolding({ capacity, sizes }, makeStore)
+  const store = new StorePolicy({ make: makeStore, maxBytes, capacity, sizes })
   let heldSum = 0
   const ours = missPercent(store, workload, () => {
     heldSum += store.held

@@ -3,10 +3,11 @@
  * the limit is looked for with which it holds the entries that the others hold: what is compared is the choice of victims.
  */
 import { hashKeyPosition, type HashKey } from "../../../src/base/hash.ts"
-import type { HashedKey, Store, StoreOwner } from "../../../src/store/store.ts"
+import type { HashedKey, Store } from "../../../src/store/store.ts"
+import { type SmallStoreOptions, smallestLimit, smallShape } from "../own-store.ts"
 import type { Policy, PolicyOptions } from "./policy.ts"
 
-export type MakeStore = (options: { readonly maxBytes: number; readonly owner: StoreOwner }) => Store
+export type MakeStore = (options: SmallStoreOptions) => Store
 
 const hashKey: HashKey = [0x5eed, 0xcafe]
 const keyBytes = 16
@@ -18,12 +19,14 @@ export class StorePolicy implements Policy {
   readonly #keyWords = new DataView(this.#key.buffer)
   #held = 0
 
-  constructor(make: MakeStore, maxBytes: number, sizes: Uint32Array) {
+  constructor(options: { make: MakeStore; maxBytes: number; capacity: number; sizes: Uint32Array }) {
+    const { make, maxBytes, capacity, sizes } = options
     this.#sizes = sizes
     const dropped = (key: Uint8Array) => {
       this.#held -= this.#sizeOf(new DataView(key.buffer, key.byteOffset).getUint32(0))
     }
-    this.#store = make({ maxBytes, owner: { isLed: () => true, mayDrop: () => true, dropped } })
+    const shape = shapeOf({ capacity, sizes })
+    this.#store = make({ maxBytes, shape, owner: { isLed: () => true, mayDrop: () => true, dropped } })
   }
 
   /** In the unit of the sizes: keys and values, without what the store adds. */
@@ -53,17 +56,22 @@ export class StorePolicy implements Policy {
   }
 }
 
+function shapeOf({ capacity, sizes }: PolicyOptions): SmallStoreOptions["shape"] {
+  return smallShape({ storedBytes: capacity, entryBytes: sizes.reduce((most, size) => Math.max(most, size), 0) })
+}
+
 /** So near to the capacity is near enough. */
 const precision = 0.002
 
 /** The largest limit with which the store, full of what nobody asks for again, holds no more than the capacity. */
 export function limitHolding({ capacity, sizes }: PolicyOptions, make: MakeStore): number {
+  const smallest = smallestLimit(shapeOf({ capacity, sizes }))
   // Whatever a store needs for itself lies between nothing and this.
-  let [enough, tooMuch] = [capacity / 2, 8 * capacity + 16 * 2 ** 20]
+  let [enough, tooMuch] = [smallest, smallest + 8 * capacity]
   while (tooMuch - enough > precision * capacity) {
-    const limit = Math.round((enough + tooMuch) / 2)
-    if (meanHeld(new StorePolicy(make, limit, sizes), capacity, sizes) <= capacity) enough = limit
-    else tooMuch = limit
+    const maxBytes = Math.round((enough + tooMuch) / 2)
+    if (meanHeld(new StorePolicy({ make, maxBytes, capacity, sizes }), capacity, sizes) <= capacity) enough = maxBytes
+    else tooMuch = maxBytes
   }
   return enough
 }

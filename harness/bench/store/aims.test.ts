@@ -7,6 +7,7 @@ import type { SpeedResult } from "./speed.ts"
 const phase: Phase = { cpuNs: 500, wallNs: 510, allCpuNs: 520, longestSliceMs: 1, longestGcMs: 2, longestDelayMs: 3 }
 const result: SpeedResult = {
   entryBytes: 190,
+  heapEntryBytes: 20,
   growthFactor: 1.1,
   ...{ fill: phase, hit: phase, miss: phase, sameSize: phase, otherSize: phase },
 }
@@ -72,7 +73,10 @@ test("of several rounds times are medians and pauses the longest", () => {
 
 test("a limit holds within a tenth for the process, and exactly for what the store counts", () => {
   const job = { maxBytes: 1_000, seconds: 1 }
-  const run = { processBytes: 1_100, storeBytes: 1_000, mostEntries: 1, evicted: 0, writes: 1, longestSliceMs: 1 }
+  const run = {
+    ...{ processBytes: 1_100, heapBytes: 50, bufferBytes: 1_050, storeBytes: 1_000 },
+    ...{ mostEntries: 1, evicted: 0, writes: 1, longestOperationMs: 1 },
+  }
   deepEqual(
     limitAims(job, run).map(({ isMet }) => isMet),
     [true, true],

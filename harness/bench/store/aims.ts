@@ -129,6 +129,7 @@ export function combined(results: readonly SpeedResult[]): SpeedResult {
   })
   return {
     entryBytes: middle(({ entryBytes }) => entryBytes),
+    heapEntryBytes: middle(({ heapEntryBytes }) => heapEntryBytes),
     growthFactor: middle(({ growthFactor }) => growthFactor),
     fill: phase(({ fill }) => fill),
     hit: phase(({ hit }) => hit),

@@ -9,19 +9,23 @@ import { evictingStore } from "../own-store.ts"
 import { BenchKeys } from "./bench-keys.ts"
 import { hashed } from "./engines.ts"
 import { threadCpuMicros } from "./cpu-clock.ts"
-import { residentBytes, settledBytes } from "./resident.ts"
+import { heapAndBuffers, residentBytes, settledBytes } from "./resident.ts"
 
 export type LimitJob = { readonly maxBytes: number; readonly seconds: number }
 
 export type LimitResult = {
   /** Beyond the empty process, the most at any time. */
   readonly processBytes: number
-  /** What the store says that it takes, the most at any time. */
+  /** What of those was the engine's heap and what buffers, the store's and garbage. */
+  readonly heapBytes: number
+  readonly bufferBytes: number
+  /** What the store says that it took of the process, the most at any time. */
   readonly storeBytes: number
   readonly mostEntries: number
   readonly evicted: number
   readonly writes: number
-  readonly longestSliceMs: number
+  /** CPU time, collections that fall into it included. */
+  readonly longestOperationMs: number
 }
 
 type Era = { readonly name: string; readonly least: number; readonly most: number }
@@ -50,8 +54,9 @@ export async function measureLimit(
   const keys = new BenchKeys(keyBytes)
   const source = new Uint8Array(longestValue).fill(0x5a)
   const emptyBytes = await settledBytes()
-  const store = evictingStore({ maxBytes })
-  const most = { processBytes: 0, storeBytes: 0, mostEntries: 0, longestSliceMs: 0 }
+  const store = evictingStore(maxBytes)
+  const empty = heapAndBuffers()
+  let most = { processBytes: 0, heapBytes: 0, bufferBytes: 0, storeBytes: 0, mostEntries: 0, longestOperationMs: 0 }
   let writes = 0
   const operate = ({ least, most: longest }: Era): void => {
     const meanBytes = keyBytes + (longest - least) / Math.log(longest / least)
@@ -78,11 +83,18 @@ export async function measureLimit(
           now = after
         }
         await turn()
-        most.processBytes = Math.max(most.processBytes, residentBytes() - emptyBytes)
-        most.storeBytes = Math.max(most.storeBytes, store.bytes)
+        const processBytes = residentBytes() - emptyBytes
+        if (processBytes > most.processBytes) most = { ...most, processBytes, ...growth(heapAndBuffers(), empty) }
+        most.storeBytes = Math.max(most.storeBytes, store.memoryBytes)
         most.mostEntries = Math.max(most.mostEntries, store.entries)
-        most.longestSliceMs = Math.max(most.longestSliceMs, longestMicros / 1e3)
+        most.longestOperationMs = Math.max(most.longestOperationMs, longestMicros / 1e3)
       }
     }
   return { ...most, writes, evicted: store.counts.evicted }
+}
+
+type Parts = ReturnType<typeof heapAndBuffers>
+
+function growth(now: Parts, before: Parts): Parts {
+  return { heapBytes: now.heapBytes - before.heapBytes, bufferBytes: now.bufferBytes - before.bufferBytes }
 }

@@ -3,7 +3,7 @@ import { Prng } from "../../../src/base/prng.ts"
 import { BenchKeys } from "./bench-keys.ts"
 import { type EngineName, makeEngine } from "./engines.ts"
 import { type Batch, type Phase, runPhase } from "./phase.ts"
-import { settledBytes } from "./resident.ts"
+import { heapAndBuffers, settledBytes } from "./resident.ts"
 
 export type SpeedJob = {
   readonly engine: EngineName
@@ -22,6 +22,8 @@ const unknownFrom = 2 ** 31
 export type SpeedResult = {
   /** Growth of resident memory over the same process without entries, an entry: keys and values included. */
   readonly entryBytes: number
+  /** What of it is the engine's heap, of which a part is the process's own whatever the entries are. */
+  readonly heapEntryBytes: number
   /** How much more it is after the overwrites with other sizes, as a factor. */
   readonly growthFactor: number
   readonly fill: Phase
@@ -40,6 +42,7 @@ export async function measureSpeed(job: SpeedJob, progress: (text: string) => vo
     new Uint8Array(otherValueBytes.least + more).fill(0xa5),
   )
   const emptyBytes = await settledBytes()
+  const emptyHeapBytes = heapAndBuffers().heapBytes
   const engine = makeEngine(job.engine, entries)
   const phase = (name: string, count: number, batch: Batch) =>
     runPhase(count, batch, done => progress(`${name}, ${Math.round((100 * done) / count)} %`))
@@ -48,6 +51,7 @@ export async function measureSpeed(job: SpeedJob, progress: (text: string) => vo
     for (let index = from; index < to; index++) engine.set(keys.key(index), value)
   })
   const filledBytes = (await settledBytes()) - emptyBytes
+  const filledHeapBytes = heapAndBuffers().heapBytes - emptyHeapBytes
   const hit = await phase("get, hit", operations, (from, to) => {
     for (let at = from; at < to; at++)
       if (engine.get(keys.key(prng.below(entries))) === undefined) throw new Error("an entry is not there")
@@ -63,5 +67,6 @@ export async function measureSpeed(job: SpeedJob, progress: (text: string) => vo
     for (let at = from; at < to; at++) engine.set(keys.key(prng.below(entries)), prng.pick(otherValues))
   })
   const growthFactor = ((await settledBytes()) - emptyBytes) / filledBytes
-  return { entryBytes: filledBytes / entries, growthFactor, fill, hit, miss, sameSize, otherSize }
+  const memory = { entryBytes: filledBytes / entries, heapEntryBytes: filledHeapBytes / entries, growthFactor }
+  return { ...memory, fill, hit, miss, sameSize, otherSize }
 }
