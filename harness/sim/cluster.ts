@@ -554,14 +554,16 @@ export class SimulatedCluster {
 
   /** Ends processes that can never join, because all that they know is dead or as lost as they are: their operator would. */
   giveUpOnStranded(): void {
-    const found = new Set(this.alive().filter(process => this.#everWereMembers.has(process.id)))
-    const others = new Set(this.alive().filter(process => !found.has(process)))
+    const living = this.alive()
+    const members = living.filter(process => this.isMember(process))
+    const found = new Set(members.length > 0 ? members : living.filter(({ id }) => this.#everWereMembers.has(id)))
+    const others = new Set(living.filter(process => !found.has(process)))
     for (let before = -1; before !== found.size; ) {
       before = found.size
-      for (const process of others) {
-        const leadsToMember = [...found].some(known => process.seeds.includes(known.address))
-        if (leadsToMember) found.add(process)
-      }
+      const addresses = new Set([...found].map(({ address }) => address))
+      // One that was removed while it stood still knows whom it was a member with; all of them may have left since.
+      for (const process of others)
+        if (process.knownAddresses.some(address => addresses.has(address))) found.add(process)
       for (const process of found) others.delete(process)
     }
     for (const process of others) this.crash(process)

@@ -202,6 +202,11 @@ export class SimulatedProcess implements LinkedProcess {
     return this.#options.seeds
   }
 
+  /** Whom it can ask: those it was told of at its start, and the members of its view. */
+  get knownAddresses(): readonly Address[] {
+    return [...this.#options.seeds, ...(this.node.view?.members.map(({ addr }) => addr) ?? [])]
+  }
+
   get isAlive(): boolean {
     return this.#state !== "dead"
   }

@@ -98,7 +98,8 @@ async function many(): Promise<number> {
     const [first] = summary.broken
     if (first !== undefined) shrunk(randomRun({ seed: first.seed, ...shape }))
     for (const line of summaryLines(summary)) console.log(line)
-    console.log(`in ${secondsGone().toFixed(0)} s`)
+    const seconds = secondsGone()
+    console.log(`${"took".padEnd(18)}${seconds.toFixed(0)} s, ${(summary.seeds / seconds).toFixed(1)} runs a second`)
   }
   return summary.broken.length === 0 ? 0 : 1
 }

@@ -76,19 +76,63 @@ export class Account {
   }
 }
 
+/** A row for each thing that a reader asks of a long run: was anything wrong, how much was tried, did it come back. */
 export function summaryLines(summary: Summary): string[] {
-  const many = (count: number) => count.toLocaleString("en")
-  const list = (counts: Readonly<Record<string, number>>) =>
-    Object.entries(counts)
-      .map(([name, count]) => `${name} ${many(count)}`)
-      .join(", ")
-  return [
-    `${many(summary.seeds)} runs, ${summary.broken.length} with a broken promise, ${summary.undecided} undecided`,
-    `${many(summary.operations)} operations (${many(summary.unknownOutcomes)} of unknown outcome), ${many(summary.views)} views, ` +
-      `${many(summary.processes)} processes, ${many(summary.virtualSeconds)} virtual seconds, ${many(summary.events)} events`,
-    `of the views: ${list(summary.tally)}`,
-    `faults: ${list(summary.faults)}`,
-    `after the faults all agreed within ${many(summary.longestUntilAgreedMs)} ms and were at rest within ${many(summary.longestUntilAtRestMs)} ms; ` +
-      `${summary.stopped} runs lost half of their voters and the newest view with them, and were judged for their history alone`,
+  const { tally, faults } = summary
+  const of = (name: string) => many(tally[name] ?? 0)
+  const struck = Object.values(faults).reduce((sum, count) => sum + count, 0)
+  const kinds = Object.entries(faults).map(([kind, count]) => `${kind} ${many(count)}`)
+  const rows: readonly (readonly [string, string])[] = [
+    ["runs", `${many(summary.seeds)}: ${summary.broken.length} with a broken promise, ${summary.undecided} undecided`],
+    [
+      "",
+      `${summary.stopped} lost half of their voters and the newest view with them, and were judged for their history alone`,
+    ],
+    ["operations", `${many(summary.operations)}, ${many(summary.unknownOutcomes)} of them of unknown outcome`],
+    [
+      "events",
+      `${many(summary.events)} in ${many(summary.virtualSeconds)} virtual seconds of ${many(summary.processes)} processes`,
+    ],
+    ["views", `${many(summary.views)}, ${of("removals")} of them removals; ${of("snapshots")} learned as a whole`],
+    [
+      "shards led anew",
+      `${of("failovers")} failovers, ${of("moves")} planned moves, ${of("syncs")} replicas made equal`,
+    ],
+    ["shards filled", `${of("transfers")} transfers`],
+    [
+      "orphans",
+      `${of("orphans")}; ${of("reinstated")} reinstated, ${of("resets")} begun anew, ${of("recoveries")} recoveries of a lost majority`,
+    ],
+    [
+      "memory",
+      `${of("dropped")} entries dropped for want of it, ${of("forgotten")} forgotten by a copy on its primary's word`,
+    ],
+    [
+      "faults",
+      `${many(struck)}; ${of("duringTransfers")} during transfers, ${of("onTheHeels")} within 100 ms of another`,
+    ],
+    ...inLines(kinds, lineChars).map(line => ["", line] as const),
+    [
+      "after the faults",
+      `all agreed within ${many(summary.longestUntilAgreedMs)} ms, and were at rest within ${many(summary.longestUntilAtRestMs)} ms`,
+    ],
   ]
+  return rows.map(([name, text]) => `${name.padEnd(18)}${text}`)
+}
+
+const lineChars = 110
+
+function many(count: number): string {
+  return count.toLocaleString("en")
+}
+
+/** Joined by commas, as many as fit each line. */
+function inLines(parts: readonly string[], chars: number): string[] {
+  const lines: string[] = []
+  for (const part of parts) {
+    const last = lines.at(-1)
+    if (last === undefined || last.length + part.length + 2 > chars) lines.push(part)
+    else lines[lines.length - 1] = `${last}, ${part}`
+  }
+  return lines
 }
