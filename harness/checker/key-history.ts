@@ -146,9 +146,17 @@ function sorted(operations: readonly Operation[], values: Values, memory: Memory
     if (group === undefined) classes.set(name, { steps: possible, callsNs: [callNs] })
     else group.callsNs.push(callNs)
   }
+  // What is added to keeps the end of what it was added to, so there an end may come to any later value.
+  const isCounter = operations.some(({ op }) => op === "incr")
   for (const operation of operations) {
     const expiresNs = expiresAtTheEarliestNs(operation)
-    if (expiresNs !== undefined) mayHappen([{ kind: "write", result: absent }], expiresNs)
+    if (expiresNs !== undefined) {
+      const end: UnknownStep =
+        isCounter || !("value" in operation)
+          ? { kind: "write", result: absent }
+          : { kind: "swap", need: values.numberOf(operation.value), result: absent }
+      mayHappen([end], expiresNs)
+    }
     if (operation.status !== "info") {
       const step = knownStep(operation, values, memory)
       if (step === undefined) continue

@@ -92,8 +92,8 @@ const clockRateError = 0.01
 
 /**
  * When a value that was written with a time to live may begin to be absent; undefined: never. From then on there may be
- * one deletion that nobody asked for. That is lenient twice: the deletion may hit a later value as well, and need not
- * come at all. So a value that is dropped too early is found, one that stays too long is not.
+ * one deletion of it that nobody asked for, and need not come at all. So a value that is dropped too early is found, and so is
+ * another one that is dropped in its place; one that stays too long is not.
  */
 export function expiresAtTheEarliestNs(operation: Operation): number | undefined {
   if (!("ttlMs" in operation) || operation.ttlMs === undefined || operation.status === "fail") return undefined

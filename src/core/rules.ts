@@ -74,6 +74,42 @@ export type Rules = {
   /** The leader finishes an instance whose proposer went away. */
   finishInstances: boolean
 
+  // The data path
+  /** An operation commits when all in-sync replicas have it. */
+  commitNeedsAll: boolean
+  /** A replica listens to its primary alone, and under the config of the view that it has. */
+  configSpeaks: boolean
+  /** What is undone brings back what was there before. */
+  undo: boolean
+  /** A condition is judged by the newest value, committed or not. */
+  conditionsOnNewest: boolean
+  /** A new primary serves when what it inherited has committed. */
+  inheritedFirst: boolean
+  /** An operation that its client called finished is not executed again. */
+  finishedStaysFinished: boolean
+  /** Where a reset forgot what a client had done, an older attempt is not executed. */
+  resetsForget: boolean
+  /** A miss of an expired entry is answered when its deletion has committed. */
+  expiryCommits: boolean
+  /** ... and the deletion waits for a newer write of the key. */
+  expirySparesNewer: boolean
+
+  // Transfers, orphans, leaving
+  /** A learner is complete when everything that was read for it has committed. */
+  readyNeedsCommit: boolean
+  /** A transfer is not begun again when the learner's acknowledgements count. */
+  includedStay: boolean
+  /** Only a primary that serves fills others. */
+  fillOnlyServing: boolean
+  /** What the live stream brought is newer than the pieces. */
+  piecesYield: boolean
+  /** The last holders of a shard keep it, though they were removed. */
+  lastHoldersKeep: boolean
+  /** However certain the deaths of its holders are, a shard begins anew after every lease on it has ended. */
+  resetWaits: boolean
+  /** Who leaves is removed when it holds nothing. */
+  leaveHandsOver: boolean
+
   // Deciding
   /** A view needs the acceptance of a majority. */
   majorityDecides: boolean
@@ -155,6 +191,22 @@ export const allRules: Rules = {
   resumeClaims: true,
   resumeInTime: true,
   finishInstances: true,
+  commitNeedsAll: true,
+  configSpeaks: true,
+  undo: true,
+  conditionsOnNewest: true,
+  inheritedFirst: true,
+  finishedStaysFinished: true,
+  resetsForget: true,
+  expiryCommits: true,
+  expirySparesNewer: true,
+  readyNeedsCommit: true,
+  includedStay: true,
+  fillOnlyServing: true,
+  piecesYield: true,
+  lastHoldersKeep: true,
+  resetWaits: true,
+  leaveHandsOver: true,
   majorityDecides: true,
   promiseBinds: true,
   adoptAccepted: true,

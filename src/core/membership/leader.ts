@@ -43,9 +43,11 @@ export type Situation = {
   readonly isReadyToVote: (member: Member) => boolean
 }
 
+type LeaderRules = Pick<Rules, "batchKeepsMajority" | "linkDown" | "leaveHandsOver" | "resetWaits">
+
 export class Leader {
   readonly #options: LeaderOptions
-  readonly #rules: Pick<Rules, "batchKeepsMajority" | "linkDown">
+  readonly #rules: LeaderRules
   readonly #waiting = new Map<string, { command: ViewCommand; atMs: number }>()
   #firstAtMs: number | null = null
   #lastReadyAtMs = Number.NEGATIVE_INFINITY
@@ -53,7 +55,7 @@ export class Leader {
   readonly #orphanedAtMs = new Map<ShardId, number>()
   readonly #brokenLinks = new Map<string, { readonly from: NodeId; readonly to: NodeId; readonly atMs: number }>()
 
-  constructor(options: LeaderOptions, rules: Pick<Rules, "batchKeepsMajority" | "linkDown">) {
+  constructor(options: LeaderOptions, rules: LeaderRules) {
     this.#options = options
     this.#rules = rules
   }
@@ -134,7 +136,7 @@ export class Leader {
     if (view.members.some(member => member.leaving)) {
       const holding = holders(view)
       for (const { id, since, leaving } of view.members)
-        if (leaving && !holding.has(id) && !gone.has(id)) {
+        if (leaving && (!holding.has(id) || !this.#rules.leaveHandsOver) && !gone.has(id)) {
           commands.push({ kind: "remove", id, since })
           gone.add(id)
         }
@@ -147,7 +149,8 @@ export class Leader {
       const config = view.shards[shard]
       if (config?.orphan !== true) continue
       // Nobody can bring it back. Not before every lease on it has ended, however certain the deaths are.
-      const isBeyondHope = config.inSync.every(situation.isDead) && nowMs - atMs > situation.fenceMs + afterFenceMs
+      const leaseMs = this.#rules.resetWaits ? situation.fenceMs + afterFenceMs : 0
+      const isBeyondHope = config.inSync.every(situation.isDead) && nowMs - atMs > leaseMs
       if (isBeyondHope || nowMs - atMs > this.#options.orphanResetMs)
         commands.push({ kind: "reset", shard, q: config.q })
     }

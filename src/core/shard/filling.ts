@@ -13,7 +13,7 @@ export type FillingContext = {
   readonly store: Store
   readonly hashed: (key: Uint8Array) => HashedKey
   readonly send: (to: NodeId, message: DataMessage) => void
-  readonly rules: { readonly transferIds: boolean }
+  readonly rules: { readonly transferIds: boolean; readonly piecesYield: boolean }
 }
 
 export function newFilling(since: Epoch): Filling {
@@ -54,7 +54,7 @@ export function takePiece(
     for (const { key, value, flags, version, ttlLeftMs } of message.entries) {
       const hashed = context.hashed(key)
       const newest = context.store.get(hashed)?.version ?? filling.tombstones.get(textOf(key)) ?? 0
-      if (version <= newest) continue // the live stream was faster
+      if (version <= newest && context.rules.piecesYield) continue // the live stream was faster
       if (clearedSince.some(({ stretch }) => isWithin(hashed, stretch))) continue
       const expiresAtMs = ttlLeftMs === null ? Number.POSITIVE_INFINITY : nowMs + ttlLeftMs
       context.store.set(hashed, { value: Uint8Array.from(value), flags, version, expiresAtMs })

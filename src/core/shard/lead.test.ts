@@ -21,7 +21,13 @@ const config: ShardConfig = {
 function completeLearner(): { lead: Lead; shard: Shard; follower: Follower; sent: DataMessage[] } {
   const sent: DataMessage[] = []
   const shard = new Shard({ index: 0, arc: { from: 0, to: 2 ** 32 }, config, store: new MapStore() })
-  const options = { self: "p", replProbeMs: 60, replProbeMaxMs: 1_000, linkDownMs: 2_000, rules: { sync: true } }
+  const options = {
+    self: "p",
+    replProbeMs: 60,
+    replProbeMaxMs: 1_000,
+    linkDownMs: 2_000,
+    rules: { sync: true, commitNeedsAll: true },
+  }
   const lead = new Lead(shard, { ...options, send: (_to, message) => sent.push(message), linkDown: () => {} }, 0)
   const transfer: Outgoing = {
     tid: 1,

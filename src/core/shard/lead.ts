@@ -33,7 +33,7 @@ export type LeadOptions = {
   readonly replProbeMaxMs: number
   readonly linkDownMs: number
   readonly linkDown: (peer: NodeId, nowMs: number) => void
-  readonly rules: { readonly sync: boolean }
+  readonly rules: { readonly sync: boolean; readonly commitNeedsAll: boolean }
 }
 
 /** Operations of one message take about so many bytes at most; more go in further ones. */
@@ -166,6 +166,7 @@ export class Lead {
   /** The newest operation that everyone has whose acknowledgement is required. */
   committable(): Seq {
     let seq = this.#shard.seq
+    if (!this.#options.rules.commitNeedsAll) return seq
     for (const { transfer, isEqual, acked } of this.followers.values()) {
       if (transfer === null) seq = Math.min(seq, isEqual ? acked : 0)
       else if (transfer.isIncluded) seq = Math.min(seq, acked)

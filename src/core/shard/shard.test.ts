@@ -119,7 +119,7 @@ test("a learner takes nothing of a stretch that was cleared from a piece that wa
         entries: [{ ...{ key: hashed(name).bytes, value: new Uint8Array(1), flags: 0, version, ttlLeftMs: null } }],
       },
       0,
-      { store, hashed: key => hashed(textOf(key)), send: () => {}, rules: { transferIds: true } },
+      { store, hashed: key => hashed(textOf(key)), send: () => {}, rules: { transferIds: true, piecesYield: true } },
     )
   shard.seq = 4
   const clear: ReplicatedOp["effect"] = { kind: "clear", ...stretch("b", "c") }

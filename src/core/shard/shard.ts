@@ -222,7 +222,7 @@ export class Shard {
   }
 
   /** Undoes every operation above `seq`, newest first. */
-  rollBackTo(seq: Seq): void {
+  rollBackTo(seq: Seq, what: "restores" | "deletes" = "restores"): void {
     assert(seq >= this.commit, "what is committed is never undone")
     for (let last = this.log.at(-1); last !== undefined && last.op.seq > seq; last = this.log.at(-1)) {
       this.log.pop()
@@ -230,7 +230,7 @@ export class Shard {
       const { op, key, keyText, before, forgotten, deleted } = last
       assert(last.waiters.length === 0, "an operation that is undone has been given up by whoever waited for it")
       if (op.effect.kind === "put" || op.effect.kind === "delete") {
-        if (before === undefined) this.#store.delete(key)
+        if (before === undefined || what === "deletes") this.#store.delete(key)
         else this.#store.set(key, before)
         this.#closed(keyText)
       }

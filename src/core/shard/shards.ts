@@ -133,7 +133,7 @@ export class Shards {
       send: options.send,
       propose: options.propose,
       store: () => this.#store,
-      serves: (shard, nowMs) => this.#state(shard, nowMs) === "serving",
+      serves: (shard, nowMs) => this.#state(shard, nowMs) === "serving" || !options.rules.fillOnlyServing,
       requirementsChanged: (shard, nowMs) => {
         this.#active.add(shard)
         this.#tryCommit(shard, nowMs)
@@ -268,8 +268,8 @@ export class Shards {
   }
 
   #roleUnder(config: ShardConfig, view: View): Role {
-    const { self } = this.#options
-    if (config.orphan) return config.inSync.includes(self) ? "orphan" : "none"
+    const { self, rules } = this.#options
+    if (config.orphan) return config.inSync.includes(self) && rules.lastHoldersKeep ? "orphan" : "none"
     if (!isMember(view, self)) return "none"
     if (config.primary === self) return "primary"
     if (config.inSync.includes(self)) return "replica"
@@ -333,6 +333,8 @@ export class Shards {
         if (current === undefined) return
         // A transfer outlives changes of the config that leave its two ends alone; its number tells what belongs to it.
         const isOfTransfer = message.kind !== "sync" && (message.kind !== "repl" || message.tid > 0)
+        const { configSpeaks } = this.#options.rules
+        if (!configSpeaks && shard !== undefined) return this.#fromPrimary(shard, from, message, nowMs)
         const isCurrent = message.q === current.q || (isOfTransfer && message.q >= current.primarySince)
         if (!isCurrent || (message.q < current.q && shard?.role !== "learner"))
           return send(from, { kind: "stale", shard: message.shard, q: current.q, epoch: view.epoch })
@@ -440,7 +442,7 @@ export class Shards {
       // What has committed is the same everywhere, so only what is above can differ.
       const base = Math.max(message.base, shard.commit)
       assert(shard.seq >= message.base, "an in-sync replica has everything that may have committed")
-      shard.rollBackTo(base)
+      shard.rollBackTo(base, this.#options.rules.undo ? "restores" : "deletes")
       for (const op of message.ops) {
         if (op.seq <= shard.seq) continue
         const own = ownedCopy(op)
@@ -506,10 +508,11 @@ export class Shards {
     const { operation } = pending.request
     assert(isRead(operation), "only reads are read")
     const entry = this.#options.rules.committedReads ? shard.committed(key) : shard.newest(key)
-    if (entry === undefined || !hasExpired(entry, nowMs))
-      return this.#options.answer(pending, read(entry, operation, nowMs))
+    const { answer, rules } = this.#options
+    if (entry === undefined || !hasExpired(entry, nowMs)) return answer(pending, read(entry, operation, nowMs))
     // Gone once seen gone: the deletion commits before the miss is answered.
-    if (shard.pendingOf(key) > 0) return this.#park(shard, pending, nowMs)
+    if (!rules.expiryCommits) return answer(pending, { kind: "missing" })
+    if (shard.pendingOf(key) > 0 && rules.expirySparesNewer) return this.#park(shard, pending, nowMs)
     this.#expired += 1
     this.#append(shard, expiryOf(shard, key), key, pending, nowMs)
   }
@@ -525,7 +528,7 @@ export class Shards {
     const added = bytesAdded(operation, request.key)
     if (added > 0 && !this.#fits(shard, added, nowMs)) return answer(pending, { kind: "full" })
 
-    let entry: Entry | undefined = shard.newest(key)
+    let entry: Entry | undefined = rules.conditionsOnNewest ? shard.newest(key) : shard.committed(key)
     if (entry !== undefined && hasExpired(entry, nowMs)) {
       this.#expired += 1
       this.#append(shard, expiryOf(shard, key), key, undefined, nowMs)
@@ -548,9 +551,9 @@ export class Shards {
     const { clientId, n, ackedBelow, firstEpoch } = pending.request
     const known = rules.dedup ? shard.dedup.find(clientId, n) : undefined
     // A reset forgot what this client did before it.
-    if (firstEpoch < shard.config.resetAt) answer(pending, { kind: "timeout" })
-    else if (known === "below") answer(pending, { kind: "duplicate" })
-    else if (known !== undefined) {
+    if (firstEpoch < shard.config.resetAt && rules.resetsForget) answer(pending, { kind: "timeout" })
+    else if (known === "below" && rules.finishedStaysFinished) answer(pending, { kind: "duplicate" })
+    else if (known !== undefined && known !== "below") {
       const open = known.seq <= shard.commit ? undefined : shard.log.find(({ op }) => op.seq === known.seq)
       assert(open !== undefined || known.seq <= shard.commit, "an uncommitted operation is in the log")
       if (open === undefined) answer(pending, known.result)
@@ -655,7 +658,8 @@ export class Shards {
     if (shard.role !== "primary" || shard.lead === null || this.#view?.stopped === true) return "waiting"
     if (!this.#options.hasLease(nowMs)) return "no-lease"
     if (this.#options.isFenced(shard.index, nowMs)) return "waiting"
-    return shard.commit >= shard.lead.inheritedUpTo ? "serving" : "waiting"
+    const { inheritedFirst } = this.#options.rules
+    return shard.commit >= shard.lead.inheritedUpTo || !inheritedFirst ? "serving" : "waiting"
   }
 
   // ------------------------------------------------------------------------------------------------ waiting

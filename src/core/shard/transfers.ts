@@ -6,6 +6,7 @@
 import type { DataMessage, Epoch, NodeId, Seq, TransferEntry, ViewCommand } from "../../protocol/message.ts"
 import type { Cursor, Store } from "../../store/store.ts"
 import type { Follower } from "./lead.ts"
+import type { Rules } from "../rules.ts"
 import { ttlLeftMs } from "./operations.ts"
 import type { Shard } from "./shard.ts"
 
@@ -44,7 +45,7 @@ export type TransfersOptions = {
     readonly transferBytesPerPeer: number
     readonly transferTimeoutMs: number
   }
-  readonly rules: { readonly readyNeedsInclude: boolean }
+  readonly rules: Pick<Rules, "readyNeedsInclude" | "readyNeedsCommit" | "includedStay">
 }
 
 /** What a message of a transfer takes besides its entries, for the budget. */
@@ -133,7 +134,7 @@ export class Transfers {
   linkLost(peer: NodeId): void {
     for (const shard of this.#open) {
       const transfer = shard.lead?.followers.get(peer)?.transfer
-      if (transfer != null && !transfer.isIncluded) transfer.progressAtMs = Number.NEGATIVE_INFINITY
+      if (transfer != null && !this.#isFinal(transfer)) transfer.progressAtMs = Number.NEGATIVE_INFINITY
     }
     this.#order = null
   }
@@ -148,7 +149,7 @@ export class Transfers {
         this.#begin(shard, id, since, nowMs)
       return undefined
     }
-    if (transfer.isIncluded) return follower
+    if (this.#isFinal(transfer)) return follower
     const attempts = this.#attempts.get(`${shard.index} ${id} ${since}`) ?? 1
     const timeoutMs = this.#options.config.transferTimeoutMs * Math.min(maxBackoff, 2 ** (attempts - 1))
     if (nowMs - transfer.progressAtMs > timeoutMs) this.#begin(shard, id, since, nowMs)
@@ -234,8 +235,14 @@ export class Transfers {
   #isReady(shard: Shard, follower: Follower): boolean {
     const { transfer } = follower
     if (transfer === null || transfer.lastIndex === null) return false
-    if (!this.#options.rules.readyNeedsInclude) return shard.commit >= transfer.endSeq
-    return transfer.isIncluded && shard.commit >= transfer.endSeq && follower.acked >= shard.commit
+    const { readyNeedsInclude, readyNeedsCommit } = this.#options.rules
+    if (readyNeedsCommit && shard.commit < transfer.endSeq) return false
+    return !readyNeedsInclude || (transfer.isIncluded && follower.acked >= shard.commit)
+  }
+
+  /** From here on things are only repeated: its completion may have been decided. */
+  #isFinal(transfer: Outgoing): boolean {
+    return transfer.isIncluded && this.#options.rules.includedStay
   }
 
   #ready(shard: Shard, follower: Follower, nowMs: number, commands: ViewCommand[]): void {
