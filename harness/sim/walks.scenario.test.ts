@@ -2,7 +2,7 @@
  * Listings and clearings of a whole cluster through what happens to its nodes. Random runs have them too; here are the moments
  * that they are made for.
  */
-import { deepEqual, equal } from "node:assert/strict"
+import { deepEqual, equal, ok } from "node:assert/strict"
 import { test } from "node:test"
 import type { Place } from "../../src/protocol/message.ts"
 import { questions, type SimulatedClient } from "./client.ts"
@@ -100,6 +100,31 @@ test("clearing while primaries die leaves nothing of what was there", () => {
   walks.list(client)
   cluster.run(500)
   equal(walks.found, 0)
+  cluster.checkAtEnd()
+  deepEqual(cluster.violations, [])
+})
+
+test("clearing deletes also what a copy remembers and its primary has forgotten", () => {
+  // Room for a dozen small entries on the first machine, for all on the others; and no copy is told what is forgotten.
+  const cluster = simulatedCluster({ nodes: 3, seed: 3, memory: machine => (machine === 0 ? 2_700 : undefined) })
+  cluster.lose((_from, _to, { kind }) => kind === "forget")
+  const client = cluster.client()
+  const many = Array.from({ length: 300 }, (_, i) => `key${i}`)
+  for (const name of many) client.set(name, "to be cleared")
+  cluster.run(200)
+  const [first] = cluster.processes
+  const walks = new Walks({ cluster, keys: many, mayExpire: () => false })
+  ok(first)
+  const ledByFirst = many.filter(name => cluster.primaryOf(name) === first)
+  const forgotten = ledByFirst.filter(name => client.get(name).kind === "missing")
+  ok(forgotten.length > 10, `${forgotten.length} of ${ledByFirst.length} keys are forgotten`)
+  let isDone = false
+  walks.clear(client, () => {
+    isDone = true
+  })
+  cluster.runUntil(() => isDone, { withinMs: 5_000 })
+  cluster.crash(first)
+  for (const name of forgotten) equal(client.get(name).kind, "missing")
   cluster.checkAtEnd()
   deepEqual(cluster.violations, [])
 })

@@ -147,10 +147,12 @@ test("a walk meets each key once, however primaries change meanwhile", async () 
   )
 })
 
-test("a clearing asks for few keys, and writes only where there are some", async () => {
+test("a clearing tells every shard, and reads no keys but tags", async () => {
   const nodes = new Nodes()
   equal(await clear(nodes.asking, noPrefix), 0)
-  ok(nodes.asked.every(({ op }) => op === "scan"))
+  const cleared = nodes.asked.flatMap(operation => (operation.op === "clear" ? [operation.shard] : []))
+  deepEqual(cleared.sort((a, b) => a - b), Array.from({ length: shardCount }, (_, shard) => shard)) // biome-ignore format: one line says it
+  equal(nodes.asked.filter(({ op }) => op === "scan").length, 3)
   for (const name of ["a:1", "a:2", "b:1"]) nodes.keys.add(name)
   equal(await clear(nodes.asking, bytes("a:")), 2)
   deepEqual([...nodes.keys], ["b:1"])

@@ -50,6 +50,8 @@ export class UnexpectedAnswer extends Error {
 
 /** Most requests under way at once: one for each primary, and a bound for large clusters. */
 const mostUnderWay = 16
+/** Shards of one primary that are cleared at the same time. */
+const shardsAtOnce = 64
 /** A page of this many keys says which shards hold something, without carrying much of it. */
 const samplesPerLook = 32
 
@@ -74,28 +76,34 @@ export async function sizeOf(asking: Asking): Promise<{ entries: number; bytes: 
 
 /**
  * Deletes what is there, where it is, and says how many entries that were: each key at one moment between the call and its
- * end. With everything, the tags go that entries bore.
+ * end. Every shard is told, also where its primary holds nothing: a copy may remember what the primary has forgotten for want
+ * of memory. With everything, the tags go that entries bore.
  */
 export async function clear(asking: Asking, prefix: Uint8Array): Promise<number> {
-  const count = await clearKeys(asking, prefix)
-  if (prefix.length === 0) await clearKeys(asking, tagPrefix)
+  let count = 0
+  const steps = walk(asking, async shards => {
+    const some = shards.slice(0, shardsAtOnce)
+    const cleared = await Promise.all(some.map(shard => clearShard(asking, shard, prefix)))
+    const following = shards[some.length]
+    return { next: following === undefined ? null : beginningOf(asking.view(), following), count: sumOf(cleared) }
+  })
+  for await (const step of steps) count += step.count
+  if (prefix.length === 0) await clearFound(asking, tagPrefix)
   return count
 }
 
-async function clearKeys(asking: Asking, prefix: Uint8Array): Promise<number> {
-  let count = 0
+/** The same for what does no harm where it is remembered: a shard in which nothing is found costs no write. */
+async function clearFound(asking: Asking, prefix: Uint8Array): Promise<void> {
   const steps = walk(asking, async (shards, from) => {
-    // Mostly there are more shards than keys, or far fewer: a shard that holds nothing costs no write.
     const look = await asking.ask({ op: "scan", shards, from, prefix, limit: samplesPerLook, want: "keys" })
     const { entries, next } = expected(look, "page")
     const held = new Set(entries.map(({ key }) => shardOfKey(asking.view(), key)))
     // The look ended inside this one: there may be more in it.
     if (next !== null && !isBeginning(asking.view(), next)) held.add(shardAt(asking.view(), next))
-    const cleared = await Promise.all([...held].map(shard => clearShard(asking, shard, prefix)))
-    return { next: next === null ? null : beginningAfter(asking.view(), shards, next), count: sumOf(cleared) }
+    await Promise.all([...held].map(shard => clearShard(asking, shard, prefix)))
+    return { next: next === null ? null : beginningAfter(asking.view(), shards, next) }
   })
-  for await (const step of steps) count += step.count
-  return count
+  for await (const _ of steps);
 }
 
 async function clearShard(asking: Asking, shard: ShardId, prefix: Uint8Array): Promise<number> {

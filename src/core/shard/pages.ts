@@ -24,8 +24,11 @@ const looksPerRequest = 4_096
 const stepBytes = 16 * 1024
 /** What an entry of a page takes besides key and value. */
 const entryBytes = 40
-/** One `clear` deletes so many entries at most, and so many bytes: until it has committed, all of them are kept to undo it. */
-const deletionsPerRequest = 1_000
+/**
+ * One `clear` deletes so many entries at most, in 2 to 3 ms, and so many bytes: until it has committed, all of them are kept
+ * to undo it.
+ */
+const deletionsPerRequest = 256
 const deletedBytes = 1024 * 1024
 
 /** What readers may see of a key. */
