@@ -378,8 +378,8 @@ export class CacheClient implements AsyncDisposable {
 
   /**
    * One operation as it travels, with any outcome as a value: for tools that tell outcomes apart by themselves. The
-   * bytes handed in must not change before the answer; those of an answer are a window onto a larger buffer. Rejects
-   * for an operation that no message can carry.
+   * bytes handed in must not change before the answer; those of an answer are a window onto a larger buffer. Tags in
+   * front of a value are left there, unread. Rejects for an operation that no message can carry.
    */
   async ask(key: Uint8Array, operation: Operation, options?: CallOptions): Promise<CallOutcome> {
     const request = { clientId: "0".repeat(16), n: 1, ackedBelow: 1, firstEpoch: 1, deadlineMs: 1, key, operation }
