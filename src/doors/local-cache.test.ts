@@ -25,6 +25,7 @@ function nodeThat(answers: (key: Uint8Array, operation: Operation) => CallOutcom
   }
   return {
     status: () => ({}) as StatusReport, // nobody asks for it
+    reads: () => ({ hits: 0, misses: 0 }),
     beforeInput: () => {},
     routes: () => undefined,
     callNow: (key, operation) =>

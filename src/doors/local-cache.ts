@@ -13,6 +13,8 @@ import type { Soon } from "./soon.ts"
 /** What a door needs of the node in whose process it is. */
 export type LocalNode = {
   status(): StatusReport
+  /** Of what was asked of this node, since it started. */
+  reads(): { readonly hits: number; readonly misses: number }
   /** Before anything is done with what arrived. */
   beforeInput(): void
   /** `done` is called once, in the middle of a step of the node. */
@@ -39,6 +41,10 @@ export class LocalCache {
 
   status(): StatusReport {
     return this.#node.status()
+  }
+
+  reads(): { readonly hits: number; readonly misses: number } {
+    return this.#node.reads()
   }
 
   /** Every outcome is a value, at once where the node can tell at once. The bytes must not change before it is there. */

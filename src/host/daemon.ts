@@ -108,6 +108,8 @@ export type Daemon = {
   /** What it began with, or why not with what was there, in words; undefined: there was nothing. */
   readonly resumption: Resumption | undefined
   status(): StatusReport
+  /** Of what clients, and this process, asked of this node. */
+  reads(): { readonly hits: number; readonly misses: number }
   /** Asks on behalf of this process (`CacheNode.call`): `done` must not call the daemon. */
   call: CacheNode["call"]
   callNow: CacheNode["callNow"]
@@ -461,6 +463,11 @@ class RunningDaemon implements Daemon {
 
   status(): StatusReport {
     return this.#node.status()
+  }
+
+  reads(): { readonly hits: number; readonly misses: number } {
+    const gets = this.#node.operationCounts.byOperation.get("get")?.outcomes
+    return { hits: gets?.get("value") ?? 0, misses: gets?.get("missing") ?? 0 }
   }
 
   health(): Health {

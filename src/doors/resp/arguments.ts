@@ -1,21 +1,25 @@
 /** The words of a command as what they mean. Whatever they should be and are not is refused in Redis' words. */
 import { maxTtlMs } from "../../protocol/limits.ts"
-import { CommandError, notAFloat, notAnInteger, syntaxError } from "./refusals.ts"
+import { CommandError, notAnInteger, syntaxError } from "./refusals.ts"
 
-/** A whole number of 64 bits, exact below 2^53; beyond, the cache cannot count. */
-export function integerOf(word: Buffer | undefined): number {
-  const text = textOf(word)
-  if (!/^-?(0|[1-9][0-9]{0,18})$/.test(text)) throw new CommandError(notAnInteger)
-  const value = Number(text)
-  if (!Number.isSafeInteger(value)) throw new CommandError(notAnInteger)
+const [least64, most64] = [-(2n ** 63n), 2n ** 63n - 1n]
+
+/** A whole number of 64 bits, as Redis writes one. */
+export function int64Of(word: Uint8Array): bigint {
+  const text = word.length > 20 ? "" : Buffer.from(word.buffer, word.byteOffset, word.length).toString("latin1")
+  if (!/^(0|-?[1-9][0-9]{0,18})$/.test(text)) throw new CommandError(notAnInteger)
+  const value = BigInt(text)
+  if (value < least64 || value > most64) throw new CommandError(notAnInteger)
   return value
 }
 
-export function floatOf(word: Buffer | undefined): number {
-  const text = textOf(word)
-  const value = Number(text)
-  if (text.trim() !== text || text === "" || Number.isNaN(value)) throw new CommandError(notAFloat)
-  return value
+export function isInt64(value: bigint): boolean {
+  return value >= least64 && value <= most64
+}
+
+/** The same for what is compared, not counted: beyond 2^53 it need not be exact. */
+export function integerOf(word: Buffer | undefined): number {
+  return Number(int64Of(word ?? Buffer.alloc(0)))
 }
 
 export function textOf(word: Buffer | undefined): string {

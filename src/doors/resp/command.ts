@@ -1,8 +1,10 @@
 /** What a command of this door is: a row of the table that `COMMAND` tells of, and how it is carried out. */
 import type { LocalCache } from "../local-cache.ts"
 import type { Soon } from "../soon.ts"
+import type { Subcommand } from "./subcommands.ts"
 import type { KeyState } from "./key-state.ts"
 import type { Reply, RespVersion } from "./reply.ts"
+import type { Memory, RespCounts } from "./shared.ts"
 
 /** What commands know of the connection that they came by. */
 export type ClientState = {
@@ -16,6 +18,16 @@ export type ClientState = {
   /** 0 to 15. */
   database: number
   lastCommand: string
+  activeAtMs: number
+  /** Channels and patterns that it is subscribed to. */
+  channels: number
+  patterns: number
+  /** Commands of the transaction that it has begun; undefined: none. */
+  queued: number | undefined
+  watching: number
+  /** Of half a command, and of replies that it has not taken. */
+  heldBytes: number
+  unsentBytes: number
 }
 
 export type Context = {
@@ -34,6 +46,11 @@ export type ServerView = {
   readonly version: string
   readonly port: number
   clients(): readonly ClientState[]
+  /** Since the door was opened. */
+  readonly counts: RespCounts
+  readonly memory: Memory
+  readonly maxConnections: number
+  callsByCommand(): readonly (readonly [name: string, calls: number])[]
 }
 
 export type Arguments = readonly Buffer[]
@@ -48,6 +65,11 @@ export type Command = {
   readonly flags: readonly string[]
   readonly group: "string" | "generic" | "connection" | "server" | "transactions" | "pubsub"
   readonly summary: string
+  /** The version of Redis that it came with; undefined: the first. */
+  readonly since?: string
+  /** Concerns keys that it does not name: nothing else of its connection is under way at the same time. */
+  readonly isWhole?: true
+  readonly subcommands?: Readonly<Record<string, Subcommand>>
 } & (
   | { readonly run: Run; readonly transact?: OnKey; readonly own?: undefined }
   /** Looks at one key and changes it, nothing else: so it can be part of a transaction, too. */

@@ -97,6 +97,7 @@ export class RespConnection {
   #received(chunk: Buffer): void {
     if (this.#phase !== "open") return
     this.#shared.beforeInput()
+    this.client.activeAtMs = this.#shared.wallMs()
     this.#parser.add(chunk)
     this.#go()
   }
@@ -170,7 +171,11 @@ export class RespConnection {
   }
 
   #account(): void {
-    const bytes = this.#parser.heldBytes + this.#pendingBytes + this.#socket.writableLength
+    this.client.heldBytes = this.#parser.heldBytes
+    this.client.unsentBytes = this.#socket.writableLength
+    this.client.queued = this.#transaction?.length
+    this.client.watching = this.#watched.size
+    const bytes = this.client.heldBytes + this.#pendingBytes + this.client.unsentBytes
     if (bytes === this.#accountedBytes) return
     this.#shared.memory.change(bytes - this.#accountedBytes)
     this.#accountedBytes = bytes
@@ -198,12 +203,12 @@ export class RespConnection {
   /** Whether it comes after something that is under way. */
   #mustWait(row: NumberedCommand, args: Arguments): boolean {
     if (this.#underWay === 0) return false
-    if (this.#busyKeys.has(everyKey) || row.own === "watch" || row.own === "exec") return true
+    if (this.#busyKeys.has(everyKey) || row.isWhole || row.own === "watch" || row.own === "exec") return true
     return this.#transaction === undefined && this.#keysOf(row, args).some(key => this.#busyKeys.has(key))
   }
 
   #begin(row: NumberedCommand, args: Arguments): void {
-    this.client.lastCommand = row.name
+    this.client.lastCommand = row.subcommands === undefined ? row.name : fullName(row, args)
     if (row.own !== undefined) return this.#own(row.own, args)
     if (this.#transaction !== undefined) return this.#answer(this.#transaction.add(row, args, this.#context))
     const context = this.#context
@@ -213,7 +218,7 @@ export class RespConnection {
     } catch (problem) {
       return this.#answer(this.#replyFor(problem))
     }
-    if (reply instanceof Promise) this.#wait(reply, this.#keysOf(row, args), bytesOf(args))
+    if (reply instanceof Promise) this.#wait(reply, row.isWhole ? [everyKey] : this.#keysOf(row, args), bytesOf(args))
     else this.#answer(reply)
   }
 
@@ -402,6 +407,12 @@ class ConnectionContext implements Context {
   key(word: Buffer): Uint8Array {
     return keyOfDatabase(this.client.database, word)
   }
+}
+
+/** With the second word, where that is part of the name. */
+function fullName({ name, subcommands = {} }: Command, args: Arguments): string {
+  const word = args[0]?.toString("latin1").toLowerCase() ?? ""
+  return Object.hasOwn(subcommands, word) ? `${name}|${word}` : name
 }
 
 function bytesOf(args: Arguments): number {

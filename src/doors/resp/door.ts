@@ -8,7 +8,7 @@ import { LocalCache, type LocalNode } from "../local-cache.ts"
 import type { ClientState, ServerView } from "./command.ts"
 import { RespConnection } from "./connection.ts"
 import { ReplyWriter } from "./reply.ts"
-import { type Cutoff, Memory, type Shared, TurnEnd } from "./shared.ts"
+import { type Cutoff, Memory, type RespCounts, type Shared, TurnEnd } from "./shared.ts"
 import { commands } from "./table.ts"
 
 export type RespDoorOptions = {
@@ -35,7 +35,14 @@ export class RespDoor {
   constructor(options: RespDoorOptions) {
     this.#options = options
     const { failed, node, wallMs } = options
+    const memory = new Memory(maxMemoryBytes)
+    const counts: RespCounts = {
+      ...{ connections: 0, unknownCommands: 0, errors: 0, cutoffs: new Map<Cutoff, number>() },
+      commands: commands.map(() => 0),
+    }
     const server: ServerView = {
+      ...{ counts, memory, maxConnections: options.maxConnections },
+      callsByCommand: () => commands.map(({ name, index }) => [name, counts.commands[index] ?? 0]),
       startedAtMs: wallMs(),
       version: options.version,
       port: options.port,
@@ -46,11 +53,7 @@ export class RespDoor {
       cache: new LocalCache(node),
       writer: new ReplyWriter(),
       turnEnd: new TurnEnd(),
-      memory: new Memory(maxMemoryBytes),
-      counts: {
-        ...{ connections: 0, unknownCommands: 0, errors: 0, cutoffs: new Map<Cutoff, number>() },
-        commands: commands.map(() => 0),
-      },
+      ...{ memory, counts },
     }
   }
 
@@ -75,7 +78,10 @@ export class RespDoor {
       library: { name: "", version: "" },
       database: 0,
       lastCommand: "",
+      activeAtMs: wallMs(),
+      ...{ channels: 0, patterns: 0, queued: undefined, watching: 0, heldBytes: 0, unsentBytes: 0 },
     }
+    shared.counts.connections += 1
     const connection = new RespConnection({
       ...{ socket, client, inline, shared },
       ended: () => this.#connections.delete(connection),

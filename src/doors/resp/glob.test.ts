@@ -1,7 +1,7 @@
 import { equal, ok } from "node:assert/strict"
 import { test } from "node:test"
 import fc from "fast-check"
-import { globOf } from "./glob.ts"
+import { globOf, literalPrefix } from "./glob.ts"
 
 for (const [glob, matches, others] of [
   ["*", ["", "a", "\n"], []],
@@ -37,3 +37,12 @@ test("a pattern made to be slow is not", () => {
   ok(!steps("a".repeat(499)))
   ok(!globOf("*a*a*a*a*a*a*a*a*b")("a".repeat(20_000)))
 })
+
+for (const [glob, prefix] of [
+  ["user:*", "user:"],
+  ["*", ""],
+  ["a\\*b?", "a*b"],
+  ["h[ae]llo", "h"],
+  ["plain", "plain"],
+] as const)
+  test(`all that matches ${glob} begins with ${prefix}`, () => equal(literalPrefix(glob), prefix))

@@ -80,3 +80,13 @@ function classAt(glob: string, from: number): { step: Step; end: number } {
   }
   return { step: { kind: "class", not, ranges }, end: i }
 }
+
+/** What every text that matches begins with. */
+export function literalPrefix(glob: string): string {
+  let prefix = ""
+  for (const step of stepsOf(glob)) {
+    if (step.kind !== "one") break
+    prefix += step.char
+  }
+  return prefix
+}

@@ -2,10 +2,11 @@
 import type { CallOutcome } from "../../client/session.ts"
 import type { Operation, Result } from "../../protocol/message.ts"
 import { after, allOf, type Soon } from "../soon.ts"
-import { integerOf, optionOf, type TimeUnit, ttlFrom, wordAt } from "./arguments.ts"
+import { int64Of, integerOf, optionOf, type TimeUnit, ttlFrom, wordAt } from "./arguments.ts"
 import { allKeys, type Arguments, type Command, type Context, oneKey } from "./command.ts"
-import { onKey, readKey, ttlOperation } from "./key-state.ts"
+import { type Held, readKey, ttlOperation } from "./key-state.ts"
 import { CacheRefusal, CommandError, noSuchKey, syntaxError } from "./refusals.ts"
+import { family } from "./subcommands.ts"
 import { bulk, error, integer, nil, ok, type Reply } from "./reply.ts"
 
 export const keyCommands: readonly Command[] = [
@@ -68,8 +69,26 @@ export const keyCommands: readonly Command[] = [
   },
   {
     ...{ name: "object", arity: -2, keys: { first: 2, last: 2, step: 1 }, flags: ["readonly"], group: "generic" },
-    summary: "Tells how a value is kept: ENCODING, FREQ, IDLETIME, REFCOUNT.",
-    run: object,
+    ...{ summary: "Tells how a value is kept.", since: "2.2.3" },
+    ...family("object", {
+      encoding: {
+        ...{ arity: 3, summary: "Returns the encoding that Redis would choose for the value." },
+        run: (context, args) =>
+          after(heldAt(context, args), held => (held === undefined ? nil : encodingOf(held.bytes))),
+      },
+      freq: {
+        ...{ arity: 3, summary: "Refused: how often an entry is used is not told." },
+        run: (context, args) => after(heldAt(context, args), held => (held === undefined ? nil : error(noFrequency))),
+      },
+      idletime: {
+        ...{ arity: 3, summary: "Refused: when an entry was used last is not told." },
+        run: (context, args) => after(heldAt(context, args), held => (held === undefined ? nil : error(noIdleTime))),
+      },
+      refcount: {
+        ...{ arity: 3, summary: "Returns 1: nothing is shared." },
+        run: (context, args) => after(heldAt(context, args), held => (held === undefined ? nil : integer(1))),
+      },
+    }),
   },
 ]
 
@@ -212,32 +231,25 @@ async function put(
   return stored.kind === "stored"
 }
 
-async function object(context: Context, args: Arguments): Promise<Reply> {
-  const [topic, key] = args
-  const what = optionOf(topic)
-  if (what === "HELP")
-    return { kind: "array", items: ["OBJECT ENCODING|REFCOUNT|IDLETIME|FREQ key"].map(text => bulk(text)) }
-  if (key === undefined || args.length !== 2)
-    throw new CommandError(`ERR wrong number of arguments for 'object|${what.toLowerCase()}' command`)
-  switch (what) {
-    case "ENCODING": {
-      const bytes = await onKey(context.cache, context.key(key), "value", state => state.bytes)
-      if (bytes === undefined) return nil
-      const text = bytes.length <= 20 ? Buffer.from(bytes).toString("latin1") : ""
-      if (/^-?(0|[1-9][0-9]*)$/.test(text)) return bulk("int")
-      return bulk(bytes.length <= 44 ? "embstr" : "raw")
-    }
-    case "REFCOUNT": {
-      const found = await ask(context, key, ttlOperation)
-      return found.kind === "ttl" ? integer(1) : nil
-    }
-    case "IDLETIME":
-    case "FREQ":
-      throw new CommandError(`ERR OBJECT ${what} is not known here: when an entry was last read is not kept`)
-    default:
-      throw new CommandError(`ERR unknown subcommand '${what.toLowerCase()}'. Try OBJECT HELP.`)
+const noFrequency =
+  "ERR An LFU maxmemory policy is not selected, access frequency not tracked. Please note that when switching between policies at runtime LRU and LFU data will take some time to adjust."
+const noIdleTime = "ERR when an entry was used last is not known here"
+
+function heldAt(context: Context, args: Arguments): Soon<Held | undefined> {
+  return readKey(context.cache, context.key(wordAt(args, 0)), "value")
+}
+
+function encodingOf(bytes: Uint8Array): Reply {
+  try {
+    int64Of(bytes)
+    return bulk("int")
+  } catch {
+    // No number: a text. Its length alone decides.
+    return bulk(bytes.length <= longestEmbedded ? "embstr" : "raw")
   }
 }
+
+const longestEmbedded = 44
 
 // -------------------------------------------------------------------------------------------------------- databases
 

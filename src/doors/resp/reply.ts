@@ -38,6 +38,10 @@ export function array(items: readonly Reply[]): Reply {
   return { kind: "array", items }
 }
 
+export function bulkMap(fields: Readonly<Record<string, Reply>>): Reply {
+  return { kind: "map", entries: Object.entries(fields).map(([name, value]) => [bulk(name), value] as const) }
+}
+
 export function error(text: string): Reply {
   return { kind: "error", text }
 }

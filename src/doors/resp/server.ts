@@ -1,52 +1,32 @@
-/** Commands about the connection and the server. What there is nothing to set or tell of is said, not made up. */
+/** Commands about the server. What there is nothing to set or tell of is said, not made up. */
 import type { StatusReport } from "../../protocol/message.ts"
-import { databaseOf } from "./keys.ts"
-import { optionOf, textOf, wordAt } from "./arguments.ts"
-import { type Arguments, type ClientState, type Command, type Context, noKeys } from "./command.ts"
+import { maxValueBytes } from "../../protocol/limits.ts"
+import { optionOf, textOf } from "./arguments.ts"
+import { type Arguments, type Command, type Context, noKeys } from "./command.ts"
 import { globOf } from "./glob.ts"
-import { CommandError, syntaxError } from "./refusals.ts"
-import { array, bulk, integer, nil, ok, type Reply, type RespVersion } from "./reply.ts"
+import { databaseCount } from "./keys.ts"
+import { CommandError } from "./refusals.ts"
+import { array, bulk, ok, type Reply } from "./reply.ts"
+import { family } from "./subcommands.ts"
 
 /** The version of Redis whose behaviour these commands follow; clients decide by it what they may use. */
-const followedVersion = "7.2.0"
+export const followedVersion = "7.2.0"
+
+const pong: Reply = { kind: "status", text: "PONG" }
 
 export const serverCommands: readonly Command[] = [
   {
     ...{ name: "ping", arity: -1, keys: noKeys, flags: ["fast"], group: "connection" },
     summary: "Returns the server's liveliness response.",
-    run: (_context, [text]) => (text === undefined ? { kind: "status", text: "PONG" } : bulk(text)),
+    run: (_context, args) => {
+      if (args.length > 1) throw new CommandError("ERR wrong number of arguments for 'ping' command")
+      return args[0] === undefined ? pong : bulk(args[0])
+    },
   },
   {
     ...{ name: "echo", arity: 2, keys: noKeys, flags: ["fast"], group: "connection" },
     summary: "Returns the given string.",
     run: (_context, [text]) => bulk(text ?? ""),
-  },
-  {
-    ...{ name: "hello", arity: -1, keys: noKeys, flags: ["noscript", "loading", "stale", "fast"], group: "connection" },
-    summary: "Handshakes with the server: protocol version, name.",
-    run: hello,
-  },
-  {
-    ...{ name: "auth", arity: -2, keys: noKeys, flags: ["noscript", "loading", "stale", "fast"], group: "connection" },
-    summary: "Authenticates the connection. There are no passwords here yet.",
-    run: () => {
-      throw new CommandError(
-        "ERR AUTH <password> called without any password configured for the default user. Are you sure your configuration is correct?",
-      )
-    },
-  },
-  {
-    ...{ name: "select", arity: 2, keys: noKeys, flags: ["loading", "stale", "fast"], group: "connection" },
-    summary: "Changes the selected database: 0 to 15.",
-    run: ({ client }, args) => {
-      client.database = databaseOf(wordAt(args, 0))
-      return ok
-    },
-  },
-  {
-    ...{ name: "client", arity: -2, keys: noKeys, flags: ["noscript", "loading", "stale"], group: "connection" },
-    summary: "Tells of connections, and names this one.",
-    run: client,
   },
   {
     ...{ name: "time", arity: 1, keys: noKeys, flags: ["loading", "stale", "fast"], group: "server" },
@@ -62,133 +42,106 @@ export const serverCommands: readonly Command[] = [
   {
     ...{ name: "config", arity: -2, keys: noKeys, flags: ["admin", "noscript", "loading", "stale"], group: "server" },
     summary: "Tells of the configuration. It is set by the options of 'dcache node'.",
-    run: config,
+    ...family("config", {
+      get: { ...{ arity: -3, summary: "Returns the effective values of configuration parameters." }, run: configGet },
+      set: { ...{ arity: -4, summary: "Refused: options are given to 'dcache node'." }, run: configSet },
+      resetstat: { ...{ arity: 2, summary: "Accepted: counts are kept since the node was started." }, run: () => ok },
+    }),
   },
 ]
 
-// ------------------------------------------------------------------------------------------------------- connection
+type Section = Readonly<Record<string, string | number>>
 
-function hello({ client, server }: Context, args: Arguments): Reply {
-  let version: RespVersion = client.version
-  let name: string | undefined
-  let i = 0
-  if (args[0] !== undefined) {
-    const asked = textOf(args[0])
-    if (!/^\d+$/.test(asked)) throw new CommandError("ERR Protocol version is not an integer or out of range")
-    if (asked !== "2" && asked !== "3") throw new CommandError("NOPROTO unsupported protocol version")
-    version = asked === "2" ? 2 : 3
-    i = 1
-  }
-  for (; i < args.length; i++) {
-    const option = optionOf(args[i])
-    if (option === "SETNAME" && i + 1 < args.length) name = checkedName(wordAt(args, ++i))
-    else if (option === "AUTH" && i + 2 < args.length)
-      throw new CommandError("WRONGPASS this server has no users: leave AUTH out")
-    else throw new CommandError(`ERR Syntax error in HELLO option '${textOf(args[i])}'`)
-  }
-  client.version = version
-  if (name !== undefined) client.name = name
-  return map({
-    server: bulk("redis"),
-    version: bulk(followedVersion),
-    proto: integer(version),
-    id: integer(client.id),
-    // Any node takes any key, so a client that knows clusters need not know of this one.
-    mode: bulk("standalone"),
-    role: bulk("master"),
-    modules: array([]),
-    dcache: bulk(server.version),
-  })
+function info(context: Context, args: Arguments): string {
+  const sections = sectionsOf(context)
+  const asked = args.map(word => textOf(word).toLowerCase())
+  const isEverything = asked.some(word => word === "all" || word === "everything")
+  const isUsual = asked.length === 0 || asked.includes("default")
+  return Object.entries(sections)
+    .filter(([name]) => isEverything || asked.includes(name) || (isUsual && !seldomAsked.includes(name)))
+    .map(([name, section]) => {
+      const lines = Object.entries(section()).map(([field, value]) => `${field}:${value}\r\n`)
+      return `# ${titleOf(name)}\r\n${lines.join("")}`
+    })
+    .join("\r\n")
 }
 
-function checkedName(word: Buffer): string {
-  const name = textOf(word)
-  if (/[^\x21-\x7e]/.test(name))
-    throw new CommandError("ERR Client names cannot contain spaces, newlines or special characters.")
-  return name.slice(0, 255)
+/** Told when asked for by their names alone, or with everything. */
+const seldomAsked = ["commandstats"]
+
+function titleOf(name: string): string {
+  return name === "cpu" ? "CPU" : `${name.charAt(0).toUpperCase()}${name.slice(1)}`
 }
 
-function client(context: Context, args: Arguments): Reply {
-  const self = context.client
-  const what = optionOf(args[0])
-  const wants = (count: number) => {
-    if (args.length !== count)
-      throw new CommandError(`ERR wrong number of arguments for 'client|${what.toLowerCase()}' command`)
-  }
-  switch (what) {
-    case "ID":
-      wants(1)
-      return integer(self.id)
-    case "GETNAME":
-      wants(1)
-      return self.name === "" ? nil : bulk(self.name)
-    case "SETNAME":
-      wants(2)
-      self.name = checkedName(wordAt(args, 1))
-      return ok
-    case "SETINFO": {
-      wants(3)
-      const attribute = optionOf(args[1])
-      if (attribute !== "LIB-NAME" && attribute !== "LIB-VER")
-        throw new CommandError(`ERR Unrecognized option '${textOf(args[1])}'`)
-      const value = checkedName(wordAt(args, 2))
-      if (attribute === "LIB-NAME") self.library.name = value
-      else self.library.version = value
-      return ok
-    }
-    case "INFO":
-      wants(1)
-      return bulk(`${clientLine(self, context.wallMs)}\n`)
-    case "LIST": {
-      const lines = context.server.clients().map(one => clientLine(one, context.wallMs))
-      return bulk(`${lines.join("\n")}\n`)
-    }
-    case "NO-EVICT":
-    case "NO-TOUCH":
-      wants(2)
-      if (!["ON", "OFF"].includes(optionOf(args[1]))) throw new CommandError(syntaxError)
-      return ok
-    default:
-      throw new CommandError(`ERR unknown subcommand '${textOf(args[0])}'. Try CLIENT HELP.`)
-  }
-}
-
-function clientLine(client: ClientState, wallMs: number): string {
-  const { id, remote, local, name, connectedAtMs, database, lastCommand, library, version } = client
-  const ageSeconds = Math.floor((wallMs - connectedAtMs) / 1_000)
-  return (
-    `id=${id} addr=${remote} laddr=${local} name=${name} age=${ageSeconds} db=${database} cmd=${lastCommand} ` +
-    `resp=${version} lib-name=${library.name} lib-ver=${library.version}`
-  )
-}
-
-// ----------------------------------------------------------------------------------------------------------- server
-
-function info({ cache, server, wallMs }: Context, args: Arguments): string {
+function sectionsOf({ cache, server, wallMs }: Context): Readonly<Record<string, () => Section>> {
   const status = cache.status()
-  const uptimeSeconds = Math.floor((wallMs - server.startedAtMs) / 1_000)
-  const sections: Readonly<Record<string, Readonly<Record<string, string | number>>>> = {
-    server: {
-      redis_version: followedVersion,
-      redis_mode: "standalone",
-      dcache_version: server.version,
-      os: `${process.platform} ${process.arch}`,
-      process_id: process.pid,
-      run_id: status.id,
-      tcp_port: server.port,
-      uptime_in_seconds: uptimeSeconds,
-      uptime_in_days: Math.floor(uptimeSeconds / 86_400),
+  const { counts } = server
+  return {
+    server: () => {
+      const uptimeSeconds = Math.floor((wallMs - server.startedAtMs) / 1_000)
+      return {
+        redis_version: followedVersion,
+        redis_mode: "standalone",
+        dcache_version: server.version,
+        os: `${process.platform} ${process.arch}`,
+        arch_bits: 64,
+        process_id: process.pid,
+        run_id: status.id,
+        tcp_port: server.port,
+        server_time_usec: Math.floor(wallMs * 1_000),
+        uptime_in_seconds: uptimeSeconds,
+        uptime_in_days: Math.floor(uptimeSeconds / 86_400),
+      }
     },
-    clients: { connected_clients: server.clients().length },
-    memory: { used_memory: status.bytes, maxmemory: status.maxBytes, maxmemory_policy: policyOf(status) },
-    stats: {
-      evicted_keys: status.forgetting?.evicted ?? 0,
-      dcache_evicted_copies: status.forgetting?.evictedCopies ?? 0,
+    clients: () => {
+      const clients = server.clients()
+      const subscribed = clients.filter(({ channels, patterns }) => channels + patterns > 0)
+      return {
+        connected_clients: clients.length,
+        maxclients: server.maxConnections,
+        blocked_clients: 0,
+        pubsub_clients: subscribed.length,
+      }
     },
-    persistence: { loading: status.phase === "joining" ? 1 : 0 },
-    replication: { role: "master", connected_slaves: 0 },
-    cluster: { cluster_enabled: 0 },
-    dcache: {
+    memory: () => ({
+      used_memory: status.bytes,
+      used_memory_rss: process.memoryUsage.rss(),
+      maxmemory: status.maxBytes,
+      maxmemory_policy: policyOf(status),
+      mem_clients_normal: server.memory.bytes,
+    }),
+    persistence: () => ({
+      loading: status.phase === "joining" ? 1 : 0,
+      rdb_changes_since_last_save: 0,
+      aof_enabled: 0,
+    }),
+    stats: () => {
+      const { hits, misses } = cache.reads()
+      return {
+        total_connections_received: counts.connections,
+        total_commands_processed: sumOf(counts.commands),
+        rejected_connections: counts.cutoffs.get("too-many-connections") ?? 0,
+        evicted_keys: status.forgetting?.evicted ?? 0,
+        dcache_evicted_copies: status.forgetting?.evictedCopies ?? 0,
+        keyspace_hits: hits,
+        keyspace_misses: misses,
+        total_error_replies: counts.errors,
+      }
+    },
+    replication: () => ({ role: "master", connected_slaves: 0, master_repl_offset: 0 }),
+    cpu: () => {
+      const { system, user } = process.cpuUsage()
+      return { used_cpu_sys: (system / 1e6).toFixed(6), used_cpu_user: (user / 1e6).toFixed(6) }
+    },
+    commandstats: () =>
+      Object.fromEntries(
+        server
+          .callsByCommand()
+          .filter(([, calls]) => calls > 0)
+          .map(([name, calls]) => [`cmdstat_${name}`, `calls=${calls}`]),
+      ),
+    cluster: () => ({ cluster_enabled: 0 }),
+    dcache: () => ({
       dcache_cluster: status.clusterId,
       dcache_epoch: status.epoch,
       dcache_members: status.members.length,
@@ -196,18 +149,16 @@ function info({ cache, server, wallMs }: Context, args: Arguments): string {
       dcache_under_replicated: status.underReplicated,
       dcache_orphans: status.orphans,
       dcache_has_lease: status.hasLease ? 1 : 0,
-    },
-    keyspace: { db0: `keys=${status.entries},expires=0,avg_ttl=0` },
+    }),
+    // Of this node, the copies that it keeps of other nodes' entries included. DBSIZE counts those of the cluster.
+    keyspace: () => (status.entries === 0 ? {} : { db0: `keys=${status.entries},expires=0,avg_ttl=0` }),
   }
-  const asked = args.map(word => textOf(word).toLowerCase())
-  const isAll = asked.length === 0 || asked.some(word => ["all", "default", "everything"].includes(word))
-  return Object.entries(sections)
-    .filter(([name]) => isAll || asked.includes(name))
-    .map(([name, fields]) => {
-      const lines = Object.entries(fields).map(([field, value]) => `${field}:${value}\r\n`)
-      return `# ${name.charAt(0).toUpperCase()}${name.slice(1)}\r\n${lines.join("")}`
-    })
-    .join("\r\n")
+}
+
+function sumOf(values: readonly number[]): number {
+  let sum = 0
+  for (const value of values) sum += value
+  return sum
 }
 
 /** In Redis' words, where it has one. */
@@ -216,28 +167,33 @@ function policyOf({ forgetting }: StatusReport): string {
   return eviction === "none" ? "noeviction" : `allkeys-${eviction}`
 }
 
-function config({ cache }: Context, args: Arguments): Reply {
-  const what = optionOf(args[0])
-  if (what === "GET" && args.length > 1) {
-    const known: Readonly<Record<string, string>> = {
-      appendonly: "no",
-      databases: "16",
-      maxmemory: String(cache.status().maxBytes),
-      "maxmemory-policy": policyOf(cache.status()),
-      save: "",
-    }
-    const patterns = args.slice(1).map(word => globOf(textOf(word).toLowerCase()))
-    const found = Object.entries(known).filter(([name]) => patterns.some(pattern => pattern(name)))
-    return { kind: "map", entries: found.map(([name, value]) => [bulk(name), bulk(value)] as const) }
+function parameters({ cache, server }: Context): Readonly<Record<string, string>> {
+  const status = cache.status()
+  return {
+    appendonly: "no",
+    databases: String(databaseCount),
+    maxclients: String(server.maxConnections),
+    maxmemory: String(status.maxBytes),
+    "maxmemory-policy": policyOf(status),
+    port: String(server.port),
+    "proto-max-bulk-len": String(maxValueBytes),
+    save: "",
+    timeout: "0",
   }
-  if (what === "SET")
-    throw new CommandError(
-      "ERR CONFIG SET failed: options are given to 'dcache node' when it starts, see 'dcache help node'",
-    )
-  if (what === "RESETSTAT") return ok
-  throw new CommandError(`ERR unknown subcommand '${textOf(args[0])}'. Try CONFIG GET.`)
 }
 
-function map(fields: Readonly<Record<string, Reply>>): Reply {
-  return { kind: "map", entries: Object.entries(fields).map(([name, value]) => [bulk(name), value] as const) }
+function configGet(context: Context, args: Arguments): Reply {
+  const patterns = args.map(word => globOf(textOf(word).toLowerCase()))
+  const found = Object.entries(parameters(context)).filter(([name]) => patterns.some(matches => matches(name)))
+  return { kind: "map", entries: found.map(([name, value]) => [bulk(name), bulk(value)] as const) }
+}
+
+function configSet(context: Context, args: Arguments): Reply {
+  if (args.length % 2 !== 0) throw new CommandError("ERR wrong number of arguments for 'config|set' command")
+  const name = optionOf(args[0]).toLowerCase()
+  if (!Object.hasOwn(parameters(context), name))
+    throw new CommandError(`ERR Unknown option or number of arguments for CONFIG SET - '${name.slice(0, 128)}'`)
+  throw new CommandError(
+    `ERR CONFIG SET failed (possibly related to argument '${name}') - it is an option of 'dcache node', see 'dcache help node'`,
+  )
 }

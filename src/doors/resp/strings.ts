@@ -2,11 +2,12 @@
 import type { CallOutcome } from "../../client/session.ts"
 import { maxValueBytes } from "../../protocol/limits.ts"
 import type { Condition } from "../../protocol/message.ts"
-import { floatOf, integerOf, isTimeUnit, optionOf, positiveTtlFrom, wordAt } from "./arguments.ts"
+import { int64Of, integerOf, isInt64, isTimeUnit, optionOf, positiveTtlFrom, textOf, wordAt } from "./arguments.ts"
 import { after, allOf, type Soon } from "../soon.ts"
 import { allKeys, type Arguments, type Command, type Context, oneKey } from "./command.ts"
+import { decimalSum } from "./decimal.ts"
 import { flagsOf, getOperation, type KeyState, onKey } from "./key-state.ts"
-import { CacheRefusal, CommandError, notAnInteger, syntaxError } from "./refusals.ts"
+import { CacheRefusal, CommandError, notAFloat, syntaxError } from "./refusals.ts"
 import { array, bulk, integer, nil, ok, type Reply } from "./reply.ts"
 
 export const stringCommands: readonly Command[] = [
@@ -120,21 +121,27 @@ export const stringCommands: readonly Command[] = [
     summary: "Overwrites a part of a string value with another by an offset. Creates the key if it doesn't exist.",
     transact: { needs: "value", work: setRange },
   },
-  counter("incr", 2, () => 1),
-  counter("incrby", 3, args => integerOf(args[1])),
-  counter("decr", 2, () => -1),
-  counter("decrby", 3, args => -integerOf(args[1])),
+  counter("incr", 2, () => 1n),
+  counter("incrby", 3, args => int64Of(wordAt(args, 1))),
+  counter("decr", 2, () => -1n),
+  counter("decrby", 3, args => {
+    const by = -int64Of(wordAt(args, 1))
+    if (!isInt64(by)) throw new CommandError("ERR decrement would overflow")
+    return by
+  }),
   {
     ...{ name: "incrbyfloat", arity: 3, keys: oneKey, flags: ["write", "denyoom", "fast"], group: "string" },
     summary:
       "Increments the floating point value of a key by a number. Uses 0 as initial value if the key doesn't exist.",
     transact: {
       needs: "value",
-      work: (state, [, by]) => {
-        const before = state.bytes === undefined ? 0 : floatOf(Buffer.from(state.bytes))
-        const after = before + floatOf(by)
-        if (!Number.isFinite(after)) throw new CommandError("ERR increment would produce NaN or Infinity")
-        const text = Buffer.from(plainDecimal(after))
+      work: (state, args) => {
+        const before = state.bytes === undefined ? "0" : textOf(Buffer.from(state.bytes))
+        const by = textOf(args[1])
+        if (/^[+-]?inf(inity)?$/i.test(by)) throw new CommandError("ERR increment would produce NaN or Infinity")
+        const sum = decimalSum(before, by)
+        if (sum === undefined) throw new CommandError(notAFloat)
+        const text = Buffer.from(sum)
         state.set(text, "keep")
         return bulk(text)
       },
@@ -271,25 +278,28 @@ function setRange(state: KeyState, [, at, piece = Buffer.alloc(0)]: Arguments): 
   return integer(length)
 }
 
-function counter(name: string, arity: 2 | 3, byOf: (args: Arguments) => number): Command {
+/** Most sums are exact as the cache counts; beyond 2^53 it is the value that is read, added to, and written. */
+function counter(name: string, arity: 2 | 3, byOf: (args: Arguments) => bigint): Command {
+  const work = (state: KeyState, args: Arguments) => {
+    const sum = (state.bytes === undefined ? 0n : int64Of(state.bytes)) + byOf(args)
+    if (!isInt64(sum)) throw new CommandError("ERR increment or decrement would overflow")
+    state.set(Buffer.from(String(sum)), "keep")
+    return integer(sum)
+  }
   return {
     ...{ name, arity, keys: oneKey, flags: ["write", "denyoom", "fast"], group: "string" },
     summary: "Adds to the integer value of a key. Uses 0 as initial value if the key doesn't exist.",
-    run: (context, args) =>
-      after(context.cache.ask(context.key(wordAt(args, 0)), { op: "incr", by: byOf(args), ttlMs: null }), counted => {
+    run: (context, args) => {
+      const key = context.key(wordAt(args, 0))
+      const by = Number(byOf(args))
+      if (!Number.isSafeInteger(by)) return onKey(context.cache, key, "value", state => work(state, args))
+      return after(context.cache.ask(key, { op: "incr", by, ttlMs: null }), counted => {
         if (counted.kind === "failed") throw new CacheRefusal(counted)
-        if (counted.kind !== "counted") throw new CommandError(notAnInteger)
-        return integer(counted.value)
-      }),
-    transact: {
-      needs: "value",
-      work: (state, args) => {
-        const after = integerOf(state.bytes === undefined ? Buffer.from("0") : Buffer.from(state.bytes)) + byOf(args)
-        if (!Number.isSafeInteger(after)) throw new CommandError("ERR increment or decrement would overflow")
-        state.set(Buffer.from(String(after)), "keep")
-        return integer(after)
-      },
+        if (counted.kind === "counted") return integer(counted.value)
+        return onKey(context.cache, key, "value", state => work(state, args))
+      })
     },
+    transact: { needs: "value", work },
   }
 }
 
@@ -307,14 +317,4 @@ function checkedSize(value: Buffer = Buffer.alloc(0)): Buffer {
 
 function tooLarge(): CommandError {
   return new CommandError(`ERR string exceeds maximum allowed size (${maxValueBytes} bytes)`)
-}
-
-/** As people write it: no exponent, no superfluous zeros. */
-function plainDecimal(value: number): string {
-  const found = /^(-?)(\d)(?:\.(\d+))?e([+-]\d+)$/.exec(String(value))
-  if (found === null) return String(value)
-  const [, sign = "", first = "", rest = "", exponent = ""] = found
-  const digits = first + rest
-  const shift = Number(exponent)
-  return shift < 0 ? `${sign}0.${"0".repeat(-shift - 1)}${digits}` : sign + digits.padEnd(shift + 1, "0")
 }

@@ -1,11 +1,13 @@
 /** All commands by name, and `COMMAND`, which tells of them. */
-import { optionOf, textOf } from "./arguments.ts"
-import { allKeys, type Arguments, type Command, noKeys } from "./command.ts"
+import { allKeys, type Arguments, type Command, noKeys, type Run } from "./command.ts"
 import { keyCommands } from "./keys.ts"
-import { CommandError } from "./refusals.ts"
-import { array, bulk, integer, type Reply } from "./reply.ts"
+import { CommandError, syntaxError } from "./refusals.ts"
+import { array, bulk, bulkMap, integer, type Reply } from "./reply.ts"
 import { serverCommands } from "./server.ts"
+import { sessionCommands } from "./session-commands.ts"
 import { stringCommands } from "./strings.ts"
+import { family } from "./subcommands.ts"
+import { wholeCommands } from "./whole.ts"
 
 const always = ["fast", "loading", "stale"]
 
@@ -42,12 +44,20 @@ const connectionCommands: readonly Command[] = [
 ]
 
 const command: Command = {
-  ...{ name: "command", arity: -1, keys: noKeys, flags: ["loading", "stale"], group: "server" },
+  ...{ name: "command", arity: -1, keys: noKeys, flags: ["loading", "stale"], group: "server", since: "2.8.13" },
   summary: "Returns detailed information about all commands.",
-  run: (_context, args) => tell(args),
+  ...aboutCommands(),
 }
 
-const rows: readonly Command[] = [...stringCommands, ...keyCommands, ...serverCommands, command, ...connectionCommands]
+const rows: readonly Command[] = [
+  ...stringCommands,
+  ...keyCommands,
+  ...wholeCommands,
+  ...sessionCommands,
+  ...serverCommands,
+  command,
+  ...connectionCommands,
+]
 
 export type NumberedCommand = Command & { readonly index: number }
 
@@ -92,54 +102,94 @@ export function isArity(arity: number, words: number): boolean {
   return arity < 0 ? words >= -arity : words === arity
 }
 
-function tell(args: Arguments): Reply {
-  if (args.length === 0) return array(rows.map(infoOf))
-  const what = optionOf(args[0])
-  const names = args.slice(1).map(word => textOf(word).toLowerCase())
-  const named = names.length === 0 ? rows : undefined
-  switch (what) {
-    case "COUNT":
-      return integer(rows.length)
-    case "LIST":
-      return array(rows.map(({ name }) => bulk(name)))
-    case "INFO":
-      if (named !== undefined) return array(named.map(infoOf))
-      return array(
-        names.map(name => {
-          const row = rows.find(row => row.name === name)
-          return row === undefined ? { kind: "nil-array" } : infoOf(row)
-        }),
-      )
-    case "DOCS":
-      return {
-        kind: "map",
-        entries: (named ?? rows.filter(({ name }) => names.includes(name))).map(({ name, summary, group }) => [
-          bulk(name),
-          {
-            kind: "map",
-            entries: [
-              [bulk("summary"), bulk(summary)],
-              [bulk("group"), bulk(group)],
-            ],
-          },
-        ]),
-      }
-    default:
-      throw new CommandError(`ERR unknown subcommand '${textOf(args[0])}'. Try COMMAND HELP.`)
+// ------------------------------------------------------------------------------------------------- what COMMAND tells
+
+function aboutCommands(): Pick<Command, "subcommands"> & { readonly run: Run } {
+  const { run, subcommands } = family("command", {
+    count: { ...{ arity: 2, summary: "Returns the number of commands." }, run: () => integer(commands.length) },
+    list: {
+      ...{ arity: -2, summary: "Returns the names of all commands." },
+      run: (_context, args) => {
+        if (args.length > 0) throw new CommandError(syntaxError)
+        return array(commands.map(({ name }) => bulk(name)))
+      },
+    },
+    info: { ...{ arity: -2, summary: "Returns information about one, several or all commands." }, run: told(infoOf) },
+    docs: { ...{ arity: -2, summary: "Returns what one, several or all commands are for." }, run: docs },
+    getkeys: { ...{ arity: -3, summary: "Returns the keys of a command, given whole." }, run: keysIn },
+  })
+  return {
+    ...(subcommands === undefined ? {} : { subcommands }),
+    run: (context, args) => (args.length === 0 ? array(commands.map(infoOf)) : run(context, args)),
   }
 }
 
-function infoOf({ name, arity, flags, keys }: Command): Reply {
+function named(words: Arguments): readonly (Command | undefined)[] {
+  return words.length === 0 ? commands : words.map(word => commandNamed(word, 0, word.length))
+}
+
+function told(reply: (row: Command) => Reply): Run {
+  return (_context, args) => array(named(args).map(row => (row === undefined ? { kind: "nil-array" } : reply(row))))
+}
+
+function docs(_context: unknown, args: Arguments): Reply {
+  const entries = named(args).flatMap(row => (row === undefined ? [] : [[bulk(row.name), docOf(row)] as const]))
+  return { kind: "map", entries }
+}
+
+function docOf({ summary, since, group, keys, subcommands }: Command): Reply {
+  const parts = Object.entries(subcommands ?? {})
+  return bulkMap({
+    summary: bulk(summary),
+    since: bulk(since ?? "1.0.0"),
+    group: bulk(group),
+    complexity: bulk(keys.last < 0 ? "O(N) where N is the number of keys" : "O(1)"),
+    ...(parts.length === 0
+      ? {}
+      : {
+          subcommands: bulkMap(
+            Object.fromEntries(parts.map(([word, part]) => [word, bulkMap({ summary: bulk(part.summary) })])),
+          ),
+        }),
+  })
+}
+
+function keysIn(_context: unknown, args: Arguments): Reply {
+  const [word] = args
+  const row = word && commandNamed(word, 0, word.length)
+  if (row === undefined) throw new CommandError("ERR Invalid command specified")
+  if (!isArity(row.arity, args.length)) throw new CommandError("ERR Invalid number of arguments specified for command")
+  const { first, last, step } = row.keys
+  if (first === 0) throw new CommandError("ERR The command has no key arguments")
+  const found: Reply[] = []
+  for (let i = first; i <= (last < 0 ? args.length + last : last); i += step) found.push(bulk(args[i] ?? ""))
+  return array(found)
+}
+
+function infoOf(row: Command): Reply {
+  const { name, arity, flags, keys, group, subcommands = {} } = row
   return array([
     bulk(name),
     integer(arity),
-    { kind: "set", items: flags.map(text => ({ kind: "status", text }) as const) },
+    { kind: "set", items: flags.map(text => ({ kind: "status", text })) },
     integer(keys.first),
     integer(keys.last),
     integer(keys.step),
+    { kind: "set", items: categoriesOf(flags, group).map(text => ({ kind: "status", text })) },
     array([]),
     array([]),
-    array([]),
-    array([]),
+    array(
+      Object.entries(subcommands).map(([word, part]) =>
+        infoOf({ ...row, name: `${name}|${word}`, arity: part.arity, subcommands: {} }),
+      ),
+    ),
   ])
+}
+
+/** As Redis groups commands for its access lists. */
+function categoriesOf(flags: readonly string[], group: Command["group"]): string[] {
+  const kinds = ["write", "admin", "fast"].filter(flag => flags.includes(flag))
+  const groups = { string: "string", generic: "keyspace", transactions: "transaction", pubsub: "pubsub" } as const
+  const own = group === "connection" ? ["connection"] : group === "server" ? [] : [groups[group]]
+  return [...kinds, ...(flags.includes("readonly") ? ["read"] : []), ...own].map(name => `@${name}`)
 }

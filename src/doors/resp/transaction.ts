@@ -19,6 +19,10 @@ export class Transaction {
   readonly #queue: Queued[] = []
   #isSpoiled = false
 
+  get length(): number {
+    return this.#queue.length
+  }
+
   /** Takes a command into the queue, or says why it cannot be part of a transaction. */
   add(row: Command, args: Arguments, context: Context): Reply {
     if (this.#queue.length >= maxQueued) return this.#refuse(`ERR a transaction has at most ${maxQueued} commands`)
