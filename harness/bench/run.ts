@@ -24,6 +24,19 @@ const benches: Readonly<Record<string, Bench>> = {
 ${json}`,
     run: () => import("./throughput.ts"),
   },
+  peers: {
+    about:
+      "beside Redis, a Redis cluster and memcached, each through its own clients: speed, memory, the loss of a primary",
+    options: `--rounds 5             of each cache and mode, interleaved; medians are printed
+--ms 500               of each round
+--entries 5e6          set to see what one costs in memory
+--failovers 5          of dcache; one of each Redis cluster
+--parts speed,...      some of: speed, memory, failover
+--svg FILE             a picture of the speeds
+--program ./dcache     what to start
+${json}`,
+    run: () => import("./peers.ts"),
+  },
   resp: {
     about: "the Redis door of nodes beside Redis, asked by redis-benchmark: operations a second, and a CPU second",
     options: `--rounds 3             of each server and test, interleaved; medians are printed

@@ -15,7 +15,7 @@ export async function dcacheTarget(options: {
   readonly command: CommandLine
   readonly nodes: number
   readonly copies: number
-}): Promise<Target> {
+}): Promise<Target & { readonly addresses: readonly string[] }> {
   const { command, copies } = options
   const directory = mkdtempSync(path.join(tmpdir(), "dcache-bench-"))
   const ports = await freePorts(options.nodes, new Prng(crypto.getRandomValues(new Uint32Array(1))[0] ?? 0))
@@ -47,6 +47,7 @@ export async function dcacheTarget(options: {
     return {
       name: options.nodes === 1 ? "dcache, 1 node" : `dcache, ${options.nodes} nodes, ${copies} copies`,
       pids,
+      addresses,
       close,
       get: key => client.get(key),
       set: (key, value) => client.set(key, value),
