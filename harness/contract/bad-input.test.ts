@@ -6,6 +6,7 @@ import { encodeClientFrame, packForNode } from "../../src/protocol/codec.ts"
 import { maxFrameBytes, protoMax } from "../../src/protocol/limits.ts"
 import type { ClientToNode, Goodbye } from "../../src/protocol/message.ts"
 import { frameOf, helloOf, RawPeer, rawExchange, rawId, type Speaker } from "./raw-peer.ts"
+import { RawStream, rawFrame } from "./raw-stream.ts"
 import { SocketNetwork } from "./socket-network.ts"
 
 async function oneNode(context: TestContext, bounds: Partial<HostBounds> = {}) {
@@ -216,6 +217,57 @@ test("a client that does not read its answers is cut off at the bound", async co
     if (sent++ < 1_000) node.clients.send(connection, { kind: "client-not-ready", addresses })
     return node.clientsGone.includes(connection)
   })
+})
+
+// ------------------------------------------------------------------------------------------------------- half frames
+
+/** A client that has introduced itself, and may now send what no library would. */
+async function rawClient(address: string): Promise<RawStream> {
+  const stream = await RawStream.upgraded(address, "/client")
+  stream.write(rawFrame(fromClient(helloAsClient)))
+  return stream
+}
+
+test("a frame that begins and does not end is given up, though its sender shows that it lives", async context => {
+  const { network, node } = await oneNode(context, { silenceMs: 100 })
+  const client = await rawClient(node.address)
+  client.answerPings()
+  client.write(rawFrame(new Uint8Array(500), 1_000))
+  await client.ended
+  ok(node.events.some(event => event.kind === "client-ended" && event.why === "half-frame"))
+  const peer = await RawStream.upgraded(node.address, "/peer")
+  peer.write(rawFrame(frameOf([helloOf()], { to: node.id })))
+  peer.write(rawFrame(new Uint8Array(500), 1_000))
+  await peer.ended
+  ok(node.events.some(event => event.kind === "link-ended" && event.why === "half-frame"))
+  await isUnharmed(network, node)
+})
+
+test("of many half frames that together are too many the largest are given up, and the others are completed", async context => {
+  const { network, node } = await oneNode(context, { heldBytes: 1_000_000 })
+  const frame = fromClient({ kind: "status-request", n: 1 })
+  const small = await rawClient(node.address)
+  small.write(rawFrame(frame).subarray(0, 15))
+  const large = await Promise.all(Array.from({ length: 5 }, () => rawClient(node.address)))
+  context.after(() => [small, ...large].map(client => client.destroy()))
+  for (const client of large) client.write(rawFrame(new Uint8Array(400_000), 800_000))
+  await network.until("enough are given up", () => large.filter(({ isEnded }) => isEnded).length === 3)
+  equal(small.isEnded, false)
+  small.write(rawFrame(frame).subarray(15))
+  await network.until("the small one is heard", () =>
+    node.clientMessages.some(({ message }) => message.kind === "status-request"),
+  )
+})
+
+test("clients beyond their bound are told to try later, and nodes still find a place", async context => {
+  const { network, node } = await oneNode(context, { maxClients: 1 })
+  const first = await RawPeer.dial(node.address, "/client")
+  context.after(() => first.close())
+  await network.until("the first", () => node.openConnections === 1)
+  const second = await RawPeer.dial(node.address, "/client")
+  const { code, reason } = await second.closed
+  deepEqual([code, reason], [1013, "more than 1 clients"])
+  await isUnharmed(network, node)
 })
 
 // -------------------------------------------------------------------------------------------------------------- HTTP

@@ -21,12 +21,18 @@ export type HostBounds = {
   readonly silenceMs: number
   /** The slowest connection that works: each so many unsent bytes allow one more ms of silence. */
   readonly slowestBytesPerMs: number
+  /** The slowest frame that is waited for, beyond `silenceMs`. */
+  readonly slowestFrameBytesPerMs: number
+  /** What all clients' connections together, and all peers', may hold of frames that are not complete. Beyond: who holds most is cut off. */
+  readonly heldBytes: number
   /** A connection to an address, not to a member, is closed when nothing passed for so long. */
   readonly idleMs: number
   /** The closing handshake may take so long; then the socket is destroyed. */
   readonly closingMs: number
-  /** Connections of peers and clients together. Beyond: turned away. */
+  /** Connections of all kinds together. Beyond: turned away unheard. */
   readonly maxConnections: number
+  /** Of these, clients'. Beyond: turned away, so that nodes, and those who look after them, find a place. */
+  readonly maxClients: number
 }
 
 export const hostBounds: HostBounds = {
@@ -40,7 +46,10 @@ export const hostBounds: HostBounds = {
   pingMs: 1_000,
   silenceMs: 5_000,
   slowestBytesPerMs: 1_024,
+  slowestFrameBytesPerMs: 32,
+  heldBytes: 128 * 1024 * 1024,
   idleMs: 10_000,
   closingMs: 1_000,
-  maxConnections: 10_000,
+  maxConnections: 13_000,
+  maxClients: 10_000,
 }

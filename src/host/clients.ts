@@ -10,6 +10,7 @@ import { protoMax, protoMin } from "../protocol/limits.ts"
 import type { ClientToNode, NodeToClient } from "../protocol/message.ts"
 import type { HostBounds } from "./bounds.ts"
 import { closeCodes, FrameSocket, type SocketEnd } from "./frame-socket.ts"
+import { endHoarders } from "./half-frames.ts"
 import { detailOf, type HostEvent } from "./host-event.ts"
 import type { TurnEnd } from "./turn-end.ts"
 
@@ -64,6 +65,8 @@ export class Clients {
       greeting: "due",
     }
     this.#clients.set(id, client)
+    const { maxClients } = bounds
+    if (this.#clients.size > maxClients) client.socket.close(closeCodes.tryLater, `more than ${maxClients} clients`)
   }
 
   /** To a connection that has gone: nothing. */
@@ -78,6 +81,11 @@ export class Clients {
       if (client.greeting === "due" && nowMs - client.madeAtMs > this.#options.bounds.greetingMs)
         client.socket.close(closeCodes.policy, "no client-hello")
     }
+    endHoarders(this.#sockets(), { bounds: this.#options.bounds, nowMs })
+  }
+
+  *#sockets(): Generator<Client["socket"]> {
+    for (const { socket } of this.#clients.values()) yield socket
   }
 
   /** Ends every connection without reading what it still holds. */

@@ -31,6 +31,7 @@ import {
   isOtherGeneration,
   type Refused,
 } from "./greeting.ts"
+import { endHoarders } from "./half-frames.ts"
 import { detailOf, type HostEvent } from "./host-event.ts"
 import { contest, idle, type LinkEvent, type LinkState, type LinkTimes, nextLinkState } from "./link-state.ts"
 import type { TurnEnd } from "./turn-end.ts"
@@ -165,6 +166,13 @@ export class Links {
         this.#dismiss(connection, { reason: "malformed", detail: "no greeting" })
     }
     for (const visits of this.#visitors.values()) for (const { socket } of visits) socket.tick()
+    endHoarders(this.#sockets(), { bounds: this.#options.bounds, nowMs })
+  }
+
+  *#sockets(): Generator<PeerSocket> {
+    for (const { connection } of this.#links.values()) if (connection !== undefined) yield connection.socket
+    for (const { socket } of this.#strangers) yield socket
+    for (const visits of this.#visitors.values()) for (const { socket } of visits) yield socket
   }
 
   /** Ends every connection of this class without reading what it still holds. */
@@ -180,10 +188,7 @@ export class Links {
   /** Ends everything, for good. */
   close(): void {
     this.#isClosed = true
-    const sockets = [...this.#links.values()].map(({ connection }) => connection?.socket)
-    for (const { socket } of this.#strangers) sockets.push(socket)
-    for (const visits of this.#visitors.values()) sockets.push(...visits.map(({ socket }) => socket))
-    for (const socket of sockets) socket?.close(closeCodes.goingAway, "stopping")
+    for (const socket of [...this.#sockets()]) socket.close(closeCodes.goingAway, "stopping")
     for (const link of this.#links.values()) this.#move(link, { kind: "close-requested" })
     this.#links.clear()
   }
