@@ -101,6 +101,12 @@ const layers: readonly { readonly files: string; readonly may: readonly string[]
     ],
   },
   { files: "harness/adapters/", may: ["harness/cluster/", "node:"] },
+  // Those who misuse a door know its frames, to spoil them.
+  { files: "harness/doors/attacks.ts", may: ["src/base/", "src/protocol/", "harness/contract/raw-stream.ts", "node:"] },
+  {
+    files: "harness/doors/idle-crowd.ts",
+    may: ["src/base/", "src/protocol/", "harness/contract/raw-stream.ts", "node:"],
+  },
   { files: "harness/doors/", may: ["src/base/", "harness/cluster/", "node:"] },
   { files: "harness/bench/load/", may: ["src/base/", "src/protocol/", "src/client/", "node:"] },
   { files: "harness/bench/throughput", may: ["src/", "harness/", "node:", "ioredis", "cli-table3"] },

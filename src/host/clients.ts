@@ -10,7 +10,7 @@ import { protoMax, protoMin } from "../protocol/limits.ts"
 import type { ClientToNode, NodeToClient } from "../protocol/message.ts"
 import type { HostBounds } from "./bounds.ts"
 import { closeCodes, FrameSocket, type SocketEnd } from "./frame-socket.ts"
-import { endHoarders } from "./half-frames.ts"
+import { HalfFrames } from "./half-frames.ts"
 import { detailOf, type HostEvent } from "./host-event.ts"
 import type { TurnEnd } from "./turn-end.ts"
 
@@ -39,10 +39,12 @@ type Client = {
 export class Clients {
   readonly #options: ClientsOptions
   readonly #clients = new Map<ConnectionId, Client>()
+  readonly #halfFrames: HalfFrames
   #lastId = 0
 
   constructor(options: ClientsOptions) {
     this.#options = options
+    this.#halfFrames = new HalfFrames(options.bounds)
   }
 
   /** Takes over a connection that a client made to our port. */
@@ -81,7 +83,7 @@ export class Clients {
       if (client.greeting === "due" && nowMs - client.madeAtMs > this.#options.bounds.greetingMs)
         client.socket.close(closeCodes.policy, "no client-hello")
     }
-    endHoarders(this.#sockets(), { bounds: this.#options.bounds, nowMs })
+    this.#halfFrames.tick(this.#sockets(), nowMs)
   }
 
   *#sockets(): Generator<Client["socket"]> {

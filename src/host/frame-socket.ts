@@ -24,6 +24,9 @@ export type SocketEnd =
   /** By the owner. */
   | { readonly kind: "dropped"; readonly detail: string }
 
+/** ws does not tell what it holds of frames that are not complete; a test notices when it keeps that elsewhere. */
+type Receiving = { readonly _receiver?: { readonly _bufferedBytes: number; readonly _messageLength: number } | null }
+
 /** A message with the bytes that it takes at most. */
 export type Sized = { readonly bytes: number }
 
@@ -55,7 +58,7 @@ export class FrameSocket<M extends Sized> {
 
   /** When something was sent that nothing has followed yet; undefined: all is answered. */
   #unansweredSinceMs: number | undefined
-  /** Since when there has been a beginning of a frame; looked at by `tick`. */
+  /** Since when there has been a beginning of a frame, as far as anybody looked. */
   #heldSinceMs: number | undefined
   /** Undefined: it has not been asked for a sign of life. */
   #bytesReadAtPing: number | undefined
@@ -126,17 +129,16 @@ export class FrameSocket<M extends Sized> {
     return this.#pendingBytes + this.#websocket.bufferedAmount
   }
 
-  /** Bytes of a frame that is not complete, or of a message that comes in several. */
-  get heldBytes(): number {
-    // ws does not tell; a test notices when it keeps them elsewhere.
-    const receiver: unknown = Reflect.get(this.#websocket, "_receiver")
-    if (typeof receiver !== "object" || receiver === null) return 0
-    const [unparsed, parts]: unknown[] = ["_bufferedBytes", "_messageLength"].map(name => Reflect.get(receiver, name))
-    return (typeof unparsed === "number" ? unparsed : 0) + (typeof parts === "number" ? parts : 0)
-  }
-
-  get heldSinceMs(): number | undefined {
-    return this.#heldSinceMs
+  /** What there is of a frame that is not complete, and since when this has been asked without a whole one in between. */
+  halfFrame(nowMs: number): { readonly bytes: number; readonly sinceMs: number } | undefined {
+    const { _receiver: receiver } = this.#websocket as Receiving
+    const bytes = receiver === undefined || receiver === null ? 0 : receiver._bufferedBytes + receiver._messageLength
+    if (bytes === 0 || this.#isEnded) {
+      this.#heldSinceMs = undefined
+      return undefined
+    }
+    this.#heldSinceMs ??= nowMs
+    return { bytes, sinceMs: this.#heldSinceMs }
   }
 
   /** When anything last passed, either way, or the connection was made. */
@@ -174,8 +176,6 @@ export class FrameSocket<M extends Sized> {
 
   /** Looks for signs of life. To be called every now and then. */
   tick(): void {
-    if (this.heldBytes === 0) this.#heldSinceMs = undefined
-    else this.#heldSinceMs ??= this.#options.nowMs()
     if (this.#isEnded || this.#tcp === undefined || this.#unansweredSinceMs === undefined) return
     const { pingMs, silenceMs, slowestBytesPerMs } = this.#options.bounds
     const silentForMs = this.#options.nowMs() - this.#unansweredSinceMs

@@ -8,37 +8,45 @@ import type { SocketEnd } from "./frame-socket.ts"
 
 /** A connection, as far as this is concerned. */
 export type Holder = {
-  readonly isEnded: boolean
-  /** Of the frame that is not complete; 0: there is none. */
-  readonly heldBytes: number
-  /** Since when it has not been complete; undefined: there is none. */
-  readonly heldSinceMs: number | undefined
+  halfFrame(nowMs: number): { readonly bytes: number; readonly sinceMs: number } | undefined
   drop(detail: string, end: SocketEnd): void
 }
 
-export function endHoarders(
-  holders: Iterable<Holder>,
-  { bounds, nowMs }: { bounds: Pick<HostBounds, "silenceMs" | "slowestFrameBytesPerMs" | "heldBytes">; nowMs: number },
-): void {
-  let totalBytes = 0
-  const holding: Holder[] = []
-  for (const holder of holders) {
-    const { heldBytes, heldSinceMs, isEnded } = holder
-    if (isEnded || heldBytes === 0 || heldSinceMs === undefined) continue
-    const forMs = nowMs - heldSinceMs
-    if (forMs > bounds.silenceMs + heldBytes / bounds.slowestFrameBytesPerMs) {
-      end(holder, `a frame is not complete after ${Math.round(forMs)} ms`)
-      continue
-    }
-    totalBytes += heldBytes
-    holding.push(holder)
+/** How often all are looked at: there may be ten thousand, nearly always without one. */
+const lookEveryMs = 250
+
+export class HalfFrames {
+  readonly #bounds: Pick<HostBounds, "silenceMs" | "slowestFrameBytesPerMs" | "heldBytes">
+  #lookAtMs = 0
+
+  constructor(bounds: Pick<HostBounds, "silenceMs" | "slowestFrameBytesPerMs" | "heldBytes">) {
+    this.#bounds = bounds
   }
-  if (totalBytes <= bounds.heldBytes) return
-  holding.sort((a, b) => b.heldBytes - a.heldBytes)
-  for (const holder of holding) {
-    totalBytes -= holder.heldBytes
-    end(holder, `${holder.heldBytes} bytes of a frame, and too many of all connections together`)
-    if (totalBytes <= bounds.heldBytes) return
+
+  tick(holders: Iterable<Holder>, nowMs: number): void {
+    if (nowMs < this.#lookAtMs) return
+    this.#lookAtMs = nowMs + Math.min(lookEveryMs, this.#bounds.silenceMs / 4)
+    const { heldBytes, silenceMs, slowestFrameBytesPerMs } = this.#bounds
+    let totalBytes = 0
+    const holding: { readonly holder: Holder; readonly bytes: number }[] = []
+    for (const holder of holders) {
+      const half = holder.halfFrame(nowMs)
+      if (half === undefined) continue
+      const { bytes, sinceMs } = half
+      if (nowMs - sinceMs > silenceMs + bytes / slowestFrameBytesPerMs) {
+        end(holder, `a frame is not complete after ${Math.round(nowMs - sinceMs)} ms`)
+        continue
+      }
+      totalBytes += bytes
+      holding.push({ holder, bytes })
+    }
+    if (totalBytes <= heldBytes) return
+    holding.sort((a, b) => b.bytes - a.bytes)
+    for (const { holder, bytes } of holding) {
+      totalBytes -= bytes
+      end(holder, `${bytes} bytes of a frame, and too many of all connections together`)
+      if (totalBytes <= heldBytes) return
+    }
   }
 }
 

@@ -31,7 +31,7 @@ import {
   isOtherGeneration,
   type Refused,
 } from "./greeting.ts"
-import { endHoarders } from "./half-frames.ts"
+import { HalfFrames } from "./half-frames.ts"
 import { detailOf, type HostEvent } from "./host-event.ts"
 import { contest, idle, type LinkEvent, type LinkState, type LinkTimes, nextLinkState } from "./link-state.ts"
 import type { TurnEnd } from "./turn-end.ts"
@@ -109,10 +109,12 @@ export class Links {
    * for them and cannot be dialed goes back on the connection that was made last.
    */
   readonly #visitors = new Map<NodeId, Connection[]>()
+  readonly #halfFrames: HalfFrames
   #isClosed = false
 
   constructor(options: LinksOptions) {
     this.#options = options
+    this.#halfFrames = new HalfFrames(options.bounds)
   }
 
   /** To members and to addresses. */
@@ -166,7 +168,7 @@ export class Links {
         this.#dismiss(connection, { reason: "malformed", detail: "no greeting" })
     }
     for (const visits of this.#visitors.values()) for (const { socket } of visits) socket.tick()
-    endHoarders(this.#sockets(), { bounds: this.#options.bounds, nowMs })
+    this.#halfFrames.tick(this.#sockets(), nowMs)
   }
 
   *#sockets(): Generator<PeerSocket> {
