@@ -18,6 +18,7 @@ import { defaultMemoryBytes, memoryForEntries } from "./memory.ts"
 import { NodeDoors } from "./node-doors.ts"
 import type { NodeSettings } from "./node-settings.ts"
 import {
+  diskNotice,
   type Greeting,
   greetingLines,
   joinRefusalText,
@@ -34,6 +35,9 @@ import { isTerminal, Progress } from "./output.ts"
 const tryingEveryMs = 5_000
 /** How often the shards left are said where no line can be drawn over itself. */
 const leavingEveryMs = 2_000
+
+/** How often it is looked how far a snapshot is, and what keeps it from being written. */
+const diskEveryMs = 1_000
 
 type Ending =
   | { readonly kind: "asked-to-leave" }
@@ -98,6 +102,7 @@ async function live(
   const trying = setInterval(() => {
     if (daemon.status().phase === "joining") teller.stillTrying(daemon, lastRefusal)
   }, tryingEveryMs)
+  const looking = setInterval(() => teller.disk(daemon.status().disk), diskEveryMs)
   try {
     await doors.open(daemon, { log, resp: settings.resp })
     teller.greet(daemon, settings)
@@ -106,6 +111,7 @@ async function live(
     return end
   } finally {
     clearInterval(trying)
+    clearInterval(looking)
     doors.close()
     await daemon.stop()
   }
@@ -219,6 +225,8 @@ interface Teller {
   event(event: NodeEvent): void
   stillTrying(daemon: Daemon, refusal: string | undefined): void
   left(outcome: keyof typeof leftTexts): void
+  /** Now and then, whatever it is. */
+  disk(report: DiskReport | null): void
   /** The process was asked to end while it writes down what it holds. */
   stillWriting(): void
   stopped(disk: DiskReport | null, directory: string | undefined): void
@@ -232,6 +240,7 @@ class LineTeller implements Teller {
   #isGreeted = false
   readonly #early: string[] = []
   #saidLeavingAtMs = Number.NEGATIVE_INFINITY
+  #saidOfDisk = ""
 
   constructor(stdout: Writable) {
     this.#stdout = stdout
@@ -265,6 +274,15 @@ class LineTeller implements Teller {
 
   left(outcome: keyof typeof leftTexts): void {
     this.#say(leftTexts[outcome])
+  }
+
+  disk(report: DiskReport | null): void {
+    const text = diskNotice(report)
+    if (text === undefined || text === this.#saidOfDisk) return
+    this.#saidOfDisk = text
+    // How far it is changes all the time; that it cannot go on is said once.
+    if (report?.kind === "failed") this.#say(text)
+    else this.#progress.show(text)
   }
 
   stillWriting(): void {
@@ -322,6 +340,8 @@ class LogTeller implements Teller {
   left(outcome: keyof typeof leftTexts): void {
     this.#log.event(outcome === "timeout" ? "warn" : "info", "ended", { outcome })
   }
+
+  disk(): void {}
 
   stillWriting(): void {}
 

@@ -1,6 +1,16 @@
 import { deepEqual, equal, match } from "node:assert/strict"
 import { test } from "node:test"
-import { type Greeting, greetingLines, joinRefusalText, leavingText, noticeOf, stillTrying } from "./node-words.ts"
+import {
+  diskNotice,
+  type Greeting,
+  greetingLines,
+  joinRefusalText,
+  leavingText,
+  noticeOf,
+  resumptionLine,
+  stillTrying,
+  stoppedText,
+} from "./node-words.ts"
 
 const node: Greeting = {
   version: "0.1.0",
@@ -71,6 +81,24 @@ test("who restarts is told whom it waits for, and what may be done about it", ()
     noticeOf({ kind: "awaiting", missing, to: "resume" }) ?? "",
     /^waiting for a:1, b:2: .*where it stopped;.*dcache recover/,
   )
+})
+
+test("of a snapshot people are told how old it is, and what became of it", () => {
+  const resumes = { kind: "resumes", path: "/d/snapshot", wallMs: 1_000, entries: 2 } as const
+  equal(resumptionLine(resumes, 61_000), "resuming with 2 entries, written to /d/snapshot 1m ago")
+  equal(
+    resumptionLine(resumes, 0),
+    "resuming with 2 entries, written to /d/snapshot 1s ago",
+    "a calendar that went back",
+  )
+  match(stoppedText({ kind: "written", entries: 1, bytes: 2_048 }, "/d"), /^stopped: 1 entry \(2 KiB\) written to \/d;/)
+  match(stoppedText({ kind: "none" }, undefined), /no --data, so what it held is gone/)
+  match(stoppedText({ kind: "failed", detail: "the disk is full" }, "/d"), /its data is lost: .*: the disk is full$/)
+  match(
+    diskNotice({ kind: "failed", detail: "the disk is full" }) ?? "",
+    /cannot be written: the disk is full; it tries again/,
+  )
+  equal(diskNotice({ kind: "idle" }), undefined)
 })
 
 test("people are told of members that come and go, not of every view", () => {

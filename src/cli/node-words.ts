@@ -128,6 +128,20 @@ export function resumptionLine(resumption: Resumption, nowWallMs: number): strin
   return `resuming with ${entriesText(entries)}, written to ${path} ${ago} ago`
 }
 
+/** How far a snapshot is; undefined: there is nothing to say. */
+export function diskNotice(disk: DiskReport | null): string | undefined {
+  switch (disk?.kind) {
+    case "loading":
+      return `reading what was written: ${entriesText(disk.entries)} so far`
+    case "writing":
+      return `writing what this node holds: ${entriesText(disk.entries)} so far`
+    case "failed":
+      return `what this node holds cannot be written: ${disk.detail}; it tries again, and holds it until then`
+    default:
+      return undefined
+  }
+}
+
 /** What became of its data when the whole cluster was stopped. */
 export function stoppedText(disk: DiskReport | null, path: string | undefined): string {
   switch (disk?.kind) {

@@ -21,6 +21,8 @@ export const realFiles: FileSystem = {
   rename,
   remove: path => rm(path, { force: true }),
   syncDirectory: async path => {
+    // There a directory cannot be opened, and need not be.
+    if (process.platform === "win32") return
     const handle = await open(path, "r")
     try {
       await handle.sync()
