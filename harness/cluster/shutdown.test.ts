@@ -1,6 +1,8 @@
 /** Real clusters are stopped with `dcache shutdown`, started again in another order, and are what they were. */
 import { deepEqual, equal, match, ok } from "node:assert/strict"
-import { existsSync, readdirSync, readFileSync, statSync, writeFileSync } from "node:fs"
+import { execFileSync } from "node:child_process"
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs"
+import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { test } from "node:test"
 import { Prng } from "../../src/base/prng.ts"
@@ -153,6 +155,42 @@ test("a directory that another node uses, or nobody can, is refused in words; a 
   equal(unconfirmed.code, 2)
   match(unconfirmed.err, /All 1 member of cluster .* will stop\..*n1 will keep what it holds.*say --yes/s)
   equal((await bench.report(node, "to go on", () => true)).phase, "member")
+})
+
+test("a full disk is said by the node and by the command; when there is room, what the node holds is written", {
+  timeout: 120_000,
+}, async context => {
+  const bench = new NodeBench(context)
+  const data = mkdtempSync(join(tmpdir(), "dcache-small-"))
+  try {
+    execFileSync("mount", ["-t", "tmpfs", "-o", "size=1m", "tmpfs", data], { stdio: "pipe" })
+  } catch {
+    rmSync(data, { recursive: true })
+    return context.skip("mounting a small file system is not permitted here")
+  }
+  // The bench has ended its nodes by then.
+  context.after(() => {
+    execFileSync("umount", ["--lazy", data])
+    rmSync(data, { recursive: true })
+  })
+  const args = ["--data", data]
+  const node = await bench.start("n1", { args })
+  await bench.complete([node])
+  const way = await openWay({ nodes: [node.process.address], routing: "to-primary", deadlineMs: 30_000 })
+  const value = "v".repeat(100_000)
+  for (let i = 0; i < 30; i++) await way.perform({ key: `key:${i}`, op: "set", value })
+  await way.close()
+  const command = await shutdown(bench, node, "--deadline", "3s")
+  equal(command.code, 4)
+  match(command.err, /n1 could not write down what it holds: the disk is full/)
+  await bench.says(node, /what this node holds cannot be written: the disk is full; it tries again/)
+  deepEqual(readdirSync(data), ["owner"])
+  execFileSync("mount", ["-o", "remount,size=16m", data])
+  equal((await node.process.ended).code, 0)
+  match(node.process.tail, /stopped: 30 entries \(2\.8\d MiB\) written to/)
+  const again = await bench.start("n1", { at: node, args })
+  equal((await bench.complete([again]))[0]?.entries, 30)
+  await bench.kill(again)
 })
 
 test("killed while it writes, at whatever moment: all of it is there afterwards, or nothing that a start would take for it", {
