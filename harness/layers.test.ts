@@ -107,6 +107,7 @@ const layers: readonly { readonly files: string; readonly may: readonly string[]
     files: "harness/doors/idle-crowd.ts",
     may: ["src/base/", "src/protocol/", "harness/contract/raw-stream.ts", "node:"],
   },
+  { files: "harness/examples/", may: ["dcache"] },
   { files: "harness/doors/", may: ["src/base/", "harness/cluster/", "node:"] },
   { files: "harness/bench/load/", may: ["src/base/", "src/protocol/", "src/client/", "node:"] },
   { files: "harness/bench/throughput", may: ["src/", "harness/", "node:", "ioredis", "cli-table3"] },

@@ -1,5 +1,5 @@
 /**
- * The examples of the README: they are the files of `examples/`, which the compiler checks with everything else, and do what
+ * The examples of the README: they are the files of `harness/examples/`, which the compiler checks with everything else, and do what
  * they say on real nodes.
  */
 import { deepEqual, equal, ok } from "node:assert/strict"
@@ -13,17 +13,17 @@ import { pathToFileURL } from "node:url"
 import { NodeBench } from "./node-bench.ts"
 
 const root = path.dirname(path.dirname(import.meta.dirname))
-const examples = globSync("examples/*.ts", { cwd: root }).sort()
+const examples = globSync("harness/examples/*.ts", { cwd: root }).sort()
 
 /** What each one prints. */
 const printed: Readonly<Record<string, string>> = {
-  "examples/get-or-set.ts": "user 42 1\n2\n",
-  "examples/tour.ts": "Ada 1 Ada undefined\nstored\nuser:42\n1\n",
+  "harness/examples/get-or-set.ts": "user 42 1\n2\n",
+  "harness/examples/tour.ts": "Ada 1 Ada undefined\nstored\nuser:42\n1\n",
 }
 
 test("the README shows the examples as they are", () => {
   const readme = readFileSync(path.join(root, "README.md"), "utf8")
-  const shown = [...readme.matchAll(/```ts\n(\/\/ (examples\/\S+)\n.*?)```\n/gs)]
+  const shown = [...readme.matchAll(/```ts\n(\/\/ (harness\/examples\/\S+)\n.*?)```\n/gs)]
   deepEqual(shown.map(([, , file]) => file).sort(), examples)
   for (const [, text, file] of shown) equal(readFileSync(path.join(root, file ?? ""), "utf8"), text, file)
 })

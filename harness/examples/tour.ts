@@ -1,4 +1,4 @@
-// examples/tour.ts
+// harness/examples/tour.ts
 import { CacheClient } from "dcache"
 
 await using cache = await CacheClient.connect("127.0.0.1:5555") // any node; the others are learned from it

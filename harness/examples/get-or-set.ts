@@ -1,4 +1,4 @@
-// examples/get-or-set.ts
+// harness/examples/get-or-set.ts
 import { CacheClient } from "dcache"
 
 type User = { readonly id: number; readonly name: string }
