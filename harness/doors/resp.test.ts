@@ -5,7 +5,9 @@
 import { deepEqual, equal, match, ok, rejects } from "node:assert/strict"
 import { execFile, spawn, spawnSync } from "node:child_process"
 import { once } from "node:events"
-import { connect } from "node:net"
+import { connect, type Socket } from "node:net"
+import { writeFile } from "node:fs/promises"
+import path from "node:path"
 import { test } from "node:test"
 import { promisify } from "node:util"
 import { Redis } from "ioredis"
@@ -25,7 +27,12 @@ test("the Redis door", { timeout: 240_000 }, async context => {
   const bench = new NodeBench(context)
   // The largest values want more memory than the bench gives.
   const args = ["--memory", "256MiB"]
-  const nodes = await bench.cluster(...["first", "second", "third"].map(name => ({ name, args })))
+  const [own = 0] = await freePorts(1, new Prng(process.pid + 2))
+  const nodes = await bench.cluster(
+    { name: "first", args: [...args, "--resp", `127.0.0.1:${own}`] },
+    { name: "second", args },
+    { name: "third", args },
+  )
   await bench.complete(nodes)
   const [first = 0, second = 0] = nodes.map(({ process }) => Number(process.address.split(":").at(-1)))
 
@@ -146,6 +153,82 @@ test("the Redis door", { timeout: 240_000 }, async context => {
     match((await cli("info", "server")).stdout, /dcache_version/)
   })
 
+  await context.test("redis-benchmark", skipWithout("redis-benchmark"), async () => {
+    for (const [port, tests, names] of [
+      [second, "ping_mbulk,set,get,incr,mset", ["PING_MBULK", "SET", "GET", "INCR", "MSET (10 keys)"]],
+      [own, "ping_inline", ["PING_INLINE"]],
+    ] as const) {
+      const args = ["-p", String(port), "-t", tests, "-n", "2000", "-c", "20", "-P", "8", "--csv"]
+      const { stdout } = await runFile("redis-benchmark", args)
+      for (const name of names) ok(stdout.includes(`"${name}","`), stdout)
+    }
+  })
+
+  await context.test(
+    "a program in C",
+    skipWithout("cc", "-include", "hiredis/hiredis.h", "-E", "-xc", "/dev/null"),
+    async () => {
+      const source = path.join(bench.directory, "client.c")
+      const program = path.join(bench.directory, "client")
+      await writeFile(
+        source,
+        `#include <hiredis/hiredis.h>
+       #include <string.h>
+       int main(int argc, char **argv) {
+         redisContext *c = redisConnect("127.0.0.1", ${first});
+         if (c == NULL || c->err) return 1;
+         redisReply *set = redisCommand(c, "SET %s %b EX 100", "c:key", "a\\0b", (size_t)3);
+         if (set == NULL || set->type != REDIS_REPLY_STATUS) return 2;
+         redisReply *get = redisCommand(c, "GET c:key");
+         if (get == NULL || get->type != REDIS_REPLY_STRING || get->len != 3 || memcmp(get->str, "a\\0b", 3) != 0) return 3;
+         redisAppendCommand(c, "INCR c:n");
+         redisAppendCommand(c, "NOSUCH");
+         redisReply *n, *error;
+         if (redisGetReply(c, (void **)&n) != REDIS_OK || n->type != REDIS_REPLY_INTEGER || n->integer != 1) return 4;
+         if (redisGetReply(c, (void **)&error) != REDIS_OK || error->type != REDIS_REPLY_ERROR) return 5;
+         return 0;
+       }`,
+      )
+      await runFile("cc", ["-o", program, source, "-lhiredis"])
+      await runFile(program, [])
+    },
+  )
+
+  await context.test("plain lines are for the port of its own alone", async () => {
+    match(await exchange(first, "PING\r\n"), /^HTTP\/1\.1 400 /)
+    match(
+      await exchange(own, "PING\r\nset inline 'two words'\r\nGET inline\r\nQUIT\r\n"),
+      /^\+PONG\r\n\+OK\r\n\$9\r\ntwo words\r\n\+OK\r\n$/,
+    )
+    match(await exchange(own, `${"x".repeat(70_000)}`), /^-ERR Protocol error: too big inline request/)
+    match(await exchange(own, "*1\r\n$4\r\nPING\r\nQUIT\r\n"), /^\+PONG\r\n\+OK\r\n$/)
+  })
+
+  await context.test("whoever ends its half of the connection still gets what it asked for", async () => {
+    for (const port of [first, own]) {
+      const socket = connect({ port, host: "127.0.0.1", allowHalfOpen: true })
+      socket.end("*3\r\n$3\r\nSET\r\n$4\r\nhalf\r\n$1\r\nx\r\n*2\r\n$3\r\nGET\r\n$4\r\nhalf\r\n")
+      equal(await textOf(socket), "+OK\r\n$1\r\nx\r\n")
+    }
+  })
+
+  await context.test("a command that comes byte by byte, and one that never ends, harm nobody", async () => {
+    const slow = connect(first, "127.0.0.1")
+    const unfinished = connect(first, "127.0.0.1")
+    unfinished.write("*3\r\n$3\r\nSET\r\n$1\r\nk\r\n$8388608\r\nhalf of it")
+    for (const byte of "*1\r\n$4\r\nPING\r\n*1\r\n$4\r\nQUIT\r\n") slow.write(byte)
+    equal(await textOf(slow), "+PONG\r\n+OK\r\n")
+    unfinished.destroy()
+  })
+
+  await context.test("what was wrong is counted in the metrics", async () => {
+    const answer = await fetch(`http://127.0.0.1:${first}/metrics`)
+    const text = await answer.text()
+    match(text, /^dcache_resp_commands_total [1-9]/m)
+    match(text, /^dcache_resp_errors_total [1-9]/m)
+    match(text, /^dcache_resp_cutoffs_total\{reason="protocol-error"\} [1-9]/m)
+  })
+
   await context.test("python's client", skipWithout(python, "-c", "import redis"), async () => {
     const script = `
 import redis
@@ -203,6 +286,10 @@ function check(answer: unknown, told: Told, asked: string): void {
 async function exchange(port: number, sent: string): Promise<string> {
   const socket = connect(port, "127.0.0.1")
   socket.write(sent)
+  return textOf(socket)
+}
+
+async function textOf(socket: Socket): Promise<string> {
   const chunks: Buffer[] = []
   for await (const chunk of socket) chunks.push(chunk)
   return Buffer.concat(chunks).toString()

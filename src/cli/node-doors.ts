@@ -21,6 +21,8 @@ export class NodeDoors {
     else this.#resp.accept(tcp, "refused")
   }
 
+  readonly respFigures = () => this.#resp?.figures()
+
   /** Throws `CommandFailure` when a port of its own that was asked for is not to be had. */
   async open(daemon: Daemon, { log, resp }: { log: Log; resp: HostPort | undefined }): Promise<void> {
     this.#resp = new RespDoor({

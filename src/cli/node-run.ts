@@ -98,7 +98,14 @@ async function live(
     ending.resolve({ kind: "failed", error })
   }
   const doors = new NodeDoors()
-  const daemon = await started(settings, { log, onEvent, onFatal, onResumeFailure, acceptResp: doors.acceptResp })
+  const daemon = await started(settings, {
+    log,
+    onEvent,
+    onFatal,
+    onResumeFailure,
+    acceptResp: doors.acceptResp,
+    respFigures: doors.respFigures,
+  })
   const trying = setInterval(() => {
     if (daemon.status().phase === "joining") teller.stillTrying(daemon, lastRefusal)
   }, tryingEveryMs)
@@ -169,7 +176,7 @@ function exit(code: ExitCode): End {
 
 async function started(
   settings: NodeSettings,
-  owner: Pick<DaemonOptions, "log" | "onEvent" | "onFatal" | "onResumeFailure" | "acceptResp">,
+  owner: Pick<DaemonOptions, "log" | "onEvent" | "onFatal" | "onResumeFailure" | "acceptResp" | "respFigures">,
 ): Promise<Daemon> {
   const { memoryBytes } = settings
   const limit = process.constrainedMemory()

@@ -40,7 +40,7 @@ import {
 } from "./own-address.ts"
 import { DeathWatch } from "./process-proof.ts"
 import { ProcessTable } from "./process-table.ts"
-import type { Metrics } from "./metrics.ts"
+import type { Metrics, RespFigures } from "./metrics.ts"
 import { Repeats } from "./repeats.ts"
 import { type BeginningWith, beginningWith, type Resumption, takenDirectory } from "./resumption.ts"
 import { StartFailure } from "./start-failure.ts"
@@ -84,6 +84,8 @@ export type DaemonOptions = {
   readonly onResumeFailure?: (failure: ResumeFailure) => void
   /** Takes over connections that begin like Redis' protocol. Undefined: there is no door for them. */
   readonly acceptResp?: ((tcp: Socket) => void) | undefined
+  /** What that door tells of itself, for the metrics. */
+  readonly respFigures?: (() => RespFigures | undefined) | undefined
   /** Tests alone depart from the defaults. */
   readonly config?: Partial<Config>
   readonly bounds?: Partial<HostBounds>
@@ -489,6 +491,7 @@ class RunningDaemon implements Daemon {
         data: () => this.#node.dataCounts,
         clients: () => this.#node.clientCount,
         links: () => this.links.counts(),
+        resp: () => this.#options.respFigures?.(),
       })
     }
     const { contentType } = this.#metrics

@@ -44,6 +44,13 @@ function watched() {
     data: () => ({ expired: 6, transferredBytes: 7_000 }),
     clients: () => 3,
     links: () => ({ open: 4, dialing: 1 }),
+    resp: () => ({
+      connections: 2,
+      commands: 9,
+      errors: 1,
+      memoryBytes: 70,
+      cutoffs: new Map([["protocol-error", 3]]),
+    }),
   }
 }
 

@@ -17,6 +17,19 @@ export type MetricsSource = {
   data(): { readonly expired: number; readonly transferredBytes: number }
   clients(): number
   links(): { readonly open: number; readonly dialing: number }
+  /** Of the door for Redis' clients; undefined: there is none. */
+  resp(): RespFigures | undefined
+}
+
+export type RespFigures = {
+  readonly connections: number
+  readonly commands: number
+  /** Replies that were errors. */
+  readonly errors: number
+  /** Of half commands, commands under way, and replies that nobody has read yet. */
+  readonly memoryBytes: number
+  /** Connections that this side ended or refused, by the reason. */
+  readonly cutoffs: ReadonlyMap<string, number>
 }
 
 /** Upper ends of the buckets of latencies, in seconds: what people set alerts on, from a cache's usual to its deadlines. */
@@ -39,6 +52,7 @@ export class Metrics {
     this.#operations(source)
     this.#cluster()
     this.#node(source)
+    this.#resp(source)
   }
 
   /** In Prometheus' text format. */
@@ -132,6 +146,33 @@ export class Metrics {
     ])
     this.#counter("dcache_events_total", "What the log of this node tells of, by kind", ["event"], () =>
       [...source.events()].map(([event, value]) => ({ labels: { event }, value })),
+    )
+  }
+
+  #resp(source: MetricsSource): void {
+    const total = (of: (figures: RespFigures) => number) => () => {
+      const figures = source.resp()
+      return figures === undefined ? [] : [{ labels: {}, value: of(figures) }]
+    }
+    this.#gauge("dcache_resp_connections", "Connections of Redis' clients", () => source.resp()?.connections ?? 0)
+    this.#gauge("dcache_resp_memory_bytes", "Memory that these keep under way", () => source.resp()?.memoryBytes ?? 0)
+    this.#counter(
+      "dcache_resp_commands_total",
+      "Commands of Redis' clients",
+      [],
+      total(({ commands }) => commands),
+    )
+    this.#counter(
+      "dcache_resp_errors_total",
+      "Of these, the ones answered by an error",
+      [],
+      total(f => f.errors),
+    )
+    this.#counter(
+      "dcache_resp_cutoffs_total",
+      "Connections of Redis' clients that were ended or refused",
+      ["reason"],
+      () => [...(source.resp()?.cutoffs ?? [])].map(([reason, value]) => ({ labels: { reason }, value })),
     )
   }
 

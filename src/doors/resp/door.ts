@@ -104,6 +104,14 @@ export class RespDoor {
     })
   }
 
+  /** For whoever watches the node. */
+  figures() {
+    const { counts, memory } = this.#shared
+    const commands = counts.commands.reduce((sum, count) => sum + count, counts.unknownCommands)
+    const { cutoffs, errors } = counts
+    return { connections: this.#connections.size, commands, errors, memoryBytes: memory.bytes, cutoffs }
+  }
+
   close(): void {
     this.#listener?.close()
     for (const connection of this.#connections) connection.close()
