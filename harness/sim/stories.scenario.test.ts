@@ -160,6 +160,31 @@ test("all holders of a shard are cut off and come back: their data is what it wa
   equal(client.get("user:42").text, "kept")
 })
 
+test("a member that is removed while it leaves, with copies that nobody else has, comes back, hands them over, and goes", () => {
+  const cluster = simulatedCluster({ nodes: 5, seed: 12, config: { orphanResetMs: Number.POSITIVE_INFINITY } })
+  const client = cluster.client(cluster.leader())
+  client.set("user:42", "kept")
+  const [leaving, ...copies] = [cluster.primaryOf("user:42"), ...cluster.backupsOf("user:42")]
+  ok(leaving)
+  const holders = [leaving, ...copies]
+  const others = cluster.alive().filter(process => !holders.includes(process))
+  // It has asked, and is cut off before anything of its own is with the others.
+  const fillAgain = cluster.lose((_from, _to, { kind }) => kind === "transfer-begin")
+  cluster.leave(leaving)
+  cluster.run(150)
+  const cuts = cluster.partition([holders, [...others, client]])
+  cluster.runUntil(() => cluster.newestView.shards[cluster.shardOf("user:42")]?.orphan === true, {
+    withinMs: 5_000,
+    orElse: "the shard has no holder left",
+  })
+  ok(leaving.isAlive)
+  fillAgain()
+  cluster.heal(cuts)
+  cluster.runUntil(() => !leaving.isAlive, { withinMs: 20_000, orElse: "it has left" })
+  equal(client.get("user:42").text, "kept")
+  atRest(cluster)
+})
+
 test("an incr whose answers are all lost, and which is asked again and again, counts once", () => {
   const cluster = simulatedCluster({ nodes: 5, seed: 13 })
   const client = cluster.client()
