@@ -36,6 +36,7 @@ const cases: readonly { because: string; mine: Measured; map?: Measured; misses:
     misses: ["beyond key and value"],
   },
   { because: "no aim is named for another size", mine: { ...ours, entries: 2e6 }, misses: [] },
+  { because: "few entries grow", mine: { ...ours, entries: 1e5, result: { ...result, growthFactor: 2 } }, misses: [] },
   {
     because: "memory grew",
     mine: { ...ours, result: { ...result, growthFactor: 1.3 } },

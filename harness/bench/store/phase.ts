@@ -5,7 +5,8 @@
 import { monitorEventLoopDelay, PerformanceObserver } from "node:perf_hooks"
 import { setImmediate as turn } from "node:timers/promises"
 import { median } from "../../cluster/cpu.ts"
-import { threadCpuMicros } from "./cpu-clock.ts"
+import { type Collection, longestCollectionMs } from "./collections.ts"
+import { cpuMicros } from "./cpu-clock.ts"
 
 export type Phase = {
   /** Of an operation, median over the batches. CPU time is this thread's: a wait for a core is no cost of the store. */
@@ -15,6 +16,7 @@ export type Phase = {
   readonly allCpuNs: number
   /** CPU time of this thread between two turns. */
   readonly longestSliceMs: number
+  /** No more than the CPU of all threads in the turn that it fell into. */
   readonly longestGcMs: number
   /** By the clock, so that a busy machine counts as well. */
   readonly longestDelayMs: number
@@ -30,46 +32,44 @@ export async function runPhase(operations: number, batch: Batch, progress: (done
   const batches = Math.ceil(operations / batchSize)
   const cpuNs = new Float64Array(batches)
   const wallNs = new Float64Array(batches)
-  let longestGcMs = 0
-  const collections = new PerformanceObserver(list => {
-    for (const { duration } of list.getEntries()) longestGcMs = Math.max(longestGcMs, duration)
+  const collections: Collection[] = []
+  const turns = { endedAtMs: new Float64Array(batches), processCpuMs: new Float64Array(batches) }
+  const observer = new PerformanceObserver(list => {
+    for (const { startTime, duration } of list.getEntries()) collections.push({ beganAtMs: startTime, ms: duration })
   })
-  collections.observe({ entryTypes: ["gc"] })
+  observer.observe({ entryTypes: ["gc"] })
   const delay = monitorEventLoopDelay({ resolution: 1 })
   delay.enable()
-  const allBefore = allCpuMicros()
+  const beganAt = cpuMicros()
   let longestSliceMicros = 0
-  let turnedAt = threadCpuMicros()
+  let turnedAt = beganAt
   for (let at = 0; at < batches; at++) {
     const [from, to] = [at * batchSize, Math.min(operations, (at + 1) * batchSize)]
-    const [cpuBefore, wallBefore] = [threadCpuMicros(), performance.now()]
+    const [cpuBefore, wallBefore] = [cpuMicros().thread, performance.now()]
     batch(from, to)
-    const [cpuAfter, wallAfter] = [threadCpuMicros(), performance.now()]
+    const [cpuAfter, wallAfter] = [cpuMicros().thread, performance.now()]
     cpuNs[at] = (1e3 * (cpuAfter - cpuBefore)) / (to - from)
     wallNs[at] = (1e6 * (wallAfter - wallBefore)) / (to - from)
     await turn()
-    const now = threadCpuMicros()
-    longestSliceMicros = Math.max(longestSliceMicros, now - turnedAt)
+    const now = cpuMicros()
+    longestSliceMicros = Math.max(longestSliceMicros, now.thread - turnedAt.thread)
+    turns.endedAtMs[at] = performance.now()
+    turns.processCpuMs[at] = (now.process - turnedAt.process) / 1e3
     turnedAt = now
     if (at % 1_000 === 0) progress(to)
   }
-  const allCpuNs = (1e3 * (allCpuMicros() - allBefore)) / operations
+  const allCpuNs = (1e3 * (turnedAt.process - beganAt.process)) / operations
   // The observer is told of the last collections in a later turn.
   await turn()
   await turn()
-  collections.disconnect()
+  observer.disconnect()
   delay.disable()
   return {
     cpuNs: median([...cpuNs]),
     wallNs: median([...wallNs]),
     allCpuNs,
     longestSliceMs: longestSliceMicros / 1e3,
-    longestGcMs,
+    longestGcMs: longestCollectionMs(collections, turns),
     longestDelayMs: delay.max / 1e6,
   }
-}
-
-function allCpuMicros(): number {
-  const { user, system } = process.cpuUsage()
-  return user + system
 }
