@@ -209,6 +209,8 @@ export class SimulatedCluster {
     protoMax?: number
     /** Of a process that finds what it wrote down at a planned stop. */
     goesOn?: Resumption["goesOn"]
+    /** What it would divide a new cluster into. */
+    shardCount?: number
   }): SimulatedProcess {
     const address = options.address ?? `n${++this.#machines}:7000`
     const host = address.slice(0, address.lastIndexOf(":"))
@@ -222,7 +224,7 @@ export class SimulatedCluster {
     const blocks = disk?.read()
     const head = blocks?.[0]?.kind === "head" ? blocks[0].head : undefined
     const process = new SimulatedProcess({
-      config: { ...this.config, maxBytes },
+      config: { ...this.config, maxBytes, shardCount: options.shardCount ?? this.config.shardCount },
       self: {
         id: head?.self.id ?? this.prng.hex64(),
         name,

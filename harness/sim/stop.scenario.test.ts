@@ -62,6 +62,16 @@ for (const seed of [1, 2, 3])
     deepEqual(cluster.violations, [])
   })
 
+test("how many shards a new cluster would have is nothing to one that is started again", () => {
+  const cluster = filledCluster({ nodes: 3, seed: 32 })
+  for (const { process } of stop(cluster))
+    cluster.start({ seeds: [], address: process.address, goesOn: "when-all-are-back", shardCount: 4 })
+  runsAgain(cluster, 3)
+  holdsAll(cluster)
+  cluster.checkAtEnd()
+  deepEqual(cluster.violations, [])
+})
+
 test("times to live go on while all is stopped", () => {
   const cluster = filledCluster({ nodes: 3, seed: 4 })
   const client = cluster.client()

@@ -33,6 +33,10 @@ export class Fences {
     this.#onCleared = options.onCleared
   }
 
+  get shardCount(): number {
+    return this.#count.length
+  }
+
   add(fence: Omit<Fence, "shards"> & { readonly shards: readonly ShardId[] }): void {
     if (fence.shards.length === 0) return
     this.#open.push({ ...fence, shards: new Set(fence.shards) })

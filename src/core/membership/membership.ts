@@ -637,7 +637,8 @@ export class Membership {
   /** Adds what a new primary must wait for, in this view and in those that follow while the fences last. */
   #openFences(last: Standing, after: View, how: "contiguous" | "gap", nowMs: number): void {
     const { rules, fencesCleared } = this.#options
-    if (last.view?.shards.length !== after.shards.length)
+    // Until a view is installed there are those for a cluster that this node would form, of as many shards as it was told.
+    if (this.#fences.shardCount !== after.shards.length)
       this.#fences = new Fences({ shardCount: after.shards.length, rules, onCleared: fencesCleared })
     for (const fence of this.#leaseEnds.viewInstalled(last, this.#standing, how, nowMs)) this.#fences.add(fence)
   }
