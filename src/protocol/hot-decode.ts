@@ -9,11 +9,22 @@ import {
   maxFrameItems,
   maxKeyBytes,
   maxListItems,
+  maxOperationsAhead,
   maxShards,
   maxTtlMs,
   maxValueBytes,
 } from "./limits.ts"
-import type { ClientToNode, Condition, NodeToClient, Operation, ReplicatedOp, Request, Result } from "./message.ts"
+import type {
+  ClientToNode,
+  Condition,
+  DedupRecord,
+  NodeToClient,
+  Operation,
+  ReplicatedOp,
+  Request,
+  Result,
+  TransferEntry,
+} from "./message.ts"
 import type { FrameHeader, LinkMessage } from "./tables.ts"
 
 const maxCounter = 2 ** 48 - 1
@@ -94,6 +105,34 @@ function readLinkMessage(from: CborReader): LinkMessage | undefined {
     const seq = from.uint(maxCounter)
     const gap = from.flag()
     return { kind: "repl-ack", shard, q, tid, seq, gap, headroom: readFinite(from) }
+  }
+  if (kind === 69 && length === 8) {
+    const shard = from.uint(maxShards - 1)
+    const q = from.uint(maxCounter)
+    const tid = from.uint(maxCounter)
+    const since = from.uint(maxCounter)
+    const baseSeq = from.uint(maxCounter)
+    const commit = from.uint(maxCounter)
+    return { kind: "transfer-begin", shard, q, tid, since, baseSeq, commit, dedup: readDedup(from) }
+  }
+  if (kind === 70 && length === 8) {
+    const shard = from.uint(maxShards - 1)
+    const q = from.uint(maxCounter)
+    const tid = from.uint(maxCounter)
+    const index = from.uint(maxCounter)
+    const entries = readEntries(from)
+    const fin = from.flag()
+    return { kind: "transfer-chunk", shard, q, tid, index, entries, fin, endSeq: from.uint(maxCounter) }
+  }
+  if (kind === 71 && length === 5) {
+    const shard = from.uint(maxShards - 1)
+    const q = from.uint(maxCounter)
+    const tid = from.uint(maxCounter)
+    return { kind: "transfer-ack", shard, q, tid, index: from.uint(maxCounter) }
+  }
+  if (kind === 74 && length === 3) {
+    const epoch = from.uint(maxCounter)
+    return { kind: "forget", epoch, entries: readForgotten(from) }
   }
   if (kind === 72 && length === 3) {
     const n = from.uint(maxCounter)
@@ -197,6 +236,59 @@ function readOps(from: CborReader): ReplicatedOp[] {
     ops.push({ seq, key, effect, origin, result: from.isNull() ? null : readResult(from) })
   }
   return ops
+}
+
+function readDedup(from: CborReader): DedupRecord[] {
+  const count = from.list()
+  if (count > maxListItems) from.fail()
+  const records: DedupRecord[] = []
+  for (let i = 0; i < count && from.isIntact; i++) {
+    from.listOf(4)
+    const client = from.id()
+    const low = from.uint(maxCounter)
+    const idleMs = readSpan(from)
+    records.push({ client, low, idleMs, results: readResults(from) })
+  }
+  return records
+}
+
+function readResults(from: CborReader): (readonly [number, Result])[] {
+  const count = from.list()
+  if (count > maxOperationsAhead + 1) from.fail()
+  const results: (readonly [number, Result])[] = []
+  for (let i = 0; i < count && from.isIntact; i++) {
+    from.listOf(2)
+    const n = from.uint(maxCounter)
+    results.push([n, readResult(from)])
+  }
+  return results
+}
+
+function readEntries(from: CborReader): TransferEntry[] {
+  const count = from.list()
+  if (count > maxListItems) from.fail()
+  const entries: TransferEntry[] = []
+  for (let i = 0; i < count && from.isIntact; i++) {
+    from.listOf(5)
+    const key = from.bytes(maxKeyBytes)
+    const value = from.bytes(maxValueBytes)
+    const flags = from.uint(maxFlags)
+    const version = from.uint(maxCounter)
+    entries.push({ key, value, flags, version, ttlLeftMs: readTtl(from) })
+  }
+  return entries
+}
+
+function readForgotten(from: CborReader): (readonly [Uint8Array, number])[] {
+  const count = from.list()
+  if (count > maxListItems) from.fail()
+  const entries: (readonly [Uint8Array, number])[] = []
+  for (let i = 0; i < count && from.isIntact; i++) {
+    from.listOf(2)
+    const key = from.bytes(maxKeyBytes)
+    entries.push([key, from.uint(maxCounter)])
+  }
+  return entries
 }
 
 function readEffect(from: CborReader): ReplicatedOp["effect"] {

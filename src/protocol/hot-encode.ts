@@ -1,5 +1,5 @@
 /**
- * The messages of which there are many (requests and their answers, replication and its acknowledgements) written straight
+ * The messages of which there are many (requests and their answers, replication, transfers, what is forgotten) written straight
  * into a frame, without the lists that the tables of `tables.ts` would build for the encoder. The bytes are the same: that
  * the tables and this file agree is what a property test is for. Everything else goes by the tables.
  */
@@ -8,6 +8,7 @@ import type { CborWriter } from "./cbor-writer.ts"
 import type {
   ClientToNode,
   Condition,
+  DedupRecord,
   KeyOperation,
   KeyResult,
   NodeToClient,
@@ -16,6 +17,7 @@ import type {
   Reply,
   Request,
   Result,
+  TransferEntry,
 } from "./message.ts"
 import type { LinkMessage } from "./tables.ts"
 
@@ -23,6 +25,8 @@ export type AnyMessage = LinkMessage | ClientToNode | NodeToClient
 
 /** The kinds that are written here, and by how many bytes a message can exceed the keys and values in it. */
 const overheadBytes = 160
+/** The same for an entry of a transfer, and for a key that is forgotten. */
+const entryOverheadBytes = 40
 
 /** The most that the message takes; undefined: it is none of those written here. */
 export function hotBytes(message: AnyMessage): number | undefined {
@@ -43,7 +47,29 @@ export function hotBytes(message: AnyMessage): number | undefined {
       }
       return bytes
     }
+    case "transfer-begin": {
+      let bytes = overheadBytes
+      for (const { results } of message.dedup) {
+        bytes += overheadBytes
+        for (const [, result] of results) {
+          if (!isHotReply(result)) return undefined
+          bytes += entryOverheadBytes + resultBytes(result)
+        }
+      }
+      return bytes
+    }
+    case "transfer-chunk": {
+      let bytes = overheadBytes
+      for (const { key, value } of message.entries) bytes += entryOverheadBytes + key.length + value.length
+      return bytes
+    }
+    case "forget": {
+      let bytes = overheadBytes
+      for (const [key] of message.entries) bytes += entryOverheadBytes + key.length
+      return bytes
+    }
     case "repl-ack":
+    case "transfer-ack":
       return overheadBytes
     default:
       return undefined
@@ -85,6 +111,47 @@ export function writeHot(message: AnyMessage, to: CborWriter): void {
       to.number(message.seq)
       to.flag(message.gap)
       return to.number(message.headroom)
+    case "transfer-begin":
+      to.list(8)
+      to.number(69)
+      to.number(message.shard)
+      to.number(message.q)
+      to.number(message.tid)
+      to.number(message.since)
+      to.number(message.baseSeq)
+      to.number(message.commit)
+      to.list(message.dedup.length)
+      for (const record of message.dedup) writeDedup(record, to)
+      return
+    case "transfer-chunk":
+      to.list(8)
+      to.number(70)
+      to.number(message.shard)
+      to.number(message.q)
+      to.number(message.tid)
+      to.number(message.index)
+      to.list(message.entries.length)
+      for (const entry of message.entries) writeEntry(entry, to)
+      to.flag(message.fin)
+      return to.number(message.endSeq)
+    case "transfer-ack":
+      to.list(5)
+      to.number(71)
+      to.number(message.shard)
+      to.number(message.q)
+      to.number(message.tid)
+      return to.number(message.index)
+    case "forget":
+      to.list(3)
+      to.number(74)
+      to.number(message.epoch)
+      to.list(message.entries.length)
+      for (const [key, version] of message.entries) {
+        to.list(2)
+        to.bytes(key)
+        to.number(version)
+      }
+      return
     case "forward":
       to.list(3)
       to.number(72)
@@ -259,6 +326,29 @@ function writeResult(result: KeyResult, to: CborWriter): void {
     default:
       return unreachable(result)
   }
+}
+
+function writeDedup({ client, low, idleMs, results }: DedupRecord, to: CborWriter): void {
+  to.list(4)
+  to.shortText(client)
+  to.number(low)
+  to.number(idleMs)
+  to.list(results.length)
+  for (const [n, result] of results) {
+    assert(isHotReply(result), "other results go by the tables")
+    to.list(2)
+    to.number(n)
+    writeResult(result, to)
+  }
+}
+
+function writeEntry({ key, value, flags, version, ttlLeftMs }: TransferEntry, to: CborWriter): void {
+  to.list(5)
+  to.bytes(key)
+  to.bytes(value)
+  to.number(flags)
+  to.number(version)
+  numberOrNull(ttlLeftMs, to)
 }
 
 function writeReplicated({ seq, key, effect, origin, result }: ReplicatedOp, to: CborWriter): void {

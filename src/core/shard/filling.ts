@@ -2,6 +2,7 @@
  * The learner's side of a transfer: takes the shard's past in pieces and its present as a stream of operations, and is
  * complete when the last piece has come ("Transfers").
  */
+import { copyOf } from "../../base/bytes.ts"
 import type { DataMessage, Epoch, NodeId } from "../../protocol/message.ts"
 import type { HashedKey, Store } from "../../store/store.ts"
 import { isWithin } from "./places.ts"
@@ -57,7 +58,7 @@ export function takePiece(
       if (version <= newest && context.rules.piecesYield) continue // the live stream was faster
       if (clearedSince.some(({ stretch }) => isWithin(hashed, stretch))) continue
       const expiresAtMs = ttlLeftMs === null ? Number.POSITIVE_INFINITY : nowMs + ttlLeftMs
-      context.store.set(hashed, { value: Uint8Array.from(value), flags, version, expiresAtMs })
+      context.store.set(hashed, { value: copyOf(value), flags, version, expiresAtMs })
     }
     filling.readSeq = Math.max(filling.readSeq, message.endSeq)
     for (const [key, seq] of filling.tombstones) if (seq <= filling.readSeq) filling.tombstones.delete(key)

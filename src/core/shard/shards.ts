@@ -950,7 +950,7 @@ export class Shards {
   get #fillingContext() {
     return {
       store: this.#store,
-      hashed: (key: Uint8Array) => this.#hashed(Uint8Array.from(key)),
+      hashed: (key: Uint8Array) => this.#hashed(key),
       send: this.#options.send,
       rules: this.#options.rules,
     }

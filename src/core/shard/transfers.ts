@@ -52,6 +52,8 @@ export type TransfersOptions = {
 const messageOverhead = 200
 /** A completion is proposed again after this: a view of completions is made every 200 ms, when all goes well. */
 const readyRetryMs = 600
+/** What one tick reads and sends at most, to all learners together: a few milliseconds. From then on acknowledgements set the pace. */
+const tickBytes = 256 * 1024
 /** A transfer that fails again and again is begun again at growing distances, up to so many times the time-out. */
 const maxBackoff = 32
 
@@ -61,7 +63,11 @@ export class Transfers {
   readonly #open = new Set<Shard>()
   /** The same in the order of urgency; null: to be made. */
   #order: Shard[] | null = null
+  /** For each learner, up to where in that order its transfers are begun. */
+  readonly #begunUpTo = new Map<NodeId, number>()
   readonly #underWayBytes = new Map<NodeId, number>()
+  /** What this step may still read. */
+  #allowedBytes = 0
   /** How often each learner's transfer was begun, by shard and assignment. */
   readonly #attempts = new Map<string, number>()
   #lastTid = 0
@@ -101,7 +107,9 @@ export class Transfers {
       // A shard with one copy left comes first: a second crash would lose it.
       const rank = ({ config, index }: Shard) => config.inSync.length * 2 ** 20 + index
       this.#order = [...this.#open].sort((a, b) => rank(a) - rank(b))
+      this.#begunUpTo.clear()
     }
+    this.#allowedBytes = tickBytes
     const ready: ViewCommand[] = []
     for (const shard of this.#order) {
       if (!this.#options.serves(shard, nowMs)) continue
@@ -119,7 +127,9 @@ export class Transfers {
     if (follower === undefined || transfer === null || transfer === undefined || transfer.tid !== ack.tid) return
     const firstUnderWay = transfer.nextIndex - transfer.underWayBytes.length
     const taken = transfer.underWayBytes.splice(0, Math.max(0, ack.index + 1 - firstUnderWay))
-    this.#underWayBytes.set(from, (this.#underWayBytes.get(from) ?? 0) - taken.reduce((sum, bytes) => sum + bytes, 0))
+    const takenBytes = taken.reduce((sum, bytes) => sum + bytes, 0)
+    this.#underWayBytes.set(from, (this.#underWayBytes.get(from) ?? 0) - takenBytes)
+    this.#allowedBytes = takenBytes
     if (taken.length > 0) {
       transfer.progressAtMs = nowMs
       this.#attempts.delete(`${shard.index} ${from} ${transfer.since}`)
@@ -128,6 +138,22 @@ export class Transfers {
       transfer.isIncluded = true
       this.#options.requirementsChanged(shard, nowMs)
     } else if (transfer.lastIndex === null && this.#options.serves(shard, nowMs)) this.#pump(shard, follower, nowMs)
+    if (transfer.lastIndex !== null) this.#beginNext(from, nowMs)
+  }
+
+  /** What has arrived makes room for the next ones. */
+  #beginNext(id: NodeId, nowMs: number): void {
+    const limit = this.#options.config.transferBytesPerPeer
+    const order = this.#order ?? []
+    let at = this.#begunUpTo.get(id) ?? 0
+    for (; at < order.length && this.#allowedBytes > 0 && (this.#underWayBytes.get(id) ?? 0) < limit; at++) {
+      const shard = order[at]
+      const learner = shard?.config.learners.find(each => each.id === id)
+      if (shard === undefined || learner === undefined) continue
+      const isBegun = shard.lead?.followers.get(id)?.transfer?.since === learner.since
+      if (!isBegun && this.#options.serves(shard, nowMs)) this.#begin(shard, id, learner.since, nowMs)
+    }
+    this.#begunUpTo.set(id, at)
   }
 
   /** A connection to this learner broke: what was under way is lost. */
@@ -145,15 +171,16 @@ export class Transfers {
     const follower = lead.followers.get(id)
     const transfer = follower?.transfer
     if (follower === undefined || transfer == null || transfer.since !== since) {
-      if ((this.#underWayBytes.get(id) ?? 0) < this.#options.config.transferBytesPerPeer)
-        this.#begin(shard, id, since, nowMs)
+      const hasRoom = (this.#underWayBytes.get(id) ?? 0) < this.#options.config.transferBytesPerPeer
+      // With a first piece at least: from then on its acknowledgements keep it going.
+      if (hasRoom && this.#allowedBytes > 0) this.#begin(shard, id, since, nowMs)
       return undefined
     }
     if (this.#isFinal(transfer)) return follower
     const attempts = this.#attempts.get(`${shard.index} ${id} ${since}`) ?? 1
     const timeoutMs = this.#options.config.transferTimeoutMs * Math.min(maxBackoff, 2 ** (attempts - 1))
-    if (nowMs - transfer.progressAtMs > timeoutMs) this.#begin(shard, id, since, nowMs)
-    else this.#pump(shard, follower, nowMs)
+    if (nowMs - transfer.progressAtMs <= timeoutMs) this.#pump(shard, follower, nowMs)
+    else if (this.#allowedBytes > 0) this.#begin(shard, id, since, nowMs)
     return follower
   }
 
@@ -198,6 +225,7 @@ export class Transfers {
     if (transfer === null) return
     while (
       transfer.lastIndex === null &&
+      this.#allowedBytes > 0 &&
       transfer.underWayBytes.length < config.chunkWindow &&
       (this.#underWayBytes.get(follower.id) ?? 0) < config.transferBytesPerPeer
     ) {
@@ -212,6 +240,7 @@ export class Transfers {
       const index = transfer.nextIndex
       transfer.nextIndex += 1
       transfer.underWayBytes.push(bytes)
+      this.#allowedBytes -= bytes
       this.#sentBytes += bytes
       this.#underWayBytes.set(follower.id, (this.#underWayBytes.get(follower.id) ?? 0) + bytes)
       if (isLast) {
