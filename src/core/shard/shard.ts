@@ -279,11 +279,16 @@ export class Shard {
 
   /** Forgets everything; the order starts again after `seq`. */
   clear(seq: Seq): void {
+    this.#store.dropArc(this.arc)
+    this.forgetOrder(seq)
+  }
+
+  /** The same, but for the entries: they mean nothing from now on. */
+  forgetOrder(seq: Seq): void {
     assert(
       this.log.every(({ waiters }) => waiters.length === 0),
       "nobody waits for what is dropped",
     )
-    this.#store.dropArc(this.arc)
     this.dedup.clear()
     this.#overlay.clear()
     this.log.length = 0

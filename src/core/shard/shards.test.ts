@@ -320,6 +320,44 @@ test("a copy forgets at its primary's word: the version named, when nothing is o
   equal(node.sent.filter(({ message }) => message.kind === "stale").length, 0)
 })
 
+// ------------------------------------------------------------------------------------------- no longer held
+
+/** A replica of two thousand entries that a view takes from it. */
+function released() {
+  const node = nodeOf("b")
+  node.install(viewOf(2, ["p", "b"], { ...base, q: 2, learners: [{ id: "b", since: 2 }] }), 0, "gap")
+  fill(node, "p", 2)
+  node.install(viewOf(3, ["p", "b"], { ...base, q: 3, inSync: ["p", "b"] }), 0)
+  const ops = Array.from({ length: 2_000 }, (_, i) => ({ ...put(i + 1, 1), key: new Uint8Array([i, i >> 8]) }))
+  node.shards.receive("p", { kind: "repl", shard: 0, q: 3, tid: 0, ops, commit: 2_000, last: 2_000 }, 0)
+  equal(node.shards.store?.entries, 2_000)
+  node.install(viewOf(4, ["p", "b"], { ...base, q: 4, inSync: ["p"] }), 0)
+  return node
+}
+
+test("what a node no longer holds goes in slices, not in the step that takes it away", () => {
+  const node = released()
+  equal(node.shards.store?.entries, 2_000)
+  const left: (number | undefined)[] = []
+  for (; node.shards.hasWork; node.shards.work(0)) left.push(node.shards.store?.entries)
+  equal(node.shards.store?.entries, 0)
+  ok(left.length === 2 && (left[1] ?? 0) > 500, `${left}`)
+})
+
+test("a node that is given back what it no longer held begins with nothing, at once", () => {
+  const node = released()
+  node.shards.work(0)
+  node.install(viewOf(5, ["p", "b"], { ...base, q: 5, learners: [{ id: "b", since: 5 }] }), 0)
+  equal(node.shards.store?.entries, 0)
+  const transfer = { shard: 0, q: 5, tid: 2 }
+  node.shards.receive("p", { kind: "transfer-begin", ...transfer, since: 5, baseSeq: 0, commit: 0, dedup: [] }, 0)
+  const entries = [{ key: new Uint8Array([1]), value: new Uint8Array(1), flags: 0, version: 9, ttlLeftMs: null }]
+  node.shards.receive("p", { kind: "transfer-chunk", ...transfer, index: 0, entries, fin: true, endSeq: 9 }, 0)
+  while (node.shards.hasWork) node.shards.work(0)
+  node.shards.work(0)
+  equal(node.shards.store?.entries, 1)
+})
+
 // ---------------------------------------------------------------------------------------------------- expiry
 
 const fleeting = (ttlMs: number): Operation => ({ ...set1, ttlMs })

@@ -73,6 +73,8 @@ const forgottenAtOnce = 64
 const waitersEveryMs = 50
 /** What the store is given to tidy up in one slice of work. */
 const tidyBytes = 64 * 1024
+/** Entries of a shard that this node no longer holds that are dropped in one slice. */
+const abandonedBatch = 1_024
 /** Of the operations that a shard may hold uncommitted, the sweep takes one in so many: clients' come first. */
 const sweepShare = 4
 /** How long a client is asked to wait when something is full for a moment. */
@@ -108,6 +110,8 @@ export class Shards {
   #early: { from: NodeId; message: ShardMessage }[] = []
   #forgettingAt = 0
   #hasWork = false
+  /** Shards that this node holds no more, whose entries are still here: from where on, and how much is dropped at a time. */
+  readonly #abandoned = new Map<Shard, { readonly from: number; readonly width: number }>()
   /** The last time that this node had a lease, or had nothing to commit with one; when waiters are looked at next. */
   #leasedAtMs = Number.NEGATIVE_INFINITY
   #waitersAtMs = Number.NEGATIVE_INFINITY
@@ -219,12 +223,13 @@ export class Shards {
     const wasReset = config.resetAt > lastEpoch && config.inSync.includes(self)
     if (wasReset || view.epoch === 1) {
       shard.clear(config.seqBase)
+      this.#abandoned.delete(shard)
       shard.role = "replica"
       shard.equalSince = config.primarySince
     }
     switch (role) {
       case "none":
-        if (shard.role !== "none") shard.clear(0)
+        if (shard.role !== "none") this.#abandon(shard)
         break
       case "orphan":
         // Also a learner whose completion was decided together with the removal of all holders, itself included.
@@ -293,7 +298,18 @@ export class Shards {
     assert(learner !== undefined, "a learner is assigned")
     if (shard.role === "learner" && shard.filling?.since === learner.since && isSameLead) return
     shard.clear(0)
+    this.#abandoned.delete(shard)
     shard.filling = newFilling(learner.since)
+  }
+
+  /** Somebody else holds it now. A view may take a hundred shards from a node: their entries go in slices. */
+  #abandon(shard: Shard): void {
+    shard.forgetOrder(0)
+    const { entries } = this.#store.countArc(shard.arc)
+    if (entries === 0) return
+    const { from, to } = shard.arc
+    this.#abandoned.set(shard, { from, width: Math.ceil((to - from) / Math.ceil(entries / abandonedBatch)) })
+    this.#hasWork = true
   }
 
   /** A learner that has become a holder has everything that was read for it, and all of that is committed. */
@@ -776,8 +792,23 @@ export class Shards {
     if (this.#ownStore === undefined) return
     this.#ownStore.tidy(tidyBytes)
     // What is written down does not change meanwhile, and what is read back is not complete yet.
-    const isStopped = this.#view?.stopped === true
-    this.#hasWork = !isStopped && this.#sweep(nowMs, this.#ownStore) === "more"
+    if (this.#view?.stopped === true) {
+      this.#hasWork = false
+      return
+    }
+    const sweep = this.#sweep(nowMs, this.#ownStore)
+    this.#dropAbandoned(this.#ownStore)
+    this.#hasWork = sweep === "more" || this.#abandoned.size > 0
+  }
+
+  #dropAbandoned(store: Store): void {
+    for (const [shard, { from, width }] of this.#abandoned) {
+      const { to } = shard.arc
+      store.dropArc({ from, to: Math.min(to, from + width) })
+      if (from + width < to) this.#abandoned.set(shard, { from: from + width, width })
+      else this.#abandoned.delete(shard)
+      return
+    }
   }
 
   /** Removes what has expired and has nothing under way for its key. */
