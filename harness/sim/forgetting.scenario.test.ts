@@ -179,7 +179,7 @@ for (const rules of withAndWithout("forgottenStays"))
   test(`a learner forgets what a piece that is still under way holds an older value of${named(rules)}`, () => {
     // The connection delivers out of order, which the protocol survives: the write and the forgetting overtake a piece.
     const roomy = (machine: number) => (machine === 0 ? 12_000 : undefined)
-    const config = { transferTimeoutMs: 60_000, chunkBytes: 64 }
+    const config = { transferTimeoutMs: 60_000, chunkBytes: 64, eviction: "lru" } as const
     const cluster = simulatedCluster({ nodes: 2, seed: 6, memory: roomy, rules, config })
     const client = cluster.client()
     const [first] = cluster.processes

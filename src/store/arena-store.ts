@@ -62,7 +62,6 @@ export class ArenaStore implements Store {
   readonly #index: KeyIndex
   readonly #entries: Entries
   readonly #reclaim: Reclaim
-  readonly #small: SegmentQueue
   readonly #main: SegmentQueue
   readonly #copies: SegmentQueue
   /** Where the sweep goes on, and when that segment was opened: it may be another one by then. */
@@ -79,7 +78,6 @@ export class ArenaStore implements Store {
     this.#index = new KeyIndex(shape.partitionBits)
     this.#entries = new Entries(this.#segments, this.#index)
     const [small, main, copies] = this.#segments.queues as [SegmentQueue, SegmentQueue, SegmentQueue] // three were asked for
-    this.#small = small
     this.#main = main
     this.#copies = copies
     this.#reclaim = new Reclaim({ ...options, entries: this.#entries, queues: { small, main, copies } })
@@ -96,7 +94,7 @@ export class ArenaStore implements Store {
 
   /** What the store has taken from the process: segments, used or free, and what finds entries in them. */
   get memoryBytes(): number {
-    return this.#segments.mapped * this.#segments.segmentBytes + this.#index.memoryBytes + this.#reclaim.ghost.bytes
+    return this.#segments.mapped * this.#segments.segmentBytes + this.#index.memoryBytes + this.#reclaim.ghostBytes
   }
 
   get counts(): StoreCounts {
@@ -162,7 +160,7 @@ export class ArenaStore implements Store {
     const { eviction, owner } = this.#options
     if (eviction === "none") return this.#main
     if (!owner.isLed(position)) return this.#copies
-    return eviction === "s3fifo" && !this.#reclaim.ghost.take(position) ? this.#small : this.#main
+    return eviction === "lru" ? this.#main : this.#reclaim.queueForNew(position)
   }
 
   /** Where an entry goes on that no longer fits its place. */

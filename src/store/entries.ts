@@ -5,7 +5,7 @@
  * A value too long for a record is cut into pieces that lie in segments like records, rather than given an allocation of
  * its own: what is freed then goes back to the segments at once and is used for anything, where a buffer of its own would
  * wait for the collector and leave a hole of its size in the allocator's memory. The process takes what the limit says, whatever
- * sizes come and go. A sixteenth of a segment is the longest record, so little is left over at the end of each.
+ * sizes come and go. A sixteenth of a segment is the longest record (more of a small segment), so little is left over at the end of each.
  */
 import { assert } from "../base/assert.ts"
 import { mix32 } from "../base/hash.ts"
@@ -57,8 +57,10 @@ export class Entries {
   constructor(segments: Segments, index: KeyIndex) {
     this.segments = segments
     this.index = index
-    const sixteenth = Math.floor((segments.segmentBytes - unitBytes) / 16)
-    this.largestRecord = Math.max(sixteenth - (sixteenth % unitBytes), 64)
+    const { segmentBytes } = segments
+    const parts = Math.min(16, Math.max(4, segmentBytes / 4_096))
+    const largest = Math.floor((segmentBytes - unitBytes) / parts)
+    this.largestRecord = Math.max(largest - (largest % unitBytes), 64)
     this.#pieceBytes = this.largestRecord - pieceHeaderBytes
     this.#largestOfAll = segments.segmentBytes / 2 - unitBytes
   }

@@ -6,7 +6,7 @@ import { Ghost } from "./ghost.ts"
 const roomy = 2 ** 30
 
 test("who was forgotten lately is known, once; who was not is taken for one very rarely", () => {
-  const ghost = new Ghost()
+  const ghost = new Ghost(0.7)
   for (let n = 0; n < 10_000; n++) ghost.add(mix32(n), 10_000, roomy)
   let known = 0
   for (let n = 9_000; n < 10_000; n++) if (ghost.take(mix32(n))) known++
@@ -20,7 +20,7 @@ test("who was forgotten lately is known, once; who was not is taken for one very
 })
 
 test("it remembers 0.7 to 1.4 times as many as there are entries, and no more", () => {
-  const ghost = new Ghost()
+  const ghost = new Ghost(0.7)
   for (let n = 0; n < 100_000; n++) ghost.add(mix32(n), 1_000, roomy)
   let latest = 0
   for (let n = 99_500; n < 100_000; n++) if (ghost.take(mix32(n))) latest++
@@ -32,7 +32,7 @@ test("it remembers 0.7 to 1.4 times as many as there are entries, and no more", 
 })
 
 test("it grows with the store, by no more than there is room for", () => {
-  const ghost = new Ghost()
+  const ghost = new Ghost(0.7)
   for (let n = 0; n < 1_000; n++) ghost.add(mix32(n), 50_000, 0)
   equal(ghost.bytes, 0)
   equal(ghost.take(mix32(999)), false)

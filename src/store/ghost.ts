@@ -8,8 +8,6 @@
  */
 import { mix32 } from "../base/hash.ts"
 
-/** Of the entries that the store holds, how many a table takes: the last 0.7 to 1.4 times as many are remembered. */
-const shareOfEntries = 0.7
 const fewest = 64
 const waysPerBucket = 4
 /** Free places, so that buckets are rarely full before the table is. */
@@ -19,6 +17,12 @@ export class Ghost {
   #newer = new Uint16Array(0)
   #older = new Uint16Array(0)
   #capacity = 0
+  readonly #share: number
+
+  /** Of the entries that the store holds, how many a table takes: it remembers the last one to two times as many. */
+  constructor(share: number) {
+    this.#share = share
+  }
   #added = 0
 
   get bytes(): number {
@@ -51,7 +55,7 @@ export class Ghost {
   }
 
   #turn(entries: number, roomBytes: number): void {
-    const wanted = bucketsFor(Math.max(fewest, Math.ceil(entries * shareOfEntries)))
+    const wanted = bucketsFor(Math.max(fewest, Math.ceil(entries * this.#share)))
     const affordable = Math.floor((this.#older.byteLength + roomBytes) / (2 * waysPerBucket))
     const buckets = Math.min(wanted, affordable)
     this.#older = this.#newer

@@ -4,7 +4,7 @@
  * compacted); one that is emptied because the limit is reached is judged record by record.
  *
  * S3-FIFO (Yang et al., "FIFO queues are all you need for cache eviction"), with segments where that has objects: what is new goes to a small
- * queue, a tenth of the whole; who was used by the time it leaves it moves to the main queue, who was not is
+ * queue, a tenth of the whole or more (`small-share.ts`); who was used by the time it leaves it moves to the main queue, who was not is
  * forgotten, and remembered as a ghost: if it comes back soon it begins in the main queue. There each use, up to three, buys
  * another round. As "lru" there is the main queue alone, and a round is bought by any number of uses: the second-chance
  * approximation, since exact order would mean to move an entry at every use.
@@ -20,6 +20,7 @@ import type { Entries } from "./entries.ts"
 import { Ghost } from "./ghost.ts"
 import { bytesAt, deadFlag, expiryAt, padFlag, pieceFlag, usesAt } from "./record.ts"
 import { none, type Place, type SegmentId, type SegmentQueue, type Segments } from "./segments.ts"
+import { SmallShare } from "./small-share.ts"
 import type { StoreOptions } from "./store.ts"
 
 /** Segments that only moves may take: what lives in a segment must have a place before it is emptied. */
@@ -36,7 +37,10 @@ const deadShare = 0.12
 /** Of a segment, what must be dead for its compaction to be worth the copying when memory is short. */
 const leastGain = 1 / 32
 
-const smallShare = 0.1
+/** The last 0.7 to 1.4 times as many as there are entries are remembered. */
+const ghostShare = 0.7
+/** An entry that takes more than so many times the mean needs two uses where others need one: in its room there is place for several. */
+const largeFactor = 2
 
 /**
  * Left for values on their way in and out: copies that wait for the collector, which comes for large ones when some 64 MiB have
@@ -70,7 +74,9 @@ export class Reclaim {
   readonly #options: ReclaimOptions
   readonly #entries: Entries
   readonly #segments: Segments
-  readonly ghost = new Ghost()
+  /** Who was forgotten after one round in the small queue. */
+  readonly #ghost = new Ghost(ghostShare)
+  readonly #smallShare = new SmallShare()
   #spare = fewestSpare
   /** What index and ghost took when the budget was set. */
   #budgetedBytes = 0
@@ -96,7 +102,7 @@ export class Reclaim {
 
   /** How many segments there may be: what index and ghost take, segments may not. */
   setBudget(): void {
-    this.#budgetedBytes = this.#entries.index.memoryBytes + this.ghost.bytes
+    this.#budgetedBytes = this.#entries.index.memoryBytes + this.ghostBytes
     const { maxBytes } = this.#options
     const rest = maxBytes - Math.min(mostPassingBytes, maxBytes * passingShare) - this.#budgetedBytes
     const budget = Math.max(0, Math.floor(rest / this.#segments.segmentBytes))
@@ -111,6 +117,10 @@ export class Reclaim {
     return Math.max(0, budget - scarce - this.#spare - 1) * segmentBytes * (1 - 2 * leastGain)
   }
 
+  get ghostBytes(): number {
+    return this.#ghost.bytes + this.#smallShare.bytes
+  }
+
   get victim(): SegmentId {
     return this.#victim
   }
@@ -119,10 +129,26 @@ export class Reclaim {
     return this.#offset
   }
 
+  /** Where an entry of S3-FIFO begins. */
+  queueForNew(position: number): SegmentQueue {
+    const { small, main } = this.#options.queues
+    this.#smallShare.began(position, this.#entries.index.count)
+    if (this.#ghost.take(position)) return main
+    // While there is room for all, most begin in the main queue: those are as good as any, and of what is asked for in turn, more
+    // than there is room for, they stay and are found.
+    const isRoomy = this.#segments.left > scarce + this.#spare + 2
+    return isRoomy && this.#isSmallFull() ? main : small
+  }
+
+  #isSmallFull(): boolean {
+    const { small, main } = this.#options.queues
+    return small.count > this.#smallShare.share * (small.count + main.count)
+  }
+
   /** Before an entry of so many bytes is written. Says whether anything may have moved or gone. */
   makeRoom(bytes: number): boolean {
     const segments = this.#segments
-    if (this.#entries.index.memoryBytes + this.ghost.bytes !== this.#budgetedBytes) this.setBudget()
+    if (this.#entries.index.memoryBytes + this.ghostBytes !== this.#budgetedBytes) this.setBudget()
     // For what is larger than a segment: pieces leave a little over at the end of each.
     const wanted =
       reserve + (bytes <= segments.segmentBytes / 4 ? 1 : Math.ceil((1.1 * bytes) / segments.segmentBytes) + 1)
@@ -207,7 +233,7 @@ export class Reclaim {
     const { small, main, copies } = this.#options.queues
     const first = this.#haveCopiesTooMuch()
       ? [copies, small, main]
-      : small.count > smallShare * (small.count + main.count)
+      : this.#isSmallFull()
         ? [small, main, copies]
         : [main, small, copies]
     for (const queue of first) if (queue.oldest !== none) return queue.oldest
@@ -273,11 +299,17 @@ export class Reclaim {
       } else if (from === copies) {
         // Not long ago it was somebody else's: it has a chance to be used, as long as there is room for chances.
         if (uses > 0 || this.#segments.left >= scarce + this.#spare / 2) return { to: main, uses }
-      } else if (uses > 0 && expiryAt(words, at) > this.nowMs)
+      } else if (uses >= this.#usesNeeded(place) && expiryAt(words, at) > this.nowMs)
         return { to: main, uses: from === small || eviction === "lru" ? 0 : uses - 1 }
     }
     if (owner.mayDrop(this.#entries.keyWindow(place), position)) return undefined
     return { to: isLed ? (from === copies ? main : from) : copies, uses }
+  }
+
+  #usesNeeded(place: Place): number {
+    if (this.#options.eviction === "lru") return 1
+    const { liveBytes } = this.#segments
+    return this.#entries.bytesOf(place) * this.#entries.index.count > largeFactor * liveBytes ? 2 : 1
   }
 
   /** Whatever may be dropped is dropped, used or not: what is moved instead would take the last of what moves may take. */
@@ -303,7 +335,7 @@ export class Reclaim {
   }
 
   #drop(place: Place): number {
-    const { eviction, owner, queues } = this.#options
+    const { eviction, owner } = this.#options
     const entries = this.#entries
     const position = entries.positionOf(place)
     const version = entries.versionOf(place)
@@ -313,15 +345,19 @@ export class Reclaim {
     entries.remove(place)
     if (isCopy) this.evictedCopies += 1
     else this.evicted += 1
-    if (!isCopy && eviction === "s3fifo" && this.#queueOf(this.#victim) === queues.small) this.#remember(position)
+    if (!isCopy && eviction === "s3fifo") this.#remember(position)
     owner.dropped(key, position, version, isCopy)
     return dropWork
   }
 
   #remember(position: number): void {
     const segments = this.#segments
-    const before = this.ghost.bytes
-    this.ghost.add(position, this.#entries.index.count, Math.max(0, segments.left - reserve) * segments.segmentBytes)
-    if (this.ghost.bytes !== before) this.setBudget()
+    const { count } = this.#entries.index
+    const isSmall = this.#queueOf(this.#victim) === this.#options.queues.small
+    const before = this.ghostBytes
+    const roomBytes = Math.max(0, segments.left - reserve) * (segments.segmentBytes / 2)
+    if (isSmall) this.#ghost.add(position, count, roomBytes)
+    this.#smallShare.lost(isSmall ? "small" : "main", position, count, roomBytes)
+    if (this.ghostBytes !== before) this.setBudget()
   }
 }
