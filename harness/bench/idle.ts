@@ -1,5 +1,6 @@
 /**
- * CPU of an idle member of twenty, voters and others apart, and of a bare process with the same frames beside it.
+ * CPU of an idle member of twenty, voters and others apart, and of a bare process with the same frames beside it: at the same time,
+ * because what a wake-up costs depends on what else the machine does.
  *
  *     node harness/bench/idle.ts [seconds] [program]                 20 s each, ./dcache
  */
@@ -23,19 +24,29 @@ const prng = new Prng(1)
 const interruption = new AbortController()
 process.once("SIGINT", () => interruption.abort())
 
-const members = await idleMembers()
-const bare = await idleBareProcesses()
-for (const kind of ["voter", "other"] as const) {
-  const [ours, least] = [average(members[kind]), average(bare[kind])]
-  console.log(
-    `${kind.padEnd(6)} ${percent(ours)} of a core (${members[kind].length} of them, ${percent(Math.min(...members[kind]))} to ` +
-      `${percent(Math.max(...members[kind]))}); bare process ${percent(least)}; ${(ours / least).toFixed(2)} times (aim: 1.5)`,
-  )
+const members = await startMembers()
+const bare = await startBareProcesses()
+try {
+  await sleep(restMs, undefined, { signal: interruption.signal })
+  const shares = await measured([...members.processes, ...bare.processes])
+  for (const kind of ["voter", "other"] as const) {
+    const of = (processes: readonly Idle[]) =>
+      processes.filter(({ isVoter }) => isVoter === (kind === "voter")).map(({ pid }) => shares.get(pid) ?? 0)
+    const [ours, least] = [of(members.processes), average(of(bare.processes))]
+    console.log(
+      `${kind.padEnd(6)} ${percent(average(ours))} of a core (${ours.length} of them, ${percent(Math.min(...ours))} to ` +
+        `${percent(Math.max(...ours))}); bare process ${percent(least)}; ${(average(ours) / least).toFixed(2)} times (aim: 1.5)`,
+    )
+  }
+} finally {
+  await members.end()
+  await bare.end()
 }
 
-type Shares = { readonly voter: readonly number[]; readonly other: readonly number[] }
+type Idle = { readonly pid: number; readonly isVoter: boolean }
+type Started = { readonly processes: readonly Idle[]; end(): Promise<void> }
 
-async function idleMembers(): Promise<Shares> {
+async function startMembers(): Promise<Started> {
   const command = program.endsWith(".ts") ? { file: process.execPath, args: [program] } : { file: program, args: [] }
   const fleet = new Fleet({ command, nodeArgs: [], prng, signal: interruption.signal })
   try {
@@ -49,13 +60,14 @@ async function idleMembers(): Promise<Shares> {
     }))
     // Our own connections would cost them something.
     for (const node of fleet.nodes) node.observer.close()
-    return await measured(processes)
-  } finally {
+    return { processes, end: () => fleet.endAll() }
+  } catch (error) {
     await fleet.endAll()
+    throw error
   }
 }
 
-async function idleBareProcesses(): Promise<Shares> {
+async function startBareProcesses(): Promise<Started> {
   const ports = await freePorts(nodeCount, prng)
   const script = fileURLToPath(new URL("idle-bare.ts", import.meta.url))
   const { maxVoters, beatMs } = defaultConfig
@@ -64,28 +76,21 @@ async function idleBareProcesses(): Promise<Shares> {
       stdio: ["pipe", "inherit", "inherit"],
     }),
   )
-  try {
-    return await measured(children.map((child, index) => ({ pid: child.pid ?? 0, isVoter: index < maxVoters })))
-  } finally {
-    for (const child of children) child.kill("SIGKILL")
+  return {
+    processes: children.map((child, index) => ({ pid: child.pid ?? 0, isVoter: index < maxVoters })),
+    end: async () => {
+      for (const child of children) child.kill("SIGKILL")
+    },
   }
 }
 
-/** Shares of a core that these processes use, by what they are. */
-async function measured(processes: readonly { pid: number; isVoter: boolean }[]): Promise<Shares> {
-  await sleep(restMs, undefined, { signal: interruption.signal })
+/** Shares of a core that these processes use. */
+async function measured(processes: readonly Idle[]): Promise<ReadonlyMap<number, number>> {
   const fromMs = performance.now()
   const before = processes.map(({ pid }) => cpuSecondsOf(pid))
   await sleep(seconds * 1_000, undefined, { signal: interruption.signal })
   const tookSeconds = (performance.now() - fromMs) / 1_000
-  const shares = processes.map(({ pid, isVoter }, i) => ({
-    isVoter,
-    share: (cpuSecondsOf(pid) - (before[i] ?? 0)) / tookSeconds,
-  }))
-  return {
-    voter: shares.filter(each => each.isVoter).map(each => each.share),
-    other: shares.filter(each => !each.isVoter).map(each => each.share),
-  }
+  return new Map(processes.map(({ pid }, i) => [pid, (cpuSecondsOf(pid) - (before[i] ?? 0)) / tookSeconds]))
 }
 
 function average(values: readonly number[]): number {
