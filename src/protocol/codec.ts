@@ -15,7 +15,7 @@ import { assert } from "../base/assert.ts"
 import { CborReader } from "./cbor-reader.ts"
 import { CborWriter } from "./cbor-writer.ts"
 import { mayBeHot, readForClient, readForNode, readLinkFrame } from "./hot-decode.ts"
-import { type AnyMessage, hotBytes, writeHot } from "./hot-encode.ts"
+import { type AnyMessage, hotBytes, isHotHeader, writeHeader, writeHot } from "./hot-encode.ts"
 import { maxFrameBytes } from "./limits.ts"
 import type { ClientToNode, NodeToClient, SnapshotBlock } from "./message.ts"
 import { plainProblem } from "./plain.ts"
@@ -69,7 +69,8 @@ export function packLinkMessage(message: LinkMessage): Packed<LinkMessage> {
 export function encodeLinkFrame(header: FrameHeader, messages: readonly Packed<LinkMessage>[]): Uint8Array {
   writer.begin(frameOverheadBytes + bytesOf(messages))
   writer.list(2)
-  writer.raw(cbor.encode(frameHeader.pack(header, { bytes: 0 })))
+  if (isHotHeader(header)) writeHeader(header, writer)
+  else writer.raw(cbor.encode(frameHeader.pack(header, { bytes: 0 })))
   return encoded(messages)
 }
 

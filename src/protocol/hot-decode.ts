@@ -29,6 +29,7 @@ import type { FrameHeader, LinkMessage } from "./tables.ts"
 
 const maxCounter = 2 ** 48 - 1
 const maxFlags = 0xffff
+const maxViewHash = 2 ** 53 - 1
 
 /** An item takes a byte at least: a frame of so many bytes cannot have too many of them. */
 export function mayBeHot(frame: Uint8Array): boolean {
@@ -133,6 +134,16 @@ function readLinkMessage(from: CborReader): LinkMessage | undefined {
   if (kind === 74 && length === 3) {
     const epoch = from.uint(maxCounter)
     return { kind: "forget", epoch, entries: readForgotten(from) }
+  }
+  if (kind === 32 && length === 5) {
+    const n = from.uint(maxCounter)
+    const epoch = from.uint(maxCounter)
+    const viewHash = from.uint(maxViewHash)
+    return { kind: "beat", n, epoch, viewHash, acked: from.uint(maxCounter) }
+  }
+  if (kind === 33 && length === 3) {
+    const n = from.uint(maxCounter)
+    return { kind: "beat-ack", n, epoch: from.uint(maxCounter) }
   }
   if (kind === 72 && length === 3) {
     const n = from.uint(maxCounter)

@@ -1,5 +1,5 @@
 /**
- * The messages of which there are many (requests and their answers, replication, transfers, what is forgotten) written straight
+ * The messages of which there are many (requests and their answers, replication, transfers, what is forgotten, beats) written straight
  * into a frame, without the lists that the tables of `tables.ts` would build for the encoder. The bytes are the same: that
  * the tables and this file agree is what a property test is for. Everything else goes by the tables.
  */
@@ -19,7 +19,7 @@ import type {
   Result,
   TransferEntry,
 } from "./message.ts"
-import type { LinkMessage } from "./tables.ts"
+import type { FrameHeader, LinkMessage } from "./tables.ts"
 
 export type AnyMessage = LinkMessage | ClientToNode | NodeToClient
 
@@ -70,6 +70,8 @@ export function hotBytes(message: AnyMessage): number | undefined {
     }
     case "repl-ack":
     case "transfer-ack":
+    case "beat":
+    case "beat-ack":
       return overheadBytes
     default:
       return undefined
@@ -152,6 +154,18 @@ export function writeHot(message: AnyMessage, to: CborWriter): void {
         to.number(version)
       }
       return
+    case "beat":
+      to.list(5)
+      to.number(32)
+      to.number(message.n)
+      to.number(message.epoch)
+      to.number(message.viewHash)
+      return to.number(message.acked)
+    case "beat-ack":
+      to.list(3)
+      to.number(33)
+      to.number(message.n)
+      return to.number(message.epoch)
     case "forward":
       to.list(3)
       to.number(72)
@@ -167,6 +181,22 @@ export function writeHot(message: AnyMessage, to: CborWriter): void {
     default:
       assert(false, `${message.kind} goes by the tables`)
   }
+}
+
+/** The header of a frame between nodes; not its list, which the messages end. */
+export function writeHeader({ proto, clusterId, generation, from, to }: FrameHeader, writer: CborWriter): void {
+  writer.list(5)
+  writer.number(proto)
+  writer.shortText(clusterId)
+  writer.number(generation)
+  writer.shortText(from)
+  if (to === null) writer.null()
+  else writer.shortText(to)
+}
+
+/** Whether `writeHeader` can: ids are short, but the name of a cluster may be any text. */
+export function isHotHeader({ clusterId }: FrameHeader): boolean {
+  return /^[ -~]{0,23}$/.test(clusterId)
 }
 
 // ------------------------------------------------------------------------------------------------------- sizes
