@@ -111,8 +111,13 @@ export type Config = {
   sweepBatch: number
 
   // ------------------------------------------------------------------ the node
-  /** How often the owner calls `tick`. Finer costs CPU when idle, coarser makes every wait longer. */
+  /** How often a node wants to be called while anything is under way. Finer costs CPU, coarser makes every wait longer. */
   tickMs: number
+  /**
+   * The same of a voter with nothing under way; others rest from one beat to the next. A voter that was stopped for less than this and
+   * `lateTickMs` may not notice, and take its own silence for that of others.
+   */
+  restMs: number
 }
 
 export const defaultConfig: Config = {
@@ -165,6 +170,7 @@ export const defaultConfig: Config = {
   eviction: "s3fifo",
   sweepBatch: 1_024,
   tickMs: 20,
+  restMs: 100,
 }
 
 /** The simulator's clusters: few shards, so that thousands of runs fit a test. */
@@ -194,6 +200,9 @@ export function configProblem(config: Config): string | undefined {
   // A reset must come after every lease that rests on the lost holders.
   if (config.orphanResetMs < 2 * config.leaseMs) return "orphanResetMs must be twice leaseMs or more"
   if (config.tickMs > config.beatMs / 3) return "tickMs must be a third of beatMs or less"
+  // The longest beat interval may pass before a stopped voter is called, and what others sent meanwhile lies unread.
+  if (config.beatMs * (1 + config.beatJitter) + config.restMs + config.lateTickMs >= config.suspectMs)
+    return "suspectMs must exceed a beat, restMs and lateTickMs together"
   if (config.maxBytes < 1024) return "maxBytes must be 1 KiB or more"
   return undefined
 }

@@ -19,6 +19,9 @@ function tampered(tamper: Tamper): (options: NodeOptions) => SimulatedNode {
       get phase() {
         return node.phase
       },
+      get tickAtMs() {
+        return node.tickAtMs
+      },
       addressOf: id => node.addressOf(id),
       start: () => node.start(),
       tick: () => node.tick(),

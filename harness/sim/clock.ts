@@ -32,6 +32,11 @@ export class MachineClock {
     return this.#offsetMs + realMs * this.#rate
   }
 
+  /** How long it takes until this clock shows `atMs`, if it is not suspended meanwhile; 0: it is past that. */
+  realMsUntil(atMs: number): number {
+    return Math.max(0, (atMs - this.nowMs()) / this.#rate)
+  }
+
   get isSuspended(): boolean {
     return this.#suspendedAtMs !== undefined
   }

@@ -10,7 +10,7 @@ import { BrokenPromise, type SimulatedCluster, simulatedCluster } from "./cluste
 
 function shrink(rules: Partial<Rules>): SimulatedCluster {
   // One member more than the number up to which these times hold: with 76 a lease lasts 507 ms, with 75 it lasts 170.
-  const config = { beatMs: 50, leaseMs: 170, suspectMs: 110, tickMs: 16 }
+  const config = { beatMs: 50, leaseMs: 170, suspectMs: 110, tickMs: 16, restMs: 16, lateTickMs: 30 }
   const cluster = simulatedCluster({ nodes: 76, seed: 1, config, rules })
   const others = cluster.alive().filter(process => !cluster.voters().includes(process))
   const { shards } = cluster.newestView

@@ -50,6 +50,7 @@ export type SimulatedNode = Pick<
   | "addressOf"
   | "start"
   | "tick"
+  | "tickAtMs"
   | "receive"
   | "clientMessage"
   | "clientGone"
@@ -134,6 +135,8 @@ export class SimulatedProcess implements LinkedProcess {
   /** How long each input keeps a slow process busy; 0: none. */
   #slowMs = 0
   #busyUntilMs = 0
+  /** The timer that is set for the next tick. */
+  #timer: object | undefined
   #sendsLeft = Number.POSITIVE_INFINITY
 
   constructor(options: ProcessOptions) {
@@ -162,6 +165,7 @@ export class SimulatedProcess implements LinkedProcess {
             this.#links.sendToAddress(address, options.wire.toPeer(message, this.id))
         },
         sendToClient: (connection, message) => this.#answer(connection, message),
+        tickSooner: () => this.#tickLater(),
         event: event => {
           if (this.#state === "dead") return
           this.#options.observer.event(this, event)
@@ -226,7 +230,6 @@ export class SimulatedProcess implements LinkedProcess {
 
   start(): void {
     this.#guarded(() => this.node.start())
-    this.#tickLater()
     const { resume } = this.#options
     if (resume !== null) this.#readNext(resume.blocks.values())
   }
@@ -352,9 +355,9 @@ export class SimulatedProcess implements LinkedProcess {
     this.#state = "running"
     if (this.clock.nowMs() - this.#pausedAtMs > staleAfterMs) this.#closeClientsUnread()
     const isTickFirst = this.#options.prng.chance(0.5)
-    if (isTickFirst) this.#guarded(() => this.node.tick())
+    if (isTickFirst) this.#tick()
     this.#drain()
-    if (!isTickFirst) this.#guarded(() => this.node.tick())
+    if (!isTickFirst) this.#tick()
   }
 
   /** The whole machine stands still, its clock as well, and the host notices when it wakes. */
@@ -503,14 +506,24 @@ export class SimulatedProcess implements LinkedProcess {
     })
   }
 
+  #tick(): void {
+    this.#guarded(() => this.node.tick())
+    this.#tickLater()
+  }
+
+  /** When the node wants it. Timers fire late, never early, and not in step. */
   #tickLater(): void {
-    const { config, prng, peers } = this.#options
-    // Timers fire late, never early, and not in step.
-    peers.simulator.after(config.tickMs + prng.between(0, 2) + this.#slowMs * 5, () => {
-      if (this.#state === "dead") return
-      if (this.#state === "running") this.#guarded(() => this.node.tick())
-      this.#tickLater()
-    })
+    const { prng, peers } = this.#options
+    const lateMs = prng.between(0, 2) + this.#slowMs * 5
+    const timer = {}
+    this.#timer = timer
+    const fire = () => {
+      // One timer, set anew: that the simulator cannot take back what was arranged is its own affair.
+      if (this.#timer !== timer || this.#state === "dead") return
+      if (this.#state === "running") this.#tick()
+      else peers.simulator.after(this.#options.config.tickMs, fire)
+    }
+    peers.simulator.after(this.clock.realMsUntil(this.node.tickAtMs) + lateMs, fire)
   }
 
   #guarded(step: () => void): void {

@@ -129,7 +129,8 @@ test("clients are told that the cluster is stopped, and what was refused so neve
   const client = cluster.client(cluster.alive().filter(process => process !== last))
   cluster.pause(last)
   orderStop(cluster)
-  cluster.runUntil(() => cluster.newestView.stopped, { withinMs: 2_000 })
+  const knows = (process: SimulatedProcess) => process === last || process.node.view?.stopped === true
+  cluster.runUntil(() => cluster.alive().every(knows), { withinMs: 2_000 })
   const key = cluster.keyWhere(({ primary }) => primary !== last.id)
   const outcome = client.set(key, "too late")
   deepEqual(outcome.kind === "failed" && [outcome.code, outcome.mayHaveHappened], ["stopped", "no"])

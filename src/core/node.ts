@@ -79,6 +79,8 @@ export class CacheNode {
   #promotions = 0
   /** A stop was decided, and nothing changes here any more. */
   #isSettled = false
+  /** Before it is started, nothing is due. */
+  #tickAtMs = Number.POSITIVE_INFINITY
 
   constructor(options: NodeOptions) {
     const { config, self, ports, prng, rules } = options
@@ -100,6 +102,7 @@ export class CacheNode {
       apply: options.shared?.apply ?? apply,
       viewInstalled: (change, nowMs) => this.#viewInstalled(change, nowMs),
       fencesCleared: shards => this.#shards.wake(shards, options.now()),
+      tickAtMs: () => this.#tickAtMs,
       leaseGained: () => this.#shards.wake("all", options.now()),
     })
     this.#shards = new Shards({
@@ -207,15 +210,25 @@ export class CacheNode {
   start(): void {
     const { resume } = this.#options
     if (resume != null) this.#shards.beginResuming(resume.view)
-    this.#membership.start(this.#options.now())
+    this.#membership.start(this.#roused())
   }
 
-  /** To be called every `config.tickMs`. */
+  /**
+   * When `tick` is to be called next: `config.tickMs` after the last one while anything is under way, later when all that this
+   * node waits for is a known moment. Sooner again as soon as it is told of something (`NodePorts.tickSooner`).
+   */
+  get tickAtMs(): number {
+    return this.#tickAtMs
+  }
+
   tick(): void {
     const nowMs = this.#options.now()
     this.#membership.tick(nowMs)
     this.#shards.tick(nowMs)
     this.#requests.tick(nowMs)
+    const isAtRest = this.#shards.isAtRest && this.#requests.isAtRest
+    const restsUntilMs = isAtRest ? this.#membership.restsUntilMs(nowMs) : nowMs
+    this.#tickAtMs = restsUntilMs > nowMs ? restsUntilMs : nowMs + this.#options.config.tickMs
     if (this.phase !== "stopped" || this.#isSettled || !this.#shards.hasSettled(nowMs)) return
     this.#isSettled = true
     this.#options.ports.event({ kind: "stopped", epoch: this.view?.epoch ?? 0 })
@@ -228,12 +241,14 @@ export class CacheNode {
 
   /** A slice of that: a few milliseconds at most. */
   work(): void {
-    this.#shards.work(this.#options.now())
+    this.#shards.work(this.#roused())
   }
 
   receive(from: NodeId, message: PeerMessage): void {
     // Read for each message, after it was taken from its queue: what was checked earlier may have ended meanwhile.
-    const nowMs = this.#options.now()
+    // Beats are all that a cluster at rest exchanges, and leave nothing to be done later.
+    const isBeat = message.kind === "beat" || message.kind === "beat-ack"
+    const nowMs = isBeat ? this.#options.now() : this.#roused()
     switch (message.kind) {
       case "repl":
       case "repl-ack":
@@ -281,7 +296,7 @@ export class CacheNode {
   }
 
   clientMessage(connection: ConnectionId, message: ClientToNode): void {
-    this.#requests.clientMessage(connection, message, this.#options.now())
+    this.#requests.clientMessage(connection, message, this.#roused())
   }
 
   /**
@@ -292,12 +307,12 @@ export class CacheNode {
     asked: { readonly key: Uint8Array; readonly operation: Operation; readonly timeoutMs: number },
     done: (outcome: OwnOutcome) => void,
   ): void {
-    this.#requests.own.call(asked, done, this.#options.now())
+    this.#requests.own.call(asked, done, this.#roused())
   }
 
   /** The same where the answer can be had in this very step; undefined: it cannot, and nothing has happened. */
   callNow(key: Uint8Array, operation: Operation): Result | undefined {
-    return this.#requests.runNow(key, operation, this.#options.now())
+    return this.#requests.runNow(key, operation, this.#roused())
   }
 
   /** Ends what this process has asked. */
@@ -311,28 +326,30 @@ export class CacheNode {
 
   /** A connection to this peer broke: what was under way on it is lost. */
   linkLost(peer: NodeId): void {
+    this.#roused()
     this.#requests.linkLost(peer)
     this.#shards.linkLost(peer)
   }
 
   /** A connection to this peer broke and redialing was refused: nobody listens there. */
   peerRefused(peer: NodeId): void {
-    this.#membership.peerRefused(peer, this.#options.now())
+    this.#membership.peerRefused(peer, this.#roused())
   }
 
   /** The process of this peer is gone for good: proved by whoever could see it. */
   peerDied(peer: NodeId): void {
-    this.#membership.peerDied(peer, this.#options.now())
+    this.#membership.peerDied(peer, this.#roused())
   }
 
   /** The machine slept: its monotonic clock stood still while others' ran. All grants count as lost. */
   clockJumped(): void {
+    this.#roused()
     this.#membership.clockJumped()
   }
 
   /** Hands its data over and leaves; events `leave-progress` and `left` follow. */
   leave(): void {
-    this.#membership.leave(this.#options.now())
+    this.#membership.leave(this.#roused())
   }
 
   /** After `stopped`: what this node holds, piece by piece; `snapshotWritten` is to follow. */
@@ -342,24 +359,24 @@ export class CacheNode {
 
   /** What it holds is written down, or is not to be; the event `may-end` follows when the others know of the stop. */
   snapshotWritten(): void {
-    this.#membership.snapshotWritten(this.#options.now())
+    this.#membership.snapshotWritten(this.#roused())
   }
 
   /** The next piece of what this node wrote down, `agoMs` ago. Returns what is wrong with it, in words. */
   restore(part: SnapshotPart, agoMs: number): string | undefined {
-    return this.#shards.restore(part, agoMs, this.#options.now())
+    return this.#shards.restore(part, agoMs, this.#roused())
   }
 
   /** That was the last piece. Returns what is missing, in words; without that it asks for the others from now on. */
   restored(): string | undefined {
     const problem = this.#shards.restored()
-    if (problem === undefined) this.#membership.loaded(this.#options.now())
+    if (problem === undefined) this.#membership.loaded(this.#roused())
     return problem
   }
 
   /** What the port `claimSnapshot` was asked for is done. */
   snapshotClaimed(): void {
-    this.#membership.snapshotClaimed(this.#options.now())
+    this.#membership.snapshotClaimed(this.#roused())
   }
 
   /** Whether an operation on this shard would be answered now. For checkers. */
@@ -417,6 +434,18 @@ export class CacheNode {
       disk: this.#options.disk?.() ?? { kind: "none" },
       awaited: this.#membership.awaited(nowMs),
     }
+  }
+
+  /** The time, for a step that may leave something to be done later: what there is to do by then, the next tick finds. */
+  #roused(): number {
+    const { config, now, ports } = this.#options
+    const nowMs = now()
+    const soonMs = nowMs + config.tickMs
+    if (this.#tickAtMs > soonMs) {
+      this.#tickAtMs = soonMs
+      ports.tickSooner()
+    }
+    return nowMs
   }
 
   #viewInstalled(change: ViewChange, nowMs: number): void {

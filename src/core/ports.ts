@@ -15,6 +15,8 @@ export interface NodePorts {
   sendToAddress(address: Address, message: PeerMessage): void
   sendToClient(connection: ConnectionId, message: NodeToClient): void
   event(event: NodeEvent): void
+  /** The next `tick` is wanted at `CacheNode.tickAtMs`, which is sooner now than it was. */
+  tickSooner(): void
   /**
    * Puts what this node started from where no start finds it; `snapshotClaimed` is to be called when that would outlast the
    * loss of power. Asked of a node that resumes, once.

@@ -285,6 +285,11 @@ export class Requests {
     }
   }
 
+  /** Whether nothing here comes due by time. */
+  get isAtRest(): boolean {
+    return this.#forwards.size === 0 && this.own.openCount === 0
+  }
+
   tick(nowMs: number): void {
     this.own.tick(nowMs)
     if (this.#options.hasLease(nowMs)) this.#leasedAtMs = nowMs

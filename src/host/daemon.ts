@@ -335,8 +335,9 @@ type Parts = {
   readonly directory: DataDirectory | undefined
 } & BeginningWith
 
-/** Connections are looked at every so many ticks: their deadlines are seconds, and there are scores of them. */
-const ticksPerLook = 3
+/** Connections are looked at every so often while one is being made or mourned, else in time for deadlines of seconds. */
+const lookMs = 60
+const restingLookMs = 500
 /** How long a witness waits for the others to let it go. */
 const witnessLeaveMs = 5_000
 
@@ -357,7 +358,6 @@ class RunningDaemon implements Daemon {
   readonly #config: Config
   readonly #bounds: HostBounds
   readonly #listener: Listener
-  #ticks = 0
   readonly #hintFile: HintFile | undefined
   readonly #hint: ColdHint | null
   readonly #resume: BeginningWith["resume"]
@@ -367,7 +367,6 @@ class RunningDaemon implements Daemon {
   readonly #turnEnd = new TurnEnd(step => this.guarded(step))
   readonly #sleep = new MachineSleepWatch({ bootMs: bootClock(), wallMs: Date.now, nowMs: monotonicMs })
   readonly #pause: PauseWatch
-  readonly #startedAtMs = monotonicMs()
   readonly #repeats = new Repeats({ quietMs: 60_000, maxKeys: 1_000 })
   readonly #eventCounts = new Map<string, number>()
   #metrics: Metrics | undefined
@@ -375,6 +374,8 @@ class RunningDaemon implements Daemon {
   #hasSettled = false
   #ticking: NodeJS.Timeout | undefined
   #working: NodeJS.Immediate | undefined
+  #lookAtMs = 0
+  #connections: "busy" | "at-rest" = "busy"
   #stopped: Promise<void> | undefined
   #leaving: Promise<LeaveOutcome> | undefined
   #leaveTimer: NodeJS.Timeout | undefined
@@ -423,10 +424,14 @@ class RunningDaemon implements Daemon {
       receive: (from, message) => this.#node.receive(from, message),
       greeted: (peer, process) => this.#deaths.greeted(peer, process),
       linkLost: peer => {
+        this.#lookAtMs = 0
         this.#node.linkLost(peer)
         this.#deaths.lost(peer)
       },
-      peerRefused: peer => this.#node.peerRefused(peer),
+      peerRefused: peer => {
+        this.#lookAtMs = 0
+        this.#node.peerRefused(peer)
+      },
       event,
       beforeFrame,
       turnEnd,
@@ -460,7 +465,6 @@ class RunningDaemon implements Daemon {
       this.#options.log.event("info", "no-boot-clock", { consequence: "sleep goes unnoticed" })
     this.guarded(() => this.#node.start())
     if (this.#resume !== undefined) this.#keeper.read(this.#resume.snapshot)
-    this.#tickLater()
   }
 
   status(): StatusReport {
@@ -605,6 +609,7 @@ class RunningDaemon implements Daemon {
         sendToAddress: (address, message) => this.links.sendToAddress(address, message),
         sendToClient: (connection, message) => this.clients.send(connection, message),
         event: event => this.#nodeEvent(event),
+        tickSooner: () => this.#tickLater(),
         claimSnapshot: () => this.#keeper.claim(),
       },
       prng: new Prng(randomWord()),
@@ -658,24 +663,22 @@ class RunningDaemon implements Daemon {
     this.#options.log.event(eventLevels[event.kind], event.kind, fields)
   }
 
-  /** Ticks keep their distance from the start, not from one another; those that were missed are not made up for. */
+  /** One timer, for whatever is due next. A timer that fires early, as they do by a fraction, leads to one tick more. */
   #tickLater(): void {
-    const { tickMs } = this.#config
-    const sinceStartMs = monotonicMs() - this.#startedAtMs
-    this.#ticking = setTimeout(() => this.#tick(), tickMs - (sinceStartMs % tickMs))
+    clearTimeout(this.#ticking)
+    if (this.#stopped !== undefined) return
+    const { tickAtMs } = this.#node
+    const dueAtMs = this.#connections === "busy" ? Math.min(tickAtMs, this.#lookAtMs) : tickAtMs
+    this.#ticking = setTimeout(() => this.#tick(), Math.max(1, Math.ceil(dueAtMs - monotonicMs())))
   }
 
   #tick(): void {
     this.#lookAtClocks()
     this.guarded(() => {
       this.#node.tick()
-      this.#ticks += 1
-      if (this.#ticks % ticksPerLook !== 0) return
-      this.links.tick()
-      this.clients.tick()
-      this.#deaths.tick()
+      this.#lookAtConnections()
     })
-    if (this.#stopped === undefined) this.#tickLater()
+    this.#tickLater()
     this.#workLater()
   }
 
@@ -688,6 +691,16 @@ class RunningDaemon implements Daemon {
       this.guarded(() => this.#node.work())
       this.#workLater()
     })
+  }
+
+  #lookAtConnections(): void {
+    const nowMs = monotonicMs()
+    if (nowMs < this.#lookAtMs) return
+    const links = this.links.tick()
+    const deaths = this.#deaths.tick()
+    this.clients.tick()
+    this.#connections = links === "busy" || deaths === "busy" ? "busy" : "at-rest"
+    this.#lookAtMs = nowMs + (this.#connections === "busy" ? lookMs : restingLookMs)
   }
 
   /** Before anything is done with what arrived: is it as recent as it looks, and is the lease what it seems? */

@@ -101,7 +101,7 @@ type Connection = {
 
 export class Links {
   readonly #options: LinksOptions
-  readonly #links = new Map<string, Link>()
+  readonly #links = new LinkTable()
   /** Accepted, and not greeted yet. */
   readonly #strangers = new Set<Connection>()
   /**
@@ -119,7 +119,7 @@ export class Links {
 
   /** To members and to addresses. */
   counts(): { open: number; dialing: number } {
-    const links = [...this.#links.values()]
+    const links = [...this.#links.all()]
     const of = (kind: LinkState["kind"]) => links.filter(({ state }) => state.kind === kind).length
     return { open: of("open"), dialing: of("dialing") }
   }
@@ -128,8 +128,7 @@ export class Links {
   send(to: NodeId, message: PeerMessage): void {
     if (this.#isClosed || to === this.#options.identity().id) return
     const linkClass = linkClassOf(message.kind)
-    const key = keyOf({ kind: "peer", id: to }, linkClass)
-    const existing = this.#links.get(key)
+    const existing = this.#links.toPeer(to, linkClass)
     if (existing?.state.kind !== "open" && this.#options.addressOf(to) === undefined) {
       const packed = this.#packed(to, message)
       if (packed !== undefined) this.#visitors.get(to)?.at(-1)?.socket.send(packed)
@@ -143,7 +142,7 @@ export class Links {
     if (this.#isClosed) return
     const linkClass = linkClassOf(message.kind)
     const target: Target = { kind: "address", address }
-    this.#sendOver(this.#links.get(keyOf(target, linkClass)) ?? this.#addLink(target, linkClass), message)
+    this.#sendOver(this.#links.get(target, linkClass) ?? this.#addLink(target, linkClass), message)
   }
 
   /** Takes over a connection that a node made to our port. */
@@ -158,10 +157,17 @@ export class Links {
     if (this.#isClosed) connection.socket.close(closeCodes.goingAway, "stopping")
   }
 
-  /** Looks after what is due: redials, deadlines, silence. To be called every few tens of milliseconds. */
-  tick(): void {
+  /**
+   * Looks after what is due: redials, deadlines, silence. Returns whether some connection is being made, or waits to be: then
+   * it is to be called every few tens of milliseconds.
+   */
+  tick(): "busy" | "at-rest" {
     const nowMs = this.#options.nowMs()
-    for (const [key, link] of this.#links) this.#tickLink(key, link, nowMs)
+    let state: "busy" | "at-rest" = this.#strangers.size > 0 ? "busy" : "at-rest"
+    for (const link of this.#links.all()) {
+      this.#tickLink(link, nowMs)
+      if (link.state.kind !== "open") state = "busy"
+    }
     for (const connection of this.#strangers) {
       connection.socket.tick()
       if (nowMs - connection.madeAtMs > this.#options.bounds.greetingMs)
@@ -169,17 +175,18 @@ export class Links {
     }
     for (const visits of this.#visitors.values()) for (const { socket } of visits) socket.tick()
     this.#halfFrames.tick(this.#sockets(), nowMs)
+    return state
   }
 
   *#sockets(): Generator<PeerSocket> {
-    for (const { connection } of this.#links.values()) if (connection !== undefined) yield connection.socket
+    for (const { connection } of this.#links.all()) if (connection !== undefined) yield connection.socket
     for (const { socket } of this.#strangers) yield socket
     for (const visits of this.#visitors.values()) for (const { socket } of visits) yield socket
   }
 
   /** Ends every connection of this class without reading what it still holds. */
   closeUnread(linkClass: LinkClass): void {
-    for (const link of this.#links.values()) {
+    for (const link of this.#links.all()) {
       if (link.linkClass === linkClass) link.connection?.socket.drop("this process was paused")
     }
     for (const visits of this.#visitors.values()) {
@@ -191,7 +198,7 @@ export class Links {
   close(): void {
     this.#isClosed = true
     for (const socket of [...this.#sockets()]) socket.close(closeCodes.goingAway, "stopping")
-    for (const link of this.#links.values()) this.#move(link, { kind: "close-requested" })
+    for (const link of this.#links.all()) this.#move(link, { kind: "close-requested" })
     this.#links.clear()
   }
 
@@ -207,7 +214,7 @@ export class Links {
       waitingBytes: 0,
       waitingSinceMs: 0,
     }
-    this.#links.set(keyOf(target, linkClass), link)
+    this.#links.add(link)
     return link
   }
 
@@ -285,7 +292,7 @@ export class Links {
     connection.socket.send(packLinkMessage(hello))
   }
 
-  #tickLink(key: string, link: Link, nowMs: number): void {
+  #tickLink(link: Link, nowMs: number): void {
     const { bounds } = this.#options
     link.connection?.socket.tick()
     if (link.waiting.length > 0 && nowMs - link.waitingSinceMs > bounds.queueMs) this.#forget(link)
@@ -295,9 +302,9 @@ export class Links {
       if (link.waiting.length > 0) this.#dial(link)
       else this.#redial(link)
       // Nothing to send, and nothing to remember against the peer.
-      if (link.state === state && nowMs - state.redialAtMs > bounds.redialMaxMs) this.#links.delete(key)
+      if (link.state === state && nowMs - state.redialAtMs > bounds.redialMaxMs) this.#links.delete(link)
     }
-    if (state.kind === "idle" && link.waiting.length === 0) this.#links.delete(key)
+    if (state.kind === "idle" && link.waiting.length === 0) this.#links.delete(link)
     if (state.kind === "open" && link.target.kind === "address" && connection !== undefined) {
       if (nowMs - connection.socket.activeAtMs > bounds.idleMs) connection.socket.close(closeCodes.goingAway, "idle")
     }
@@ -442,7 +449,7 @@ export class Links {
   #called(connection: Connection, hello: Hello, proto: number): void {
     const { bounds, identity, nowMs } = this.#options
     const target: Target = { kind: "peer", id: hello.id }
-    const link = this.#links.get(keyOf(target, hello.link)) ?? this.#addLink(target, hello.link)
+    const link = this.#links.get(target, hello.link) ?? this.#addLink(target, hello.link)
     const verdict = contest(link.state, { self: identity().id, peer: hello.id, nowMs: nowMs(), dialMs: bounds.dialMs })
     if (verdict === "refuse")
       return this.#dismiss(connection, { reason: "replaced", detail: "both dialed, and the other connection stands" })
@@ -509,8 +516,40 @@ const frameRoomBytes = 1_024
 /** Of an explanation, in a good-bye. */
 const goodbyeChars = 300
 
-function keyOf(target: Target, linkClass: LinkClass): string {
-  return `${linkClass} ${nameOf(target)}`
+/** A table for each kind of target and class: a message is on its way after one look, with no key made of the two. */
+class LinkTable {
+  readonly #links = {
+    peer: { control: new Map<NodeId, Link>(), data: new Map<NodeId, Link>() },
+    address: { control: new Map<Address, Link>(), data: new Map<Address, Link>() },
+  }
+
+  toPeer(id: NodeId, linkClass: LinkClass): Link | undefined {
+    return this.#links.peer[linkClass].get(id)
+  }
+
+  get(target: Target, linkClass: LinkClass): Link | undefined {
+    return this.#links[target.kind][linkClass].get(nameOf(target))
+  }
+
+  add(link: Link): void {
+    this.#links[link.target.kind][link.linkClass].set(nameOf(link.target), link)
+  }
+
+  delete({ target, linkClass }: Link): void {
+    this.#links[target.kind][linkClass].delete(nameOf(target))
+  }
+
+  clear(): void {
+    for (const { control, data } of Object.values(this.#links)) {
+      control.clear()
+      data.clear()
+    }
+  }
+
+  *all(): Generator<Link, void, undefined> {
+    const { peer, address } = this.#links
+    for (const links of [peer.control, peer.data, address.control, address.data]) yield* links.values()
+  }
 }
 
 function nameOf(target: Target): NodeId | Address {

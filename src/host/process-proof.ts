@@ -20,7 +20,7 @@ export type DeathWatchOptions = {
 /** How often a peer whose connection broke is looked at: a process takes a moment to end after its sockets have. */
 const lookEveryMs = 100
 /** How often one whose connection stands is: whether it can still be seen. */
-const reviewEveryMs = 5_000
+const reviewEveryMs = 30_000
 /** A peer that is no member any more may be the last holder of something; after so long it is nobody's concern. */
 const rememberMs = 120_000
 
@@ -31,6 +31,7 @@ export class DeathWatch {
   readonly #watched = new Map<NodeId, Watched>()
   #lookAtMs = 0
   #reviewAtMs = 0
+  #state: "busy" | "at-rest" = "at-rest"
 
   constructor(options: DeathWatchOptions) {
     this.#options = options
@@ -52,20 +53,23 @@ export class DeathWatch {
     this.#look(peer, watched)
   }
 
-  /** To be called every few tens of milliseconds. */
-  tick(): void {
+  /** Returns whether a peer's end is awaited: then it is to be called every few tens of milliseconds. */
+  tick(): "busy" | "at-rest" {
     const nowMs = this.#options.nowMs()
     if (nowMs >= this.#reviewAtMs) {
       this.#reviewAtMs = nowMs + reviewEveryMs
       this.#review()
     }
-    if (nowMs < this.#lookAtMs) return
+    if (nowMs < this.#lookAtMs) return this.#state
     this.#lookAtMs = nowMs + lookEveryMs
+    this.#state = "at-rest"
     for (const [peer, watched] of this.#watched) {
       if (watched.lostAtMs === undefined) continue
+      this.#state = "busy"
       if (nowMs - watched.lostAtMs > rememberMs && !this.#options.isMember(peer)) this.#watched.delete(peer)
       else this.#look(peer, watched)
     }
+    return this.#state
   }
 
   #look(peer: NodeId, { mark }: Watched): void {

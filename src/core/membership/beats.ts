@@ -33,6 +33,10 @@ export class Beats {
     this.#options = options
   }
 
+  get dueAtMs(): number {
+    return this.#nextAtMs
+  }
+
   tick(nowMs: number): void {
     if (nowMs >= this.#nextAtMs) this.beat(nowMs)
   }

@@ -113,6 +113,11 @@ export class Consensus {
     return this.#proposal !== null
   }
 
+  /** Whether nothing here comes due by time. */
+  get isAtRest(): boolean {
+    return this.#proposal === null && this.#accepted === null && this.#promised === null
+  }
+
   /** Proposes `commands` for the next epoch. Does nothing while an own proposal is open. */
   propose(commands: readonly ViewCommand[], nowMs: number): void {
     if (this.#proposal === null && this.#votes) this.#prepare(commands, nowMs)

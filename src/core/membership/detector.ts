@@ -150,6 +150,15 @@ export class Detector {
     return out
   }
 
+  /** When somebody will be silent who is not heard by then; `nowMs`: somebody is, or is said to be. */
+  restsUntilMs(nowMs: number): number {
+    if (this.#reports.size > 0 || nowMs < this.#distrustUntilMs) return nowMs
+    let untilMs = Number.POSITIVE_INFINITY
+    // Not overdue by a hair: that moment is one too early.
+    for (const id of this.#heard.keys()) untilMs = Math.min(untilMs, nowMs - this.overdueMs(id, nowMs) + 0.1)
+    return Math.max(untilMs, nowMs)
+  }
+
   report(subject: NodeId, since: Epoch, reporter: NodeId, nowMs: number): void {
     if (!this.#heard.has(subject)) return
     let reports = this.#reports.get(subject)

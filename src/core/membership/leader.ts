@@ -75,6 +75,14 @@ export class Leader {
       this.#brokenLinks.set(`${from} ${to}`, { from, to, atMs: nowMs })
   }
 
+  /** Whether nothing here comes due by time. */
+  isAtRest(nowMs: number): boolean {
+    if (this.#firstAtMs !== null || this.#orphanedAtMs.size > 0) return false
+    for (const { atMs } of this.#waiting.values()) if (nowMs - atMs <= forgetAfterMs) return false
+    for (const { atMs } of this.#brokenLinks.values()) if (nowMs - atMs <= forgetAfterMs) return false
+    return true
+  }
+
   viewInstalled(view: View, changed: Iterable<ShardId>, nowMs: number): void {
     for (const shard of changed)
       if (view.shards[shard]?.orphan !== true) this.#orphanedAtMs.delete(shard)

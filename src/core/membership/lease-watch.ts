@@ -27,6 +27,11 @@ export class LeaseWatch {
     this.#options = options
   }
 
+  /** Whether there was a lease at the last look. */
+  get has(): boolean {
+    return this.#has
+  }
+
   /** It cannot have one before it has beaten. */
   joined(nowMs: number): void {
     this.#hadAtMs = nowMs

@@ -63,6 +63,11 @@ export class Lease {
     this.#recompute()
   }
 
+  /** Without grants from now on. */
+  get validUntilMs(): number {
+    return this.#untilMs
+  }
+
   isValid(nowMs: number): boolean {
     return nowMs < this.#untilMs || !this.#rules.lease
   }

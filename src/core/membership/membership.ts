@@ -76,6 +76,8 @@ export type MembershipOptions = {
   readonly placement: Placement
   readonly apply: typeof apply
   readonly viewInstalled: (change: ViewChange, nowMs: number) => void
+  /** When this node is to be called next; later than that, it cannot judge the silence of others. */
+  readonly tickAtMs: () => number
   /** The shards may have lost their last fence. */
   readonly fencesCleared: (shards: readonly ShardId[]) => void
   /** A lease was gained: what waited for it may go on. */
@@ -125,7 +127,6 @@ export class Membership {
   #awaited = ""
 
   #startedAtMs = 0
-  #tickedAtMs: number | null = null
   #yieldAtMs = Number.NEGATIVE_INFINITY
   #tidyAtMs = Number.NEGATIVE_INFINITY
 
@@ -231,7 +232,6 @@ export class Membership {
 
   /** Forms a cluster of one, begins to ask the seeds, or waits for those that it was stopped with. */
   start(nowMs: number): void {
-    this.#tickedAtMs = nowMs
     this.#startedAtMs = nowMs
     if (this.#options.resume !== null) this.#beginResuming(this.#options.resume)
     else if (this.#joiner.addresses.length > 0) {
@@ -452,8 +452,7 @@ export class Membership {
 
   tick(nowMs: number): void {
     const { config, ports } = this.#options
-    const lateMs = nowMs - (this.#tickedAtMs ?? nowMs) - config.tickMs
-    this.#tickedAtMs = nowMs
+    const lateMs = nowMs - this.#options.tickAtMs()
     if (lateMs > config.lateTickMs) {
       this.#detector.ownLateness(lateMs, nowMs, config.selfDistrustMs)
       ports.event({ kind: "self-distrust", lateByMs: lateMs })
@@ -469,6 +468,19 @@ export class Membership {
     this.#lookAtLease(nowMs)
     this.#leaseWatch.tellMinority(this.#standing.voters.length, nowMs)
     if (nowMs >= this.#tidyAtMs) this.#tidy(nowMs)
+  }
+
+  /**
+   * Until when nothing is to be done here unless something is heard other than beats; `nowMs`: there is something. For what is not
+   * named here the next tick is soon enough: a member rests for one beat at most.
+   */
+  restsUntilMs(nowMs: number): number {
+    const isOrdinary = this.#phase === "member" && this.#resuming === null && !this.#forked && this.#leaseWatch.has
+    if (!isOrdinary || this.#fences.openCount > 0) return nowMs
+    // A lease that ends is watched closely: others remember when it was last seen.
+    const watchAtMs = this.#lease.validUntilMs - this.#options.config.tickMs
+    const untilMs = Math.min(this.#beats.dueAtMs, this.#rehearsal.dueAtMs, watchAtMs)
+    return this.#standing.isVoter ? Math.min(untilMs, this.#voter.restsUntilMs(nowMs)) : untilMs
   }
 
   #stoppedTick(nowMs: number): void {
@@ -487,8 +499,7 @@ export class Membership {
   #beat(from: NodeId, beat: Extract<ControlMessage, { kind: "beat" }>, nowMs: number): void {
     const { view } = this.#standing
     if (view === undefined) return
-    const { tickMs, lateTickMs } = this.#options.config
-    const isLate = nowMs - (this.#tickedAtMs ?? nowMs) > tickMs + lateTickMs
+    const isLate = nowMs - this.#options.tickAtMs() > this.#options.config.lateTickMs
     this.#detector.beat(from, beat.epoch, beat.acked, nowMs, isLate ? "late" : "punctual")
     this.#fences.released(from, beat.epoch)
     const { laggardsLearn } = this.#options.rules

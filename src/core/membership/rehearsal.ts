@@ -31,6 +31,10 @@ export class Rehearsal {
     this.#nextAtMs = nowMs + 4 * everyMs * prng.between(0.5, 1.5)
   }
 
+  get dueAtMs(): number {
+    return this.#nextAtMs
+  }
+
   tick(view: View, nowMs: number): void {
     if (nowMs < this.#nextAtMs) return
     const { self, everyMs, apply } = this.#options

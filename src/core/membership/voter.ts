@@ -69,6 +69,13 @@ export class Voter {
     consensus.tick(nowMs, rank, rules.finishInstances ? "finish" : "wait")
   }
 
+  /** Until when there is nothing to do here unless something is heard other than beats; `nowMs`: there is something. */
+  restsUntilMs(nowMs: number): number {
+    const { config, consensus, detector, leader } = this.#options
+    if (this.#suspected.size > 0 || !consensus.isAtRest || !leader.isAtRest(nowMs)) return nowMs
+    return Math.min(nowMs + config.restMs, detector.restsUntilMs(nowMs))
+  }
+
   #lead({ voters, times }: Standing, view: View, nowMs: number): void {
     const { self, consensus, deaths, detector, leader, fenceMs, mayJoin, event } = this.#options
     const { failed, doubted } = detector.verdicts({ voters, self, nowMs })

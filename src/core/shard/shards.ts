@@ -713,6 +713,11 @@ export class Shards {
 
   // ------------------------------------------------------------------------------------------------ time
 
+  /** Whether nothing here comes due by time; expired entries, and clients that went silent, can wait for any tick. */
+  get isAtRest(): boolean {
+    return this.#active.size === 0 && this.#parkedCount === 0 && this.#transfers.openCount === 0
+  }
+
   tick(nowMs: number): void {
     if (this.#view?.stopped === true) return this.#tellWaiters(nowMs)
     for (const shard of this.#active) {
