@@ -37,7 +37,9 @@ import { bytesAdded, evaluate, hasExpired, isOfShards, isRead, read } from "./op
 import { scanShards, sizeOfShards, stretchToClear } from "./pages.ts"
 import { ownedEffect, type Role, Shard, textOf } from "./shard.ts"
 import { partsOf, SnapshotReader } from "./snapshot.ts"
+import { expiryOf, Sweep } from "./sweep.ts"
 import { Transfers } from "./transfers.ts"
+import { busyRetryMs, type ShardState, Waiting } from "./waiting.ts"
 
 type ShardMessage = Exclude<DataMessage, { kind: "forward" | "forward-reply" | "forget" }>
 
@@ -65,24 +67,12 @@ export type ShardsOptions = {
  * largest of them (a value each) stay bearable; after a view change most are a few words long.
  */
 const maxEarly = 1_024
-/** Shards looked at in one tick for clients to forget. */
-const forgettingStride = 16
-/** Clients that one look at a shard forgets at most: with the stride, far more than can come in the time between. */
-const forgottenAtOnce = 64
-/** How often the operations that do not commit are looked through for those who wait for them. */
-const waitersEveryMs = 50
 /** What the store is given to tidy up in one slice of work. */
 const tidyBytes = 64 * 1024
 /** Entries of a shard that this node no longer holds that are dropped in one slice. */
 const abandonedBatch = 1_024
-/** Of the operations that a shard may hold uncommitted, the sweep takes one in so many: clients' come first. */
-const sweepShare = 4
-/** How long a client is asked to wait when something is full for a moment. */
-const busyRetryMs = 20
 /** After a stop was decided: acknowledgements on their way arrive within this, if ever. */
 const settleMs = 300
-
-type Expired = { readonly shard: Shard; readonly key: HashedKey; readonly version: Seq }
 
 /** What one shard holds on this node, for checkers. */
 export type ShardInspection = {
@@ -104,17 +94,13 @@ export class Shards {
   #table: (Shard | undefined)[] = []
   /** Shards led here in which something is under way. */
   readonly #active = new Set<Shard>()
-  readonly #withParked = new Set<Shard>()
-  #parkedCount = 0
   #expired = 0
   #early: { from: NodeId; message: ShardMessage }[] = []
-  #forgettingAt = 0
   #hasWork = false
   /** Shards that this node holds no more, whose entries are still here: from where on, and how much is dropped at a time. */
   readonly #abandoned = new Map<Shard, { readonly from: number; readonly width: number }>()
-  /** The last time that this node had a lease, or had nothing to commit with one; when waiters are looked at next. */
-  #leasedAtMs = Number.NEGATIVE_INFINITY
-  #waitersAtMs = Number.NEGATIVE_INFINITY
+  readonly #waiting: Waiting
+  readonly #sweep: Sweep
   readonly #transfers: Transfers
   readonly #forgetting: Forgetting
   /** A stop was decided; until when operations may still commit by what others had acknowledged before they knew of it. */
@@ -124,6 +110,8 @@ export class Shards {
 
   constructor(options: ShardsOptions) {
     this.#options = options
+    const { maxParked, parkWithoutLeaseMs } = options.config
+    this.#waiting = new Waiting({ maxParked, parkWithoutLeaseMs, answer: options.answer })
     this.#forgetting = new Forgetting({
       shardAt: position => this.#shardAt(position),
       epoch: () => this.#view?.epoch ?? 0,
@@ -132,6 +120,13 @@ export class Shards {
         role === "primary" || (this.#view?.stopped === true && config.primary === options.self),
       send: options.send,
       rules: options.rules,
+    })
+    this.#sweep = new Sweep({
+      config: options.config,
+      rules: options.rules,
+      shardAt: position => this.#shardAt(position),
+      serves: (shard, nowMs) => this.#state(shard, nowMs) === "serving",
+      appended: (shard, nowMs) => this.#appended(shard, nowMs),
     })
     this.#transfers = new Transfers({
       send: options.send,
@@ -183,7 +178,7 @@ export class Shards {
     this.#view = after
     this.#settleUntilMs = after.stopped ? nowMs + settleMs : null
     const freed: Pending[] = []
-    if (after.stopped) for (const shard of this.#withParked) this.#unpark(shard, freed)
+    if (after.stopped) this.#waiting.unparkAll(freed)
     for (const index of changed) {
       const config = after.shards[index]
       if (config !== undefined) this.#reconfigure(index, config, before?.epoch ?? 0, freed, nowMs)
@@ -269,7 +264,7 @@ export class Shards {
     this.#transfers.reconfigured(shard)
     if (role === "primary") this.#tryCommit(shard, nowMs)
     else this.#active.delete(shard)
-    this.#unpark(shard, freed)
+    this.#waiting.unpark(shard, freed)
   }
 
   #roleUnder(config: ShardConfig, view: View): Role {
@@ -487,7 +482,7 @@ export class Shards {
     const shard = this.#table[index]
     assert(shard !== undefined && shard.role === "primary", "a primary knows its shard")
     const state = this.#state(shard, nowMs)
-    if (state !== "serving") return this.#park(shard, pending, nowMs)
+    if (state !== "serving") return this.#waiting.park(shard, pending, nowMs)
     const { operation } = pending.request
     if (operation.op === "scan") this.#scan(operation, pending, nowMs)
     else if (operation.op === "size") this.#size(operation, pending, nowMs)
@@ -528,7 +523,7 @@ export class Shards {
     if (entry === undefined || !hasExpired(entry, nowMs)) return answer(pending, read(entry, operation, nowMs))
     // Gone once seen gone: the deletion commits before the miss is answered.
     if (!rules.expiryCommits) return answer(pending, { kind: "missing" })
-    if (shard.pendingOf(key) > 0 && rules.expirySparesNewer) return this.#park(shard, pending, nowMs)
+    if (shard.pendingOf(key) > 0 && rules.expirySparesNewer) return this.#waiting.park(shard, pending, nowMs)
     this.#expired += 1
     this.#append(shard, expiryOf(shard, key), key, pending, nowMs)
   }
@@ -665,12 +660,12 @@ export class Shards {
       for (const pending of waiters)
         if (op.origin === null || op.result === null) freed.push(pending)
         else this.#options.answer(pending, op.result)
-    this.#unpark(shard, freed)
+    this.#waiting.unpark(shard, freed)
     for (const pending of freed) this.#options.rerun(pending, nowMs)
   }
 
   /** Whether this shard may answer now, checked in the same step as the answer. */
-  #state(shard: Shard, nowMs: number): "serving" | "waiting" | "no-lease" {
+  #state(shard: Shard, nowMs: number): ShardState {
     if (shard.role !== "primary" || shard.lead === null || this.#view?.stopped === true) return "waiting"
     if (!this.#options.hasLease(nowMs)) return "no-lease"
     if (this.#options.isFenced(shard.index, nowMs)) return "waiting"
@@ -680,33 +675,16 @@ export class Shards {
 
   // ------------------------------------------------------------------------------------------------ waiting
 
-  #park(shard: Shard, pending: Pending, nowMs: number): void {
-    if (this.#parkedCount >= this.#options.config.maxParked)
-      return this.#options.answer(pending, { kind: "busy", retryAfterMs: busyRetryMs })
-    pending.parkedAtMs ??= nowMs
-    shard.parked.push(pending)
-    this.#withParked.add(shard)
-    this.#parkedCount += 1
-  }
-
-  #unpark(shard: Shard, freed: Pending[]): void {
-    if (shard.parked.length === 0) return
-    this.#parkedCount -= shard.parked.length
-    for (const pending of shard.parked) freed.push(pending)
-    shard.parked = []
-    this.#withParked.delete(shard)
-  }
-
   /** What kept these shards from serving may be over. */
   wake(indexes: readonly ShardId[] | "all", nowMs: number): void {
     const freed: Pending[] = []
     if (indexes === "all") {
       for (const shard of this.#active) this.#tryCommit(shard, nowMs)
-      for (const shard of this.#withParked) this.#unpark(shard, freed)
+      this.#waiting.unparkAll(freed)
     } else
       for (const index of indexes) {
         const shard = this.#table[index]
-        if (shard !== undefined) this.#unpark(shard, freed)
+        if (shard !== undefined) this.#waiting.unpark(shard, freed)
       }
     for (const pending of freed) this.#options.rerun(pending, nowMs)
   }
@@ -719,72 +697,24 @@ export class Shards {
   }
 
   tick(nowMs: number): void {
-    if (this.#view?.stopped === true) return this.#tellWaiters(nowMs)
+    if (this.#view?.stopped === true) return this.#waiting.tellWaiters(this.#active, this.#options.hasLease, nowMs)
     for (const shard of this.#active) {
       this.#tryCommit(shard, nowMs)
       if (shard.lead === null || (shard.lead.tick(nowMs) === "idle" && shard.log.length === 0))
         this.#active.delete(shard)
     }
-    this.#tellWaiters(nowMs)
+    this.#waiting.tellWaiters(this.#active, this.#options.hasLease, nowMs)
     this.#transfers.tick(nowMs)
-    if (this.#parkedCount > 0) this.#expireParked(nowMs)
-    if (this.#view !== undefined) this.#forgetClients(nowMs)
+    const freed: Pending[] = []
+    this.#waiting.expire(shard => this.#state(shard, nowMs), freed, nowMs)
+    for (const pending of freed) this.#options.rerun(pending, nowMs)
+    if (this.#view !== undefined) this.#sweep.clients(this.#table, nowMs)
     this.work(nowMs)
     this.#forgetting.tell()
   }
 
   linkLost(peer: NodeId): void {
     this.#transfers.linkLost(peer)
-  }
-
-  /**
-   * Operations that are in the log and do not commit: whoever waits for one is told that its fate is open, at its deadline, or as
-   * soon as this node has been without a lease for as long as a parked operation may be. The operation stays where it is.
-   */
-  #tellWaiters(nowMs: number): void {
-    const { answer, config, hasLease } = this.#options
-    if (this.#active.size === 0 || hasLease(nowMs)) this.#leasedAtMs = nowMs
-    const isWithoutLease = nowMs - this.#leasedAtMs > config.parkWithoutLeaseMs
-    if (nowMs < this.#waitersAtMs) return
-    this.#waitersAtMs = nowMs + waitersEveryMs
-    for (const { log } of this.#active)
-      for (const { waiters } of log) {
-        if (waiters.length === 0) continue
-        const kept = waiters.filter(pending => !isWithoutLease && nowMs < pending.deadlineAtMs)
-        if (kept.length === waiters.length) continue
-        for (const pending of waiters)
-          if (!kept.includes(pending))
-            answer(
-              pending,
-              nowMs < pending.deadlineAtMs ? { kind: "retry", afterMs: busyRetryMs } : { kind: "timeout" },
-            )
-        waiters.splice(0, waiters.length, ...kept)
-      }
-  }
-
-  #expireParked(nowMs: number): void {
-    const { answer, config } = this.#options
-    const freed: Pending[] = []
-    for (const shard of this.#withParked) {
-      const state = this.#state(shard, nowMs)
-      // What it waited for may have come and gone between two looks: a lease lost and regained tells nobody.
-      if (state === "serving") {
-        this.#unpark(shard, freed)
-        continue
-      }
-      const lacksLease = state === "no-lease"
-      const kept: Pending[] = []
-      for (const pending of shard.parked) {
-        if (lacksLease && nowMs - (pending.parkedAtMs ?? nowMs) > config.parkWithoutLeaseMs)
-          answer(pending, { kind: "unavailable", reason: "minority" })
-        else if (nowMs >= pending.deadlineAtMs) answer(pending, { kind: "busy", retryAfterMs: busyRetryMs })
-        else kept.push(pending)
-      }
-      this.#parkedCount -= shard.parked.length - kept.length
-      shard.parked = kept
-      if (kept.length === 0) this.#withParked.delete(shard)
-    }
-    for (const pending of freed) this.#options.rerun(pending, nowMs)
   }
 
   /** Whether the last slice of work came to no end. */
@@ -801,9 +731,10 @@ export class Shards {
       this.#hasWork = false
       return
     }
-    const sweep = this.#sweep(nowMs, this.#ownStore)
+    const { removed, left } = this.#sweep.entries(this.#ownStore, nowMs)
+    this.#expired += removed
     this.#dropAbandoned(this.#ownStore)
-    this.#hasWork = sweep === "more" || this.#abandoned.size > 0
+    this.#hasWork = left === "more" || this.#abandoned.size > 0
   }
 
   #dropAbandoned(store: Store): void {
@@ -813,71 +744,6 @@ export class Shards {
       if (from + width < to) this.#abandoned.set(shard, { from: from + width, width })
       else this.#abandoned.delete(shard)
       return
-    }
-  }
-
-  /** Removes what has expired and has nothing under way for its key. */
-  #sweep(nowMs: number, store: Store): "more" | "done" {
-    const { eviction, sweepBatch } = this.#options.config
-    const expired: Expired[] = []
-    let nominated = 0
-    store.sweep(nowMs, sweepBatch, (bytes, position, version) => {
-      nominated += 1
-      const shard = this.#shardAt(position)
-      if (shard !== undefined && shard.pendingOf({ bytes }) === 0)
-        expired.push({ shard, key: { bytes, position }, version })
-    })
-    const removed = eviction === "none" ? this.#deleteExpired(expired, nowMs) : this.#forgetExpired(expired, store)
-    this.#expired += removed
-    return nominated >= sweepBatch && removed > 0 ? "more" : "done"
-  }
-
-  /** Where anything may be forgotten at any time, this may, by whoever holds it: nobody needs to be told or to agree. */
-  #forgetExpired(expired: readonly Expired[], store: Store): number {
-    for (const { shard, key, version } of expired)
-      if (store.forget(key, version)) shard.forgot(key.bytes, version, this.#options.rules)
-    return expired.length
-  }
-
-  /** Where nothing is forgotten the primary deletes, as clients do, and leaves them most of the room for what is uncommitted. */
-  #deleteExpired(expired: readonly Expired[], nowMs: number): number {
-    const most = this.#options.config.maxUncommitted / sweepShare
-    const changed = new Set<Shard>()
-    let removed = 0
-    for (const { shard, key } of expired) {
-      if (shard.log.length >= most || this.#state(shard, nowMs) !== "serving") continue
-      shard.apply(expiryOf(shard, key), key, nowMs)
-      changed.add(shard)
-      removed += 1
-    }
-    for (const shard of changed) this.#appended(shard, nowMs)
-    return removed
-  }
-
-  /** Drops the records of clients that have been silent for longer than any request of theirs may live. */
-  #forgetClients(nowMs: number): void {
-    const beforeMs = nowMs - this.#options.config.dedupIdleMs
-    for (let i = 0; i < forgettingStride && this.#table.length > 0; i++) {
-      this.#forgettingAt = (this.#forgettingAt + 1) % this.#table.length
-      const shard = this.#table[this.#forgettingAt]
-      if (shard === undefined || shard.role !== "primary" || shard.dedup.size === 0) continue
-      if (this.#state(shard, nowMs) === "serving") this.#forgetClientsOf(shard, beforeMs, nowMs)
-    }
-  }
-
-  #forgetClientsOf(shard: Shard, beforeMs: number, nowMs: number): void {
-    for (let i = 0; i < forgottenAtOnce; i++) {
-      const client = shard.dedup.idleSince(beforeMs, shard.commit)
-      if (client === undefined) return
-      const key: HashedKey = { bytes: new Uint8Array(0), position: shard.arc.from }
-      const effect = { kind: "forget-client", client } as const
-      this.#append(
-        shard,
-        { seq: shard.seq + 1, key: key.bytes, effect, origin: null, result: null },
-        key,
-        undefined,
-        nowMs,
-      )
     }
   }
 
@@ -996,11 +862,6 @@ export class Shards {
 /** Of a shard's data. Whoever is a member holds no orphan, and what a learner has is of no use to anybody. */
 function isHolder(role: Role): boolean {
   return role === "primary" || role === "replica"
-}
-
-/** The deletion of a key that has expired: an operation like others, of the primary's own. */
-function expiryOf(shard: Shard, key: HashedKey): ReplicatedOp {
-  return { seq: shard.seq + 1, key: key.bytes, effect: { kind: "delete" }, origin: null, result: null }
 }
 
 /** What is decoded from a frame is a window onto it: a copy is what may be kept. */
