@@ -693,7 +693,7 @@ export class Shards {
 
   /** Whether nothing here comes due by time; expired entries, and clients that went silent, can wait for any tick. */
   get isAtRest(): boolean {
-    return this.#active.size === 0 && this.#parkedCount === 0 && this.#transfers.openCount === 0
+    return this.#active.size === 0 && this.#waiting.isEmpty && this.#transfers.openCount === 0
   }
 
   tick(nowMs: number): void {

@@ -29,6 +29,11 @@ export class Waiting {
   #leasedAtMs = Number.NEGATIVE_INFINITY
   #waitersAtMs = Number.NEGATIVE_INFINITY
 
+  /** Whether nothing is parked. */
+  get isEmpty(): boolean {
+    return this.#parkedCount === 0
+  }
+
   constructor(options: WaitingOptions) {
     this.#options = options
   }
