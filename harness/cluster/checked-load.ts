@@ -32,6 +32,8 @@ export async function startCheckedLoad(options: CheckedLoadOptions): Promise<{
   /** Operations answered so far. */
   count(): number
   stop(nodes: readonly Address[]): Promise<LoadVerdict>
+  /** Ends it without a verdict, if it goes on: a test that has failed must not leave it. */
+  end(): Promise<void>
 }> {
   const { nodes, prng, keyCount, processCount, rate, deadlineMs } = options
   const nowNs = () => Number(process.hrtime.bigint())
@@ -41,11 +43,16 @@ export async function startCheckedLoad(options: CheckedLoadOptions): Promise<{
   const recorder = new Recorder()
   const chooser = new OperationChooser({ prng: prng.fork(), keyCount })
   const load = new Workload({ chooser, recorder, accesses, processCount, rate, nowNs })
+  let ended: Promise<unknown> | undefined
+  const end = async () => {
+    ended ??= load.stop().then(() => Promise.all(accesses.map(access => access.close())))
+    await ended
+  }
   return {
     count: () => recorder.count,
+    end,
     async stop(through) {
-      await load.stop()
-      await Promise.all(accesses.map(access => access.close()))
+      await end()
       const figures = recorder.figures("all")
       const errorCodes = recorder.errorCodes()
       const readBackFromNs = nowNs()

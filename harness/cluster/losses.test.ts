@@ -19,6 +19,7 @@ test("half of the nodes die one after another, each as soon as copies are comple
   const load = await startCheckedLoad({
     ...{ nodes: bench.addressesOf(nodes), prng, keyCount: 80, processCount: 8, rate: 120, deadlineMs: 20_000 },
   })
+  context.after(() => load.end())
   const dying = prng.shuffled(nodes).slice(0, nodes.length / 2)
   let alive = nodes
   for (const node of dying) {

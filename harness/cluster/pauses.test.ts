@@ -24,6 +24,7 @@ test("a primary stopped for ten seconds under load and continued: no stale answe
     ...{ nodes: bench.addressesOf(nodes), prng: new Prng(3), keyCount: 40 },
     ...{ processCount: 12, rate: 200, deadlineMs: 20_000 },
   })
+  context.after(() => load.end())
   const through = await openWay({ nodes: [victim.process.address], routing: "through-dialed", deadlineMs: 20_000 })
   equal((await through.perform({ key: "through", op: "set", value: "before" })).ending.kind, "done")
   victim.process.pause()
@@ -77,6 +78,7 @@ test("the wall clock of one node is an hour ahead: nothing changes", {
     ...{ nodes: bench.addressesOf(nodes), prng: new Prng(4), keyCount: 40 },
     ...{ processCount: 8, rate: 150, deadlineMs: 20_000 },
   })
+  context.after(() => load.end())
   const way = await openWay({ nodes: [ahead.process.address], routing: "through-dialed", deadlineMs: 20_000 })
   await sleep(1_000)
   const keys = Array.from({ length: 30 }, (_, i) => `key:${i}`)

@@ -19,6 +19,7 @@ test("replaced one by one under load, three nodes become three of the next versi
     ...{ nodes: bench.addressesOf(nodes), prng: new Prng(1), keyCount: 60 },
     ...{ processCount: 8, rate: 150, deadlineMs: 20_000 },
   })
+  context.after(() => load.end())
 
   for (const [place, old] of nodes.entries()) {
     equal((await bench.report(old, "a member", ({ phase }) => phase === "member")).proto, proto)
