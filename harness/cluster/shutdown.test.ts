@@ -157,6 +157,19 @@ test("a directory that another node uses, or nobody can, is refused in words; a 
     err: /cannot be used to keep data in: a part of the path is no directory/,
     because: "there can be no such directory",
   })
+  await checkRow(bench.command, {
+    args: [...started, join(data, "owner")],
+    code: 3,
+    err: /cannot be used to keep data in: a file of that name is there/,
+    because: "it is a file",
+  })
+  if (process.platform === "linux")
+    await checkRow(bench.command, {
+      args: [...started, "/proc/dcache"],
+      code: 3,
+      err: /cannot be used to keep data in: it is not there$/m,
+      because: "nothing can be made there, and trying must end",
+    })
   const unconfirmed = await startCommand(bench.command, ["shutdown", "--node", node.process.address]).answer
   equal(unconfirmed.code, 2)
   match(unconfirmed.err, /All 1 member of cluster .* will stop\..*n1 will keep what it holds.*say --yes/s)

@@ -1,5 +1,5 @@
 /** The real file system, as far as snapshots need one (`FileSystem`). */
-import { mkdir, open, rename, rm } from "node:fs/promises"
+import { open, rename, rm } from "node:fs/promises"
 import type { FileSystem } from "./snapshot-file.ts"
 
 export const realFiles: FileSystem = {
@@ -30,8 +30,4 @@ export const realFiles: FileSystem = {
       await handle.close()
     }
   },
-}
-
-export async function makeDirectory(path: string): Promise<void> {
-  await mkdir(path, { recursive: true, mode: 0o700 })
 }

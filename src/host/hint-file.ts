@@ -3,13 +3,14 @@
  * node that is restarted without seeds from forming a second cluster beside the one that is still there, and lets a whole
  * cluster that stopped find together again.
  */
-import { mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs"
-import { mkdir, rename, rm, writeFile } from "node:fs/promises"
+import { readFileSync, renameSync, rmSync, writeFileSync } from "node:fs"
+import { rename, rm, writeFile } from "node:fs/promises"
 import { homedir } from "node:os"
 import { dirname, isAbsolute, join } from "node:path"
 import { formatAddress, type HostPort } from "../base/address.ts"
 import { maxMembers, maxNameChars } from "../protocol/limits.ts"
 import type { ColdHint, ProcessMark } from "../protocol/message.ts"
+import { makeDirectory } from "./make-directory.ts"
 import { parsedAddresses } from "./own-address.ts"
 import { type ProcessTable, processMarkIn } from "./process-table.ts"
 
@@ -118,7 +119,7 @@ export class HintFile {
     try {
       const text = this.#due()
       if (text === undefined) return
-      mkdirSync(dirname(this.path), { recursive: true })
+      makeDirectory(dirname(this.path))
       // Renamed into place when it is on the disk: a crash leaves the old file or the new one, never half of one.
       writeFileSync(temporary, text, { flush: true })
       renameSync(temporary, this.path)
@@ -136,7 +137,7 @@ export class HintFile {
     try {
       const text = this.#due()
       if (text === undefined) return
-      await mkdir(dirname(this.path), { recursive: true })
+      makeDirectory(dirname(this.path))
       await writeFile(temporary, text, { flush: true })
       if (this.#isClosed)
         await rm(temporary, { force: true }) // what was written last, or removed, stays so

@@ -6,7 +6,8 @@ import { unpackView } from "../core/membership/view.ts"
 import { protoMax, protoMin } from "../protocol/limits.ts"
 import type { Address, View } from "../protocol/message.ts"
 import { DataDirectory, problemOf, type SnapshotFound } from "./data-directory.ts"
-import { makeDirectory, realFiles } from "./file-system.ts"
+import { realFiles } from "./file-system.ts"
+import { makeDirectory } from "./make-directory.ts"
 import type { ProcessTable } from "./process-table.ts"
 import type { OpenSnapshot } from "./snapshot-file.ts"
 import { StartFailure } from "./start-failure.ts"
@@ -23,7 +24,7 @@ export async function takenDirectory(
   if (data === undefined) return undefined
   const directory = new DataDirectory({ path: data, files: realFiles, processes })
   try {
-    await makeDirectory(data)
+    makeDirectory(data, { mode: 0o700 })
     const taken = directory.take()
     if (taken.kind === "taken") return directory
     throw new StartFailure(

@@ -1,5 +1,5 @@
 /** `dcache stress`: a cluster of real processes under load and faults, and a verdict on every answer that it gave. */
-import { createWriteStream, mkdirSync } from "node:fs"
+import { createWriteStream } from "node:fs"
 import { Readable, type Writable } from "node:stream"
 import { pipeline } from "node:stream/promises"
 import { Command, Option } from "clipanion"
@@ -14,6 +14,7 @@ import type { StressAtOptions } from "../../../harness/cluster/stress-at.ts"
 import type { StressOptions, StressResult, StressWatcher } from "../../../harness/cluster/stress.ts"
 import { defaultPort, formatAddress } from "../../base/address.ts"
 import { parseDuration } from "../../base/duration.ts"
+import { makeDirectory } from "../../host/make-directory.ts"
 import { type ExitCode, exitCodes } from "../exit-codes.ts"
 import { CommandFailure, UsageError } from "../failure.ts"
 import { abortOnSignals } from "../interruption.ts"
@@ -245,7 +246,7 @@ function* historyLines(history: readonly Operation[]): Generator<string> {
 
 function makeDirectoryOrFail(path: string): void {
   try {
-    mkdirSync(path, { recursive: true })
+    makeDirectory(path)
   } catch (error) {
     throw new CommandFailure(
       exitCodes.unreachable,
