@@ -36,6 +36,8 @@ test("two of five die at once: the status says exactly which key ranges are lost
 }, async context => {
   const bench = new NodeBench(context)
   const nodes = await bench.cluster(...names.slice(0, 5).map(name => ({ name })))
+  // Both of those that die hold their share.
+  await bench.atRest(nodes)
   const [witness] = nodes
   ok(witness)
   const way = await openWay({ nodes: bench.addressesOf(nodes), routing: "to-primary", deadlineMs: 30_000 })

@@ -8,7 +8,7 @@ import { join } from "node:path"
 import type { TestContext } from "node:test"
 import { Prng } from "../../src/base/prng.ts"
 import type { Address, StatusReport } from "../../src/protocol/message.ts"
-import { disagreement, incompleteness } from "./agreement.ts"
+import { disagreement, incompleteness, type Sighting, unrest } from "./agreement.ts"
 import { commandUnderTest } from "./command-under-test.ts"
 import { freePorts } from "./free-ports.ts"
 import { type CommandLine, NodeProcess } from "./node-process.ts"
@@ -74,15 +74,36 @@ export class NodeBench {
 
   /** Waits until all of them list each other, nobody else, and no copy is missing. */
   async complete(nodes: readonly BenchNode[]): Promise<StatusReport[]> {
+    return this.#until(
+      nodes,
+      "be a complete cluster",
+      sightings => disagreement(sightings) ?? incompleteness(sightings),
+    )
+  }
+
+  /**
+   * Waits until nothing moves either. Copies are complete as soon as there are enough of them, wherever: a node that has just
+   * joined may hold nothing yet.
+   */
+  async atRest(nodes: readonly BenchNode[]): Promise<StatusReport[]> {
+    const obstacle = (sightings: readonly Sighting[]) =>
+      disagreement(sightings) ?? incompleteness(sightings) ?? unrest(sightings)
+    return this.#until(nodes, "be at rest", obstacle)
+  }
+
+  #until(
+    nodes: readonly BenchNode[],
+    what: string,
+    obstacleOf: (sightings: readonly Sighting[]) => string | undefined,
+  ): Promise<StatusReport[]> {
     let obstacle: string | undefined
     return this.eventually(
       async () => {
         const reports = await Promise.all(nodes.map(({ observer }) => observer.status(statusWithinMs)))
-        const sightings = nodes.map(({ name }, i) => ({ name, report: reports[i] }))
-        obstacle = disagreement(sightings) ?? incompleteness(sightings)
+        obstacle = obstacleOf(nodes.map(({ name }, i) => ({ name, report: reports[i] })))
         return obstacle === undefined && reports.flatMap(report => report ?? [])
       },
-      () => `${nodes.map(({ name }) => name).join(", ")} to be a complete cluster: ${obstacle}`,
+      () => `${nodes.map(({ name }) => name).join(", ")} to ${what}: ${obstacle}`,
     )
   }
 
