@@ -6,9 +6,11 @@
  *
  * finds a node by the environment variable DCACHE_NODE (`127.0.0.1:5555` when there is none). Next.js constructs a handler for
  * each request; they share one connection. An application must not fall with its cache: what cannot be asked is a miss, what
- * cannot be stored is not stored, and the first failure of each minute is told on standard error.
+ * cannot be stored is not stored, and the first failure of each minute is told on standard error. A revalidation that fails is
+ * an error of whoever asked for it: taken for done it would leave what it was to end.
  *
- * Tags. An entry is written with the time of its writing; a tag is an entry of its own that says when it was last
+ * Tags. An entry is written with the time at which its rendering began, as far as this process knows it: what was rendered before a
+ * revalidation and is stored after it is as old as it is. A tag is an entry of its own that says when it was last
  * revalidated. Reading compares them. A tag that an entry bears and that is not there has been forgotten (evicted), with what it
  * said: the entry counts as revalidated, so that forgetting never shows something old. Clocks of the instances must agree to
  * within the time that passes between rendering something and revalidating it.
@@ -36,6 +38,8 @@ type SetContext = { readonly tags?: readonly string[]; readonly cacheControl?: C
 
 type Stored = {
   readonly lastModified: number
+  /** When its rendering began; compared with tags. */
+  readonly begunAtMs: number
   readonly value: NextValue | null
   readonly cacheControl?: CacheControl
 }
@@ -56,6 +60,20 @@ const saidEveryMs = 60_000
 
 let saidAtMs = Number.NEGATIVE_INFINITY
 
+/** When a key was last found to be rendered anew, until it is stored. Of more keys at once, the oldest count from their storing. */
+const begun = new Map<string, number>()
+const maxBegun = 10_000
+
+function begins(key: string): null {
+  // The first of several that render the same: whose result is stored, nobody knows.
+  if (!begun.has(key)) begun.set(key, Date.now())
+  for (const oldest of begun.keys()) {
+    if (begun.size <= maxBegun) break
+    begun.delete(oldest)
+  }
+  return null
+}
+
 class NextCacheHandler {
   readonly #cache: SourcedCache
   readonly #prefix: string
@@ -70,29 +88,34 @@ class NextCacheHandler {
   }
 
   get(key: string, context: GetContext = {}): Promise<Stored | null> {
+    const name = this.#entryKey(key)
     return this.#orElse(null, async cache => {
-      const bytes = await cache.get<Uint8Array>(this.#entryKey(key), { timeoutMs })
-      if (bytes === undefined) return null
+      const bytes = await cache.get<Uint8Array>(name, { timeoutMs })
+      if (bytes === undefined) return begins(name)
       const stored = deserialize(bytes) as Stored // as `set` wrote it
       const isFetch = stored.value?.kind === "FETCH"
       const own = isFetch ? [...(stored.value?.tags ?? []), ...(context.tags ?? [])] : headerTags(stored.value)
       const soft = isFetch ? (context.softTags ?? []) : []
-      if ([...own, ...soft].some(tag => this.#revalidated.includes(tag))) return null
-      switch (await this.#freshness(cache, { own, soft, writtenAtMs: stored.lastModified })) {
+      if ([...own, ...soft].some(tag => this.#revalidated.includes(tag))) return begins(name)
+      switch (await this.#freshness(cache, { own, soft, writtenAtMs: stored.begunAtMs })) {
         case "fresh":
           return stored
         case "stale":
+          begins(name)
           return { ...stored, lastModified: -1 } // Next.js' sign for: answer with it, and render anew beside
         case "expired":
-          return null
+          return begins(name)
       }
     })
   }
 
   async set(key: string, value: NextValue | null, context: SetContext = {}): Promise<void> {
+    const name = this.#entryKey(key)
+    const lastModified = Date.now()
+    const begunAtMs = begun.get(name) ?? lastModified
+    begun.delete(name)
     await this.#orElse(undefined, async cache => {
       const { cacheControl } = context
-      const lastModified = Date.now()
       const tags = [...new Set([...headerTags(value), ...(value?.tags ?? []), ...(context.tags ?? [])])]
       // The tags first: an entry whose tags are not there is not shown.
       if (tags.length > 0)
@@ -101,9 +124,10 @@ class NextCacheHandler {
           { ifAbsent: true, timeoutMs },
         )
       const tagged = value?.kind === "FETCH" ? { ...value, tags } : value
-      const stored: Stored = { lastModified, value: tagged, ...(cacheControl === undefined ? {} : { cacheControl }) }
+      const control = cacheControl === undefined ? {} : { cacheControl }
+      const stored: Stored = { lastModified, begunAtMs, value: tagged, ...control }
       const expire = cacheControl?.expire
-      await cache.set(this.#entryKey(key), serialize(stored), {
+      await cache.set(name, serialize(stored), {
         timeoutMs,
         ...(expire !== undefined && expire > 0 ? { ttlMs: expire * 1_000 } : {}),
       })
@@ -113,17 +137,16 @@ class NextCacheHandler {
   async revalidateTag(tags: string | readonly string[], durations?: { readonly expire?: number }): Promise<void> {
     const keys = [tags].flat().map(tag => this.#tagKey(tag))
     if (keys.length === 0) return
-    await this.#orElse(undefined, async cache => {
-      const nowMs = Date.now()
-      const known = await cache.getMany<Tag>(keys)
-      const entries = keys.map((key, index) => {
-        const { expiredAtMs, staleAtMs } = known[index] ?? never
-        if (durations === undefined) return [key, { expiredAtMs: nowMs, staleAtMs }] as const
-        const later = durations.expire === undefined ? expiredAtMs : nowMs + durations.expire * 1_000
-        return [key, { expiredAtMs: later, staleAtMs: nowMs }] as const
-      })
-      await cache.setMany(entries)
+    const cache = await this.#cache.client()
+    const nowMs = Date.now()
+    const known = await cache.getMany<Tag>(keys)
+    const entries = keys.map((key, index) => {
+      const { expiredAtMs, staleAtMs } = known[index] ?? never
+      if (durations === undefined) return [key, { expiredAtMs: nowMs, staleAtMs }] as const
+      const later = durations.expire === undefined ? expiredAtMs : nowMs + durations.expire * 1_000
+      return [key, { expiredAtMs: later, staleAtMs: nowMs }] as const
     })
+    await cache.setMany(entries)
   }
 
   /** Nothing is kept for one request. */

@@ -49,20 +49,43 @@ async function instance(env) {
     await new Promise(done => setTimeout(done, 100))
   }
   return {
-    running,
+    ...{ running, url },
     shown: async () => /count (?:<!-- -->)?(#\d+)/.exec(await (await fetch(`${url}/cached`)).text())?.[1],
-    revalidate: query => fetch(`${url}/revalidate?${query}`, { method: "POST" }),
+    // Next.js answers the request and revalidates beside it: done is what the tags say.
+    revalidate: async query => {
+      const before = await versionsOf(":tag:")
+      equal((await fetch(`${url}/revalidate?${query}`, { method: "POST" })).status, 200)
+      for (const untilMs = Date.now() + withinMs; (await versionsOf(":tag:")) === before; )
+        ok(Date.now() < untilMs, `no tag has changed: ${running.output}`)
+    },
   }
 }
 
 const cache = await CacheClient.connect(process.env.DCACHE_NODE)
 await cache.clear()
+
+/** Of what the handler keeps whose name contains this, with their versions. */
+async function versionsOf(part) {
+  const names = (await Array.fromAsync(cache.keys({ prefix: "next:" }))).filter(name => name.includes(part)).sort()
+  return JSON.stringify(await Promise.all(names.map(async name => [name, (await cache.getEntry(name))?.version])))
+}
+
 const building = start(["build"])
 const [status] = await once(building.child, "close")
 equal(status, 0, building.output)
 
 const one = await instance()
 const two = await instance()
+/** Next.js stores beside answering: nothing is on its way any more when a round of requests has changed no entry. */
+async function settled() {
+  for (let before = ""; ; ) {
+    await Promise.all([one.shown(), two.shown()])
+    const after = await versionsOf(":")
+    if (after === before) return
+    before = after
+  }
+}
+await settled()
 const first = await one.shown()
 match(first ?? "", /^#\d+$/)
 equal(await two.shown(), first, "what one rendered the other shows")
@@ -73,6 +96,7 @@ const second = await one.shown()
 notEqual(second, first, "a tag that one revalidated is revalidated for all")
 equal(await two.shown(), second)
 
+await settled()
 await one.revalidate("path=/cached")
 const third = await two.shown()
 notEqual(third, second, "so is a path")
@@ -87,6 +111,10 @@ notEqual(await two.shown(), third, "an entry whose tag is gone is not shown")
 const alone = await instance({ DCACHE_NODE: "127.0.0.1:1" })
 match((await alone.shown()) ?? "", /^#\d+$/)
 match(alone.running.output, /goes on without its cache/)
+// A revalidation that cannot be carried out is an error of its own, and of nothing else.
+await fetch(`${alone.url}/revalidate?tag=count`, { method: "POST" })
+match((await alone.shown()) ?? "", /^#\d+$/)
+equal(alone.running.child.exitCode, null, alone.running.output)
 await cache.close()
 origin.close()
 process.exit(0)
