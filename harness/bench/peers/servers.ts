@@ -33,7 +33,18 @@ export async function redis(): Promise<Server> {
 }
 
 function redisArgs(port: number): string[] {
-  return ["--port", String(port), "--bind", "127.0.0.1", "--save", "", "--appendonly", "no"]
+  return [
+    "--port",
+    String(port),
+    "--bind",
+    "127.0.0.1",
+    "--save",
+    "",
+    "--appendonly",
+    "no",
+    "--repl-diskless-sync-delay",
+    "0",
+  ]
 }
 
 /** Three primaries with a replica each. `timeoutMs`: after which a silent one counts as failed; Redis' own is 15000. */
@@ -55,10 +66,11 @@ export async function redisCluster(timeoutMs = 15_000): Promise<{ readonly serve
     const addresses = ports.map(port => `127.0.0.1:${port}`)
     const made = cli(["--cluster", "create", ...addresses, "--cluster-replicas", "1", "--cluster-yes"])
     if (made.status !== 0) throw new Error(`redis-cli --cluster create failed: ${made.stdout}${made.stderr}`)
+    // A replica that has not caught up yet takes nothing over.
     await until(() => {
-      const info = cli(["-p", String(ports[0]), "cluster", "info"]).stdout
-      const nodes = cli(["-p", String(ports[0]), "cluster", "nodes"]).stdout
-      return info.includes("cluster_state:ok") && nodes.split("slave").length > 3
+      const isOk = cli(["-p", String(ports[0]), "cluster", "info"]).stdout.includes("cluster_state:ok")
+      const links = ports.map(port => cli(["-p", String(port), "info", "replication"]).stdout)
+      return isOk && links.filter(text => text.includes("master_link_status:up")).length === 3
     }, "the Redis cluster to be complete")
     return { servers, end }
   } catch (error) {
