@@ -167,7 +167,7 @@ test("a directory that another node uses, or nobody can, is refused in words; a 
     await checkRow(bench.command, {
       args: [...started, "/proc/dcache"],
       code: 3,
-      err: /cannot be used to keep data in: it is not there$/m,
+      err: /cannot be used to keep data in: it is not there, and cannot be made$/m,
       because: "nothing can be made there, and trying must end",
     })
   const unconfirmed = await startCommand(bench.command, ["shutdown", "--node", node.process.address]).answer

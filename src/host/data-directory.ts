@@ -146,7 +146,7 @@ const codesInWords: Readonly<Record<string, string>> = {
   EPERM: "that is not permitted",
   EROFS: "the file system is read-only",
   EIO: "the disk reports an error",
-  ENOENT: "it is not there",
+  ENOENT: "it is not there, and cannot be made",
   EEXIST: "a file of that name is there",
   ENOTDIR: "a part of the path is no directory",
 }
