@@ -17,7 +17,6 @@ import type {
   ClientToNode,
   Epoch,
   NodeToClient,
-  Operation,
   Refusal,
   StatusReport,
 } from "../protocol/message.ts"

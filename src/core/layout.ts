@@ -16,7 +16,7 @@ import type {
   ViewCommand,
 } from "../protocol/message.ts"
 import { MemberList } from "./membership/member-list.ts"
-import { isActive, newestLayout, type Placement } from "./ring.ts"
+import { newestLayout, type Placement } from "./ring.ts"
 import { allRules, type Rules } from "./rules.ts"
 import { hashChangedShards, viewHash } from "./view-hash.ts"
 

@@ -14,30 +14,13 @@ import {
   encodeSnapshotBlock,
   type FrameHeader,
   frameOverheadBytes,
-  type LinkMessage,
   packForClient,
   packForNode,
   packLinkMessage,
 } from "./codec.ts"
 import { maxFrameBytes, maxKeyBytes, maxValueBytes } from "./limits.ts"
 import type { Request } from "./message.ts"
-import {
-  id,
-  bytes,
-  listOf,
-  command,
-  commands,
-  condition,
-  operation,
-  request,
-  ops,
-  linkMessage,
-  clientToNode,
-  nodeToClient,
-  snapshotBlock,
-  header,
-  plain,
-} from "./testing/any-message.ts"
+import { listOf, linkMessage, clientToNode, nodeToClient, snapshotBlock, header, plain } from "./testing/any-message.ts"
 
 // ------------------------------------------------------------------------------------------------------ round trips
 

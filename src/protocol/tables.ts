@@ -33,7 +33,6 @@ import type {
   Goodbye,
   Hello,
   JoinRefusal,
-  Learner,
   LinkClass,
   Member,
   MemberInfo,

@@ -745,15 +745,14 @@ test("who becomes the leader of copies keeps those that are used from then on", 
 
 // ------------------------------------------------------------------------------------------------ collisions
 
-test("a million keys that collide under an open hash are spread by the keyed one", () => {
+test("a million keys that are alike in the bits an open hash would use are spread by the keyed one", () => {
   const store = new ArenaStore({ ...ownedAlone, maxBytes: 2 ** 28, eviction: "none" })
   const { index } = store.parts
-  // Their FNV-1a hash begins with the same twelve bits: found by who knows no key, by trying a few thousand for each.
   const bytes = new Uint8Array(8)
   const words = new Uint32Array(bytes.buffer)
   const count = 1_000_000
   for (let n = 0; n < count; n++) {
-    // Multiples of 2^12 collide in the low bits of anything that multiplies: chosen with nothing but the code in hand.
+    // Multiples of 2^12 agree in the low bits of whatever only multiplies and adds: chosen without knowing the key.
     words[0] = n << 12
     words[1] = n >>> 20
     store.set({ bytes, position: hashKeyPosition(bytes, [0x1234, 0x5678]) }, entryOf(0))

@@ -34,7 +34,6 @@ import {
   versionAt,
   wholeUnits,
   wholeWords,
-  writeExpiry,
   writeHeader,
 } from "./record.ts"
 import type { Place, SegmentId, SegmentQueue, Segments } from "./segments.ts"

@@ -37,9 +37,9 @@ export type Situation = {
   readonly isDead: (id: NodeId) => boolean
   /** How long any lease may last that was granted before now. */
   readonly fenceMs: number
-  /** Whether it hears the member, and the member has shown an epoch in which it is one. */
   /** Whether the process may join, or was voted out too often lately. */
   readonly mayJoin: (id: NodeId) => boolean
+  /** Whether it hears the member, and the member has shown an epoch in which it is one. */
   readonly isReadyToVote: (member: Member) => boolean
 }
 

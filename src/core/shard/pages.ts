@@ -7,7 +7,7 @@
 import { assert } from "../../base/assert.ts"
 import { copyOf } from "../../base/bytes.ts"
 import { maxPageEntries } from "../../protocol/limits.ts"
-import type { PageEntry, Place, ShardOperation, ShardResult } from "../../protocol/message.ts"
+import type { PageEntry, Place, ShardOperation } from "../../protocol/message.ts"
 import type { Entry, HashedKey, Store } from "../../store/store.ts"
 import { hasExpired, isLease, ttlLeftMs } from "./operations.ts"
 import { inOrder, isAskedFor, isBefore, type Stretch } from "./places.ts"
