@@ -7,6 +7,7 @@
 import { spawnSync } from "node:child_process"
 import { availableParallelism } from "node:os"
 import path from "node:path"
+import { PassThrough } from "node:stream"
 import { run } from "node:test"
 import { spec } from "node:test/reporters"
 import { build } from "../build.mjs"
@@ -28,6 +29,10 @@ const all = globSync(["src/**/*.test.ts", "harness/**/*.test.ts"], { exclude: ["
 const files = chosen.length === 0 ? all : chosen.map(file => path.normalize(file))
 const totals = { passed: 0, failed: 0, skipped: 0 }
 const failures = []
+/** A test that hangs must fail here, with its name, and not in whatever runs this. */
+const testTimeoutMs = 300_000
+/** So must a file that goes on after its tests. All files together are to take no longer. */
+const fileTimeoutMs = 600_000
 await runTests(
   "side by side",
   files.filter(file => !alone.includes(file)),
@@ -52,23 +57,46 @@ function check(phase, tool, args) {
   stop(`${result.stdout}${result.stderr}\n${phase}: ${tool} complains, see above. Nothing was built or tested.`)
 }
 
-/** Prints each test as it ends, then the runner's counts, and adds those to the totals. */
+/** Prints each test as it ends, and adds each file's counts to the totals. */
 async function runTests(how, testFiles, concurrency) {
   if (testFiles.length === 0) return
   const startedAtMs = performance.now()
   announce("tests", `${testFiles.length} files, ${how}`)
-  // A file that hangs must fail here, with its name, and not in whatever runs this.
-  const results = run({ files: testFiles, concurrency, timeout: 300_000 })
-  results.on("test:summary", ({ counts, file }) => {
-    if (file !== undefined) return // Each file's own counts come first; the last summary, without a file, has them all.
-    totals.passed += counts.passed
-    totals.failed += counts.failed + counts.cancelled
-    totals.skipped += counts.skipped + counts.todo
-  })
-  results.on("test:fail", ({ name, file, details, todo }) => {
-    // A suite fails with its tests; those are what there is to look at.
-    if (details.type !== "suite" && todo === undefined) failures.push(`${path.relative(root, file ?? "")}: ${name}`)
-  })
-  for await (const text of results.compose(new spec())) process.stdout.write(text)
+  const events = new PassThrough({ objectMode: true })
+  const shown = show(events)
+  const queue = testFiles.values()
+  await Promise.all(
+    Array.from({ length: concurrency }, async () => {
+      for (const file of queue) await runFile(file, events)
+    }),
+  )
+  events.end()
+  await shown
   report("tests", how, startedAtMs)
+}
+
+/**
+ * One file, which has its own process and its own time. The runner's `timeout` fails a test and leaves the process: what a failed test
+ * left running would hold up everything. Its `signal` ends the process, also one that never comes back to its event loop.
+ */
+async function runFile(file, events) {
+  const options = { files: [file], timeout: testTimeoutMs, signal: AbortSignal.timeout(fileTimeoutMs) }
+  for await (const event of run(options)) {
+    const { type, data } = event
+    if (type === "test:summary" && data.file === undefined) {
+      totals.passed += data.counts.passed
+      totals.failed += data.counts.failed + data.counts.cancelled
+      totals.skipped += data.counts.skipped + data.counts.todo
+    }
+    // A suite fails with its tests; those are what there is to look at.
+    if (type === "test:fail" && data.details.type !== "suite" && data.todo === undefined)
+      failures.push(`${path.relative(root, data.file ?? "")}: ${data.name}`)
+    // The runner's own counts, of a run of one file, tell nothing.
+    const isOfRun = data.file === undefined && (type === "test:summary" || type === "test:diagnostic")
+    if (!isOfRun) events.write(event)
+  }
+}
+
+async function show(events) {
+  for await (const text of events.compose(new spec())) process.stdout.write(text)
 }
