@@ -265,7 +265,7 @@ test("nothing is written in the middle of a visit", () => {
   for (const write of [
     () => store.set(keyOf(2), entryOf(1)),
     () => store.tidy(1),
-    () => store.dropArc(wholeRing),
+    () => store.dropArc(wholeRing, 1),
     () => store.sweep(1, 1, () => {}),
   ]) {
     throws(() => store.scan(wholeRing, undefined, 1, write), AssertionFailure)

@@ -257,16 +257,20 @@ export class ArenaStore implements Store {
     return undefined
   }
 
-  dropArc(arc: Arc): void {
+  dropArc(arc: Arc, limit: number): boolean {
     checkArc(arc)
     assert(!this.#isVisiting, "nothing is dropped in the middle of a visit")
+    let left = limit
     this.#eachPart(arc, (partition, from, to, isWhole) => {
-      const places = this.#placesIn(partition, from, to)
-      if (isWhole) {
+      if (left <= 0) return
+      const places = this.#placesIn(partition, from, to, left)
+      left -= places.length
+      if (isWhole && places.length === this.#index.countOf(partition)) {
         this.#index.clear(partition)
         for (const place of places) this.#entries.buried(place)
       } else for (const place of places) this.#entries.remove(place)
     })
+    return left <= 0
   }
 
   countArc(arc: Arc): { entries: number; bytes: number } {
@@ -313,11 +317,11 @@ export class ArenaStore implements Store {
     }
   }
 
-  #placesIn(partition: number, from: number, to: number): Place[] {
+  #placesIn(partition: number, from: number, to: number, most = Number.POSITIVE_INFINITY): Place[] {
     const places: Place[] = []
     let at = this.#index.seek(from)
     const { table } = this.#index
-    for (const end = this.#index.endOf(partition); at < end; at += 2) {
+    for (const end = this.#index.endOf(partition); at < end && places.length < most; at += 2) {
       const place = table[at + 1] as number
       if (place === 0) continue
       if ((table[at] as number) >= to) break

@@ -98,12 +98,31 @@ for (const { name, make, entryBytes } of stores) {
       const { entries, bytes } = store.countArc(arc)
       equal(entries, inside)
       equal(scanned(store, arc, 1).length, inside)
-      store.dropArc(arc)
+      equal(store.dropArc(arc, 7), false)
       equal(store.entries, 6 - inside)
       equal(store.bytes, bytesBefore - bytes)
       deepEqual(store.countArc(arc), { entries: 0, bytes: 0 })
     })
   }
+
+  test(`${name}: an arc is dropped in steps, from its beginning, none of more entries than it may`, () => {
+    const store = make()
+    // In one partition, then in many, then in another one.
+    const positions = Array.from({ length: 90 }, (_, n) => (n < 30 ? n : n < 60 ? n * 2 ** 24 : 2 ** 31 + n))
+    for (const position of positions) store.set(keyAt(position), entry("v"))
+    const arc = { from: 3, to: 2 ** 31 + 80 }
+    const inside = store.countArc(arc).entries
+    let dropped = 0
+    for (let isMore = true; isMore; ) {
+      const before = store.entries
+      isMore = store.dropArc(arc, 7)
+      equal(before - store.entries, Math.min(7, inside - dropped))
+      dropped += before - store.entries
+      equal(store.countArc(arc).entries, inside - dropped)
+    }
+    equal(dropped, inside)
+    equal(store.entries, positions.length - inside)
+  })
 
   test(`${name}: a step of a scan visits at least one entry, and about as many bytes as it may`, () => {
     const store = make()
@@ -175,7 +194,7 @@ for (const { name, make, entryBytes } of stores) {
     const store = make()
     for (let n = 0; n < 10; n++) store.set(keyAt(n), entry("v"))
     const cursor = store.scan(wholeRing, undefined, 1, () => {})
-    store.dropArc(wholeRing)
+    store.dropArc(wholeRing, Number.POSITIVE_INFINITY)
     store.set(keyAt(99), entry("v"))
     const rest: number[] = []
     equal(
@@ -228,7 +247,7 @@ for (const { name, make, entryBytes } of stores) {
         let list: { key: HashedKey; name: string; entry: Entry }[] = []
         for (const now of steps) {
           if (now.do === "drop") {
-            store.dropArc(now.arc)
+            store.dropArc(now.arc, Number.POSITIVE_INFINITY)
             list = list.filter(({ key }) => key.position < now.arc.from || key.position >= now.arc.to)
             continue
           }

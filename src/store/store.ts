@@ -90,8 +90,8 @@ export interface Store {
    * during the whole scan is visited exactly once, changed or not.
    */
   scan(arc: Arc, cursor: Cursor | undefined, budgetBytes: number, visit: Visit): Cursor | undefined
-  /** Forgets every entry of the arc, without telling the owner. */
-  dropArc(arc: Arc): void
+  /** Forgets up to `limit` entries of the arc, in the order of their positions, without telling the owner. Returns whether there may be more. */
+  dropArc(arc: Arc, limit: number): boolean
   /** Nominates up to `limit` entries that have expired, found by looking at a bounded number of entries. */
   sweep(nowMs: number, limit: number, visit: Nominate): void
   /** Does up to about `budgetBytes` of the tidying that would otherwise fall to the next writes. */

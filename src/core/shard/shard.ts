@@ -279,7 +279,7 @@ export class Shard {
 
   /** Forgets everything; the order starts again after `seq`. */
   clear(seq: Seq): void {
-    this.#store.dropArc(this.arc)
+    this.#store.dropArc(this.arc, Number.POSITIVE_INFINITY)
     this.forgetOrder(seq)
   }
 

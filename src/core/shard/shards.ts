@@ -69,7 +69,7 @@ export type ShardsOptions = {
 const maxEarly = 1_024
 /** What the store is given to tidy up in one slice of work. */
 const tidyBytes = 64 * 1024
-/** Entries of a shard that this node no longer holds that are dropped in one slice. */
+/** Entries of shards that this node no longer holds that are dropped in one slice. */
 const abandonedBatch = 1_024
 /** After a stop was decided: acknowledgements on their way arrive within this, if ever. */
 const settleMs = 300
@@ -97,8 +97,8 @@ export class Shards {
   #expired = 0
   #early: { from: NodeId; message: ShardMessage }[] = []
   #hasWork = false
-  /** Shards that this node holds no more, whose entries are still here: from where on, and how much is dropped at a time. */
-  readonly #abandoned = new Map<Shard, { readonly from: number; readonly width: number }>()
+  /** Shards that this node holds no more, whose entries may still be here. */
+  readonly #abandoned = new Set<Shard>()
   readonly #waiting: Waiting
   readonly #sweep: Sweep
   readonly #transfers: Transfers
@@ -300,10 +300,8 @@ export class Shards {
   /** Somebody else holds it now. A view may take a hundred shards from a node: their entries go in slices. */
   #abandon(shard: Shard): void {
     shard.forgetOrder(0)
-    const { entries } = this.#store.countArc(shard.arc)
-    if (entries === 0) return
-    const { from, to } = shard.arc
-    this.#abandoned.set(shard, { from, width: Math.ceil((to - from) / Math.ceil(entries / abandonedBatch)) })
+    if (this.#ownStore === undefined) return
+    this.#abandoned.add(shard)
     this.#hasWork = true
   }
 
@@ -738,12 +736,13 @@ export class Shards {
   }
 
   #dropAbandoned(store: Store): void {
-    for (const [shard, { from, width }] of this.#abandoned) {
-      const { to } = shard.arc
-      store.dropArc({ from, to: Math.min(to, from + width) })
-      if (from + width < to) this.#abandoned.set(shard, { from: from + width, width })
-      else this.#abandoned.delete(shard)
-      return
+    let left = abandonedBatch
+    for (const shard of this.#abandoned) {
+      const { entries } = store
+      if (store.dropArc(shard.arc, left)) return
+      this.#abandoned.delete(shard)
+      left -= Math.max(1, entries - store.entries)
+      if (left <= 0) return
     }
   }
 

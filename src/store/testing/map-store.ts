@@ -149,17 +149,21 @@ export class MapStore implements Store {
     return undefined
   }
 
-  dropArc(arc: Arc): void {
+  dropArc(arc: Arc, limit: number): boolean {
     checkArc(arc)
-    for (let index = partitionAt(arc.from); index <= partitionAt(arc.to - 1); index++) {
+    let left = limit
+    for (let index = partitionAt(arc.from); index <= partitionAt(arc.to - 1) && left > 0; index++) {
       const partition = this.#partitions[index]
-      if (partition === undefined) continue
-      for (const [name, held] of partition.held) {
-        if (held.position < arc.from || held.position >= arc.to) continue
+      if (partition === undefined || partition.held.size === 0) continue
+      const inside = [...partition.held].filter(([, { position }]) => position >= arc.from && position < arc.to)
+      if (inside.length > left) inside.sort(([, a], [, b]) => a.position - b.position)
+      for (const [name, held] of inside.slice(0, left)) {
         partition.held.delete(name)
         this.#account(partition, held, -1)
       }
+      left -= inside.length
     }
+    return left <= 0
   }
 
   sweep(nowMs: number, limit: number, visit: Nominate): void {

@@ -32,7 +32,8 @@ export type Step =
     }
   | { readonly do: "get" | "get into" | "delete" | "increment" | "touch"; readonly key: number }
   | { readonly do: "forget"; readonly key: number; readonly version: "same" | "other" }
-  | { readonly do: "drop arc" | "count arc"; readonly arc: Arc }
+  | { readonly do: "drop arc"; readonly arc: Arc; readonly limit: number }
+  | { readonly do: "count arc"; readonly arc: Arc }
   | { readonly do: "tidy"; readonly bytes: number }
   | { readonly do: "sweep"; readonly ms: number; readonly limit: number; readonly deletes: boolean }
   | { readonly do: "scan"; readonly arc: Arc; readonly budget: number }
@@ -177,8 +178,7 @@ export class StoreModel {
         this.#increment(step.key)
         break
       case "drop arc":
-        store.dropArc(step.arc)
-        for (const key of [...this.held.keys()]) if (this.#isIn(step.arc, key)) this.#forgotten(key)
+        this.#dropArc(step)
         break
       case "count arc":
         this.#countArc(step.arc)
@@ -322,6 +322,22 @@ export class StoreModel {
     this.#scan = undefined
   }
 
+  /** As many go as may, those of the lowest positions; of one position, whichever. */
+  #dropArc({ arc, limit }: Extract<Step, { do: "drop arc" }>): void {
+    const inside = [...this.held.keys()].filter(key => this.#isIn(arc, key))
+    equal(this.store.dropArc(arc, limit), inside.length >= limit)
+    const left = new Set<string>()
+    this.store.scan(arc, undefined, Number.POSITIVE_INFINITY, bytes => left.add(nameOf(bytes)))
+    equal(left.size, Math.max(0, inside.length - limit))
+    const isLeft = (key: number) => left.has(nameOf(this.#hashed(key).bytes))
+    const firstLeft = Math.min(...inside.filter(isLeft).map(key => this.#hashed(key).position))
+    for (const key of inside) {
+      if (isLeft(key)) continue
+      ok(this.#hashed(key).position <= firstLeft, "an arc is dropped from its beginning")
+      this.#forgotten(key)
+    }
+  }
+
   #countArc(arc: Arc): void {
     const inside = [...this.held.keys()].filter(key => this.#isIn(arc, key))
     const { entries, bytes } = this.store.countArc(arc)
@@ -384,8 +400,8 @@ export function randomStep(prng: Prng, options: ModelOptions, longest: number): 
       condition: prng.pick(["absent", "present", "same", "other"] as const),
     }
   if (p < 860) return { do: "forget", key, version: prng.chance(0.7) ? "same" : "other" }
-  if (p < 862) return { do: "drop arc", arc: randomArc(prng) }
-  if (p < 865) return { do: "count arc", arc: randomArc(prng) }
+  if (p < 863) return { do: "drop arc", arc: randomArc(prng), limit: prng.chance(0.3) ? 10_000 : 1 + prng.below(30) }
+  if (p < 866) return { do: "count arc", arc: randomArc(prng) }
   if (p < 885) return { do: "tidy", bytes: prng.below(2_000) }
   if (p < 925) return { do: "sweep", ms: prng.below(4), limit: 1 + prng.below(20), deletes: prng.chance(0.7) }
   if (p < 970) return { do: "scan", arc: randomArc(prng), budget: prng.below(1_000) }
