@@ -62,7 +62,7 @@ const layers: readonly { readonly files: string; readonly may: readonly string[]
 
   // What judges. The simulator runs nodes without a world; the cluster's nodes are processes, black boxes.
   { files: "harness/checker/", may: ["src/base/"] },
-  { files: "harness/sim/run", may: ["src/", "harness/checker/", "node:"] },
+  { files: "harness/sim/run", may: ["src/", "harness/checker/", "harness/command-line.ts", "node:"] },
   {
     files: "harness/sim/",
     may: [
@@ -84,6 +84,7 @@ const layers: readonly { readonly files: string; readonly may: readonly string[]
     may: ["src/base/", "src/protocol/", "src/core/ports.ts", "src/host/", "harness/sim/", "ws", "node:"],
   },
   { files: "harness/cluster/next-build.ts", may: ["node:", "esbuild", "harness/cluster/"] },
+  { files: "harness/cluster/soak.ts", may: ["harness/command-line.ts", "node:"] },
   {
     files: "harness/cluster/",
     may: ["src/base/", "src/protocol/", "src/client/", "harness/checker/", "harness/bench/load/", "node:"],
@@ -115,6 +116,7 @@ const layers: readonly { readonly files: string; readonly may: readonly string[]
   { files: "harness/bench/store/", may: ["src/", "harness/", "node:", "lru-cache"] },
   { files: "harness/bench/", may: ["src/", "harness/", "node:", "ws", "cbor-x"] },
   { files: "harness/source-text.ts", may: [] },
+  { files: "harness/command-line.ts", may: ["node:"] },
 ]
 
 /** Here time comes in with each call and chance from a seeded generator; nothing waits and nothing prints. */

@@ -2,6 +2,7 @@
  * The benches by name: `npm run bench -- NAME [OPTIONS]`. Each is a script of its own that reads its options from the command
  * line; what they are is said here, so that asking for help loads and starts nothing.
  */
+import { isParseArgsError } from "../command-line.ts"
 import { UsageError } from "./options.ts"
 
 type Bench = {
@@ -127,8 +128,6 @@ function complain(problem: string, help: string): void {
   process.exitCode = 2
 }
 
-/** Ours, and those of `parseArgs`. */
 function isUsageError(error: unknown): error is Error {
-  if (error instanceof UsageError) return true
-  return error instanceof Error && "code" in error && String(error.code).startsWith("ERR_PARSE_ARGS")
+  return error instanceof UsageError || isParseArgsError(error)
 }

@@ -1,33 +1,35 @@
 /**
  * A long run of every kind of fault, in parts: each part is a `stress` of its own with another seed, so that its history can be
- * judged to the end.
- *
- *     npm run soak -- --minutes 30 [--nodes 8] [--seed N] [--report FILE]
- *
- * Exit status: 0 consistent throughout, 1 not, 3 could not run.
+ * judged to the end. `npm run soak -- --help` says the rest.
  */
 import { writeFileSync } from "node:fs"
-import { parseArgs } from "node:util"
+import { readCommandLine, refuse } from "../command-line.ts"
 import { CouldNotRun } from "./could-not-run.ts"
 import { commandUnderTest } from "./command-under-test.ts"
 import { faultKinds } from "./fault-plan.ts"
 import type { StressReport } from "./report.ts"
 import { runStress } from "./stress.ts"
 
-const { values } = parseArgs({
-  options: {
-    minutes: { type: "string", default: "30" },
-    nodes: { type: "string", default: "8" },
-    part: { type: "string", default: "5" },
-    seed: { type: "string", default: String(Math.floor(Math.random() * 1e9)) },
-    report: { type: "string" },
-  },
+const help = `usage: npm run soak -- [OPTIONS]
+nodes under load and every kind of fault, every history judged; ends with 0: consistent throughout, 1: not, 3: could not run
+
+  --minutes 30     in all
+  --part 5         minutes of a part, which has a history of its own
+  --nodes 8
+  --seed N         of the first part; by chance
+  --report FILE    what came of it and of each part, as JSON`
+
+const values = readCommandLine("soak", help, {
+  minutes: { type: "string", default: "30" },
+  nodes: { type: "string", default: "8" },
+  part: { type: "string", default: "5" },
+  seed: { type: "string", default: String(Math.floor(Math.random() * 1e9)) },
+  report: { type: "string" },
 })
-const [minutes, nodes, partMinutes, seed] = [values.minutes, values.nodes, values.part, values.seed].map(Number)
-if (!(minutes && minutes > 0 && partMinutes && partMinutes > 0 && nodes && nodes >= 3) || seed === undefined) {
-  process.stderr.write("soak: --minutes and --part are numbers above 0, --nodes a number of 3 or more\n")
-  process.exit(2)
-}
+const minutes = numberFrom("--minutes", values.minutes, 0.1)
+const partMinutes = numberFrom("--part", values.part, 0.1)
+const nodes = numberFrom("--nodes", values.nodes, 3)
+const seed = numberFrom("--seed", values.seed, 0)
 
 const interruption = new AbortController()
 process.on("SIGINT", () => interruption.abort())
@@ -88,6 +90,11 @@ const total = {
 process.stdout.write(`${JSON.stringify(total, null, 2)}\n`)
 if (values.report !== undefined) writeFileSync(values.report, `${JSON.stringify({ total, reports }, null, 2)}\n`)
 process.exit(total.verdict === "consistent" ? 0 : 1)
+
+function numberFrom(option: string, text: string, least: number): number {
+  const number = Number(text)
+  return number >= least ? number : refuse("soak", `${option}: ${JSON.stringify(text)} is no number from ${least} on`)
+}
 
 function minutesSince(ms: number): number {
   return (performance.now() - ms) / 60_000

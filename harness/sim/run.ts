@@ -1,37 +1,38 @@
-/**
- * Random runs from the command line.
- *
- *     npm run sim -- --seeds 10000          that many runs, on all cores, and what they exercised; or --seeds 301..700
- *     npm run sim -- --seed 42              one run with its trace; --quiet without
- *     npm run sim -- --seed 42 --faults 3,7 the same with two of the faults that the seed plans
- *     npm run sim -- --without barrier ...  one rule of the protocol switched off, to see it missed
- *     npm run sim -- --memory scarce ...    every run with so little memory that nodes forget throughout; or plenty: none
- *     npm run sim -- --scenario scale --nodes 1000    how a cluster of that size behaves; several: --nodes 20,100,1000
- *
- * A run that breaks a promise is shrunk to the fewest faults that break it, and the command that replays it is printed.
- * `--json` prints the summary as JSON. Ends with 1 when a promise was broken.
- */
-import { parseArgs } from "node:util"
+/** Random runs from the command line. `npm run sim -- --help` says which. */
 import { allRules, type Rules } from "../../src/core/rules.ts"
+import { readCommandLine, refuse } from "../command-line.ts"
 import { type RunOptions, type RunReport, randomRun } from "./random-run.ts"
 import { runMany } from "./run-many.ts"
 import { scaleLines, scaleRun } from "./scale.ts"
 import { shrink } from "./shrink.ts"
 import { type Broken, summaryLines } from "./summary.ts"
 
-const { values } = parseArgs({
-  options: {
-    seed: { type: "string" },
-    seeds: { type: "string" },
-    faults: { type: "string" },
-    without: { type: "string", multiple: true },
-    nodes: { type: "string" },
-    memory: { type: "string" },
-    scenario: { type: "string" },
-    threads: { type: "string" },
-    quiet: { type: "boolean" },
-    json: { type: "boolean" },
-  },
+const help = `usage: npm run sim -- [OPTIONS]
+simulated clusters under every kind of fault, each run from a seed and judged; ends with 1 when a promise was broken
+
+  --seeds 10000        that many runs (100 unless stated) on all cores, and what they exercised; or --seeds 301..700
+  --seed 42            one run with its trace; --quiet without
+  --faults 3,7         with --seed: these alone of the faults that it plans
+  --without barrier    one rule of the protocol switched off, to see it missed; repeatable
+  --nodes 5            in every run, instead of as many as the seed says
+  --memory scarce      every run with so little memory that nodes forget throughout; or plenty: none
+  --threads 2          as many as there are cores
+  --json               the summary for programs
+  --scenario scale     how a cluster behaves that is as large as --nodes says: 20,100,1000
+
+A run that breaks a promise is shrunk to the fewest faults that break it, and the command that replays it is printed.`
+
+const values = readCommandLine("sim", help, {
+  seed: { type: "string" },
+  seeds: { type: "string" },
+  faults: { type: "string" },
+  without: { type: "string", multiple: true },
+  nodes: { type: "string" },
+  memory: { type: "string" },
+  scenario: { type: "string" },
+  threads: { type: "string" },
+  quiet: { type: "boolean" },
+  json: { type: "boolean" },
 })
 
 const shape: Omit<RunOptions, "seed" | "print"> = {
@@ -54,10 +55,7 @@ if (values.scenario !== undefined) scenario(values.scenario)
 else process.exitCode = values.seed === undefined ? await many() : one(whole("--seed", values.seed))
 
 function scenario(name: string): void {
-  if (name !== "scale") {
-    console.error(`--scenario: there is no ${JSON.stringify(name)}; there is: scale`)
-    process.exit(2)
-  }
+  if (name !== "scale") refuse("sim", `--scenario: there is no ${JSON.stringify(name)}; there is: scale`)
   const meter = { nowMs: () => performance.now(), residentBytes: () => process.memoryUsage.rss() }
   const sizes = (values.nodes ?? "20,100,1000").split(",").map(size => whole("--nodes", size))
   for (const line of scaleLines(sizes.map(size => scaleRun(size, 4_096, meter)))) console.log(line)
@@ -130,19 +128,16 @@ function seedRange(text: string): [number, number] {
 
 function whole(flag: string, text: string | undefined): number {
   if (text !== undefined && /^\d{1,15}$/.test(text)) return Number(text)
-  console.error(`${flag}: ${JSON.stringify(text)} is no whole number`)
-  process.exit(2)
+  refuse("sim", `${flag}: ${JSON.stringify(text)} is no whole number`)
 }
 
 function memoryNamed(name: string): "scarce" | "plenty" {
   if (name === "scarce" || name === "plenty") return name
-  console.error(`--memory: ${JSON.stringify(name)} is neither scarce nor plenty`)
-  process.exit(2)
+  refuse("sim", `--memory: ${JSON.stringify(name)} is neither scarce nor plenty`)
 }
 
 function ruleNamed(name: string): keyof Rules {
   const rule = (Object.keys(allRules) as (keyof Rules)[]).find(known => known === name) // the keys of a literal
   if (rule !== undefined) return rule
-  console.error(`--without: no rule ${JSON.stringify(name)}; there are ${Object.keys(allRules).join(", ")}`)
-  process.exit(2)
+  refuse("sim", `--without: no rule ${JSON.stringify(name)}; there are ${Object.keys(allRules).join(", ")}`)
 }
