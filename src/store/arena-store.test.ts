@@ -6,6 +6,7 @@ import { hashKeyPosition, mix32 } from "../base/hash.ts"
 import { Prng } from "../base/prng.ts"
 import { ArenaStore, ownedAlone, type Shape, shapeFor } from "./arena-store.ts"
 import type { Arc, Cursor, Entry, Eviction, HashedKey, StoreOwner } from "./store.ts"
+import { hitRatio, zipf } from "./testing/hit-ratio.ts"
 import { checkInvariants } from "./testing/invariants.ts"
 import { type ModelOptions, randomStep, StoreModel } from "./testing/store-model.ts"
 
@@ -613,41 +614,6 @@ test("deleting and overwriting around the one who empties a segment", () => {
 })
 
 // ------------------------------------------------------------------------------------------------ whom to forget
-
-function hitRatio(eviction: Eviction, keys: readonly number[], entries: number): number {
-  const shape = { segmentBytes: 2_048, partitionBits: 4 }
-  // A record of 40 bytes and its slot.
-  const store = new ArenaStore({ ...ownedAlone, maxBytes: entries * 56 + 8_192, eviction, shape })
-  let hits = 0
-  for (const n of keys) {
-    const key = keyOf(n)
-    if (store.get(key) !== undefined) hits += 1
-    else store.set(key, entryOf(4))
-  }
-  return hits / keys.length
-}
-
-/** Drawn by how often each rank comes in a Zipf distribution of this exponent. */
-function zipf(count: number, keys: number, exponent: number): number[] {
-  const prng = new Prng(11)
-  const sums = new Float64Array(keys)
-  let sum = 0
-  for (let rank = 0; rank < keys; rank++) {
-    sum += (rank + 1) ** -exponent
-    sums[rank] = sum
-  }
-  return Array.from({ length: count }, () => {
-    const wanted = prng.fraction() * sum
-    let low = 0
-    let high = keys - 1
-    while (low < high) {
-      const middle = (low + high) >>> 1
-      if ((sums[middle] as number) < wanted) low = middle + 1
-      else high = middle
-    }
-    return low
-  })
-}
 
 test("of a Zipf distribution S3-FIFO keeps more of what is asked for than the approximation of LRU", () => {
   const keys = zipf(60_000, 20_000, 1)
