@@ -6,6 +6,7 @@
 import { setTimeout as sleep } from "node:timers/promises"
 import type { Prng } from "../../src/base/prng.ts"
 import { encodeClientFrame, encodeLinkFrame, packForNode, packLinkMessage } from "../../src/protocol/codec.ts"
+import { protoMax } from "../../src/protocol/limits.ts"
 import type { Address, ClientToNode } from "../../src/protocol/message.ts"
 import { RawStream, rawFrame } from "../contract/raw-stream.ts"
 
@@ -64,7 +65,7 @@ const httpRequests = [
 ]
 
 function linkFrame(messages: Parameters<typeof packLinkMessage>[0][]): Uint8Array {
-  const header = { proto: 1, clusterId: "", generation: 0, from: "00000000000000bb", to: null }
+  const header = { proto: protoMax, clusterId: "", generation: 0, from: "00000000000000bb", to: null }
   return Uint8Array.from(encodeLinkFrame(header, messages.map(packLinkMessage)))
 }
 

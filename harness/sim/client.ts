@@ -5,11 +5,18 @@
 import { assert } from "../../src/base/assert.ts"
 import type { Prng } from "../../src/base/prng.ts"
 import { type CallOutcome, Session } from "../../src/client/session.ts"
-import type { Address, ClientToNode, Condition, NodeToClient, Operation } from "../../src/protocol/message.ts"
+import type {
+  Address,
+  ClientToNode,
+  Condition,
+  GroupStep,
+  NodeToClient,
+  Operation,
+} from "../../src/protocol/message.ts"
 import { MachineClock } from "./clock.ts"
 import { dialer } from "./network.ts"
 import type { ClientNetwork, ClientTraffic } from "./process.ts"
-import { type Meaning, type Recorder, textOf } from "./recorder.ts"
+import { bytesOf, type GroupMeaning, type GroupPart, type Meaning, type Recorder, textOf } from "./recorder.ts"
 import type { Millis, Simulator } from "./simulator.ts"
 import type { Stream } from "./stream.ts"
 import { brief, type Trace } from "./trace.ts"
@@ -21,7 +28,11 @@ type Connection =
   | { readonly kind: "open"; readonly stream: Stream<ClientTraffic> }
 
 /** One question: what goes to the cluster, and how the checker understands it. Null: not for the checker. */
-export type Question = { readonly key: string; readonly operation: Operation; readonly meaning: Meaning | null }
+export type Question = {
+  readonly key: string
+  readonly operation: Operation
+  readonly meaning: Meaning | GroupMeaning | null
+}
 
 /**
  * How often a request is delivered once more, and at most how much later: as an attempt that was slow on its way through
@@ -95,7 +106,7 @@ export class SimulatedClient {
   ask(question: Question, options: { timeoutMs?: Millis; lane?: number }, done: (outcome: CallOutcome) => void): void {
     const { key, operation, meaning } = question
     const process = this.number * 100 + (options.lane ?? 0)
-    const record = meaning === null ? undefined : this.#recorder.begin(process, key, meaning)
+    const record = meaning === null ? undefined : noted(this.#recorder, process, key, meaning)
     this.#open += 1
     this.#trace.note(this.name, "asks", () => `${key} ${brief(operation)}`)
     this.session.call({
@@ -105,7 +116,7 @@ export class SimulatedClient {
       done: outcome => {
         this.#open -= 1
         this.#trace.note(this.name, "is told", () => `${key} ${operation.op}: ${brief(outcome)}`)
-        if (record !== undefined) this.#recorder.end(record, outcome)
+        record?.end(outcome)
         if (outcome.kind === "failed" && outcome.mayHaveHappened === "no") this.#refused.add(operation)
         done(outcome)
       },
@@ -138,6 +149,10 @@ export class SimulatedClient {
 
   incr(key: string, by = 1): CallOutcome {
     return this.#complete(questions.incr(key, by))
+  }
+
+  group(parts: readonly Part[]): CallOutcome {
+    return this.#complete(questions.group(parts))
   }
 
   #complete(question: Question): CallOutcome {
@@ -242,11 +257,7 @@ export class SimulatedClient {
   }
 }
 
-const utf8 = new TextEncoder()
-
-export function bytesOf(text: string): Uint8Array {
-  return utf8.encode(text)
-}
+export { bytesOf }
 
 /** Operations as clients mean them, each with its meaning for the checker. */
 export const questions = {
@@ -277,7 +288,50 @@ export const questions = {
     operation: { op: "touch", ttlMs, condition: null },
     meaning: null,
   }),
+  group: (parts: readonly Part[]): Question => ({
+    key: parts[0]?.key ?? "",
+    operation: { op: "group", steps: parts.map(stepOf) },
+    meaning: { op: "group", parts: parts.map(meaningOf) },
+  }),
   ttl: (key: string): Question => ({ key, operation: { op: "ttl" }, meaning: null }),
+}
+
+/** What becomes of one key of a group: it is written, or deleted, or only looked at. */
+export type Part = {
+  readonly key: string
+  /** What is there; null: nothing; undefined: it does not matter. */
+  readonly expected?: string | null
+} & ({ readonly change: "set"; readonly value: string } | { readonly change: "delete" } | { readonly change: "none" })
+
+function stepOf(part: Part): GroupStep {
+  const { expected } = part
+  const condition: Condition | null =
+    expected === undefined ? null : expected === null ? { if: "absent" } : { if: "value", value: bytesOf(expected) }
+  const key = bytesOf(part.key)
+  if (part.change === "set")
+    return { key, operation: { op: "set", value: bytesOf(part.value), flags: 0, ttlMs: null, condition } }
+  if (part.change === "delete") return { key, operation: { op: "delete", condition } }
+  assert(condition !== null, "what is only looked at is expected to be something")
+  return { key, operation: { op: "check", condition } }
+}
+
+function meaningOf(part: Part): GroupPart {
+  const { key, expected = null } = part
+  if (part.change === "delete") return { key, expected, meaning: { op: "delete" } }
+  if (part.change === "none") return { key, expected, meaning: { op: "get" } }
+  const { value } = part
+  if (part.expected === undefined) return { key, expected, meaning: { op: "set", value } }
+  return { key, expected, meaning: { op: "cas", expected, value } }
+}
+
+/** Begins the record of a question, and says how it ends. */
+export function noted(recorder: Recorder, process: number, key: string, meaning: Meaning | GroupMeaning) {
+  if (meaning.op === "group") {
+    const group = recorder.beginGroup(process, meaning)
+    return { end: (outcome: CallOutcome) => recorder.endGroup(group, outcome) }
+  }
+  const record = recorder.begin(process, key, meaning)
+  return { end: (outcome: CallOutcome) => recorder.end(record, outcome) }
 }
 
 function write(value: string, condition: Condition | null, ttlMs?: number): Operation {

@@ -8,9 +8,11 @@ import { type Config, configProblem, simulatedConfig } from "../../src/config.ts
 import { CacheNode } from "../../src/core/node.ts"
 import { hashKeyPosition, shardOf } from "../../src/core/ring.ts"
 import { allRules, type Rules } from "../../src/core/rules.ts"
+import { protoMax, protoMin } from "../../src/protocol/limits.ts"
 import type {
   Address,
   ColdHint,
+  GroupResult,
   KeyResult,
   NodeId,
   PeerMessage,
@@ -126,6 +128,10 @@ export class SimulatedCluster {
   readonly #losses: IsLost[] = []
   /** Told when a shard begins anew without its data. */
   onReset: (shard: ShardId) => void = () => {}
+  /** Keys that are only ever written together. */
+  readonly together: (readonly string[])[] = []
+  /** Somebody deleted stretches of keys, whatever was written together. */
+  wasCleared = false
   readonly #resets = new Map<ShardId, number>()
   readonly #everWereMembers = new Set<NodeId>()
   #machines = 0
@@ -232,8 +238,8 @@ export class SimulatedCluster {
         clientAddr: `${host}:8000`,
         zone: zones === 0 ? "" : `z${hostNumber % zones}`,
         witness: false,
-        protoMin: 1,
-        protoMax: options.protoMax ?? 1,
+        protoMin,
+        protoMax: options.protoMax ?? protoMax,
       },
       seeds: options.seeds,
       // A restarted cluster is another one.
@@ -393,6 +399,20 @@ export class SimulatedCluster {
       this.#shards.set(text, shard)
     }
     return shard
+  }
+
+  /** Keys of one shard. */
+  keysTogether(prefix: string, count: 2): [string, string]
+  keysTogether(prefix: string, count: 3): [string, string, string]
+  keysTogether(prefix: string, count: number): string[] {
+    const names = Array.from({ length: 10 * count * this.config.shardCount }, (_, i) => `${prefix}.${i}`)
+    const shard = this.shardOf(names[0] ?? "")
+    return names.filter(name => this.shardOf(name) === shard).slice(0, count)
+  }
+
+  /** From now on nothing but a group writes any of these, and always all of them. */
+  writesTogether(keys: readonly string[]): void {
+    this.together.push(keys)
   }
 
   /** The process that leads the key by the newest view. */
@@ -704,6 +724,8 @@ export class SimulatedCluster {
     },
     answers: (process, request, reply) => {
       if (!isResult(reply)) return
+      if (reply.kind === "group-done") this.tally.groups += 1
+      else if (reply.kind === "group-unmet") this.tally.groupsUnmet += 1
       for (const checker of this.#checkers) checker.answers?.(process, request, reply)
     },
     failed: (process, error) => {
@@ -716,7 +738,9 @@ export class SimulatedCluster {
 /** Checkers that look at everything do so every so often; not a multiple of what nodes do at fixed times. */
 const glanceMs = 37
 
-const results: ReadonlySet<Reply["kind"]> = new Set<KeyResult["kind"]>([
+const results: ReadonlySet<Reply["kind"]> = new Set<(KeyResult | GroupResult)["kind"]>([
+  "group-done",
+  "group-unmet",
   "value",
   "missing",
   "ttl",
@@ -728,8 +752,8 @@ const results: ReadonlySet<Reply["kind"]> = new Set<KeyResult["kind"]>([
   "not-a-number",
 ])
 
-/** Of one key: what was said of many at once is in the history. */
-function isResult(reply: Reply): reply is KeyResult {
+/** Of keys that were named: what was said of whole shards is in the history. */
+function isResult(reply: Reply): reply is KeyResult | GroupResult {
   return results.has(reply.kind)
 }
 

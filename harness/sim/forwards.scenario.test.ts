@@ -6,7 +6,7 @@
 import { deepEqual, equal, ok } from "node:assert/strict"
 import { test } from "node:test"
 import { assert } from "../../src/base/assert.ts"
-import { bytesOf, questions } from "./client.ts"
+import { bytesOf, noted, questions } from "./client.ts"
 import { simulatedCluster } from "./cluster.ts"
 
 /** Whether the last word before the deadline is a refusal depends on it, so several are tried. */
@@ -31,8 +31,8 @@ function promiseBroken(openForwards: boolean, timeoutMs: number): string | undef
   cluster.lose((from, to, { kind }) => from === primary && to === asked && kind === "forward-reply")
   const { operation, meaning } = questions.set(key, "new")
   assert(meaning !== null, "the checker knows what a set is")
-  const record = recorder.begin(7_000, key, meaning)
-  asked.call({ key: bytesOf(key), operation, timeoutMs }, outcome => recorder.end(record, outcome))
+  const record = noted(recorder, 7_000, key, meaning)
+  asked.call({ key: bytesOf(key), operation, timeoutMs }, outcome => record.end(outcome))
   cluster.run(20)
   equal(reader.get(key).text, "new")
   // Nobody is told by a broken connection, which would make the fate of what was under way on it open at once.

@@ -133,6 +133,8 @@ const staged: readonly (readonly [rule: keyof Rules, seen: string, file: string]
   ["linkDown", "writes wait for as long as a link is down", "removal.scenario.test.ts"],
   ["dialBack", "views without end for one that nobody can dial", "removal.scenario.test.ts"],
   ["undo", "replicas differ", "data.scenario.test.ts"],
+  ["groupsAreOne", "a holder has a part of a group", "groups.scenario.test.ts"],
+  ["groupsAllOrNothing", "a part of a group that was refused is done", "groups.scenario.test.ts"],
   ["expiryCommits", "what was gone is there again", "data.scenario.test.ts"],
   ["expirySparesNewer", "a write is deleted that came before the end of another", "data.scenario.test.ts"],
   ["resetsForget", "an operation takes effect twice", "data.scenario.test.ts"],

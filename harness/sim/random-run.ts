@@ -72,7 +72,7 @@ export function randomRun(options: RunOptions): RunReport {
   const prng = new Prng(options.seed)
   const { settings, actMs, clientCount, kinds, mayLoseData, slowness } = chooseRun(options, prng)
   const cluster = new SimulatedCluster(settings)
-  const shape = chooseShape(prng)
+  const shape = { ...chooseShape(prng), groups: new Prng(options.seed ^ 0x67726f).below(3) }
   const workload = new Workload({ cluster, prng: prng.fork(), shape })
   const walks = new Walks({ cluster, keys: workload.allKeys, mayExpire: key => workload.isFleeting(key) })
   const faults = new Faults({

@@ -11,6 +11,15 @@ export type Meaning =
   | { readonly op: "get" }
   | { readonly op: "incr"; readonly by: number }
 
+/**
+ * Several keys at once: to the checker an operation on each, which all took as long. `expected`: what a part that only looks
+ * has seen when the group was done; null: nothing.
+ */
+export type GroupMeaning = { readonly op: "group"; readonly parts: readonly GroupPart[] }
+export type GroupPart = { readonly key: string; readonly meaning: Meaning; readonly expected: string | null }
+
+export type OpenGroup = { readonly parts: readonly { readonly record: OpenRecord; readonly part: GroupPart }[] }
+
 export type OpenRecord = {
   readonly process: number
   readonly key: string
@@ -42,6 +51,18 @@ export class Recorder {
 
   get openCount(): number {
     return this.#open.size
+  }
+
+  beginGroup(process: number, { parts }: GroupMeaning): OpenGroup {
+    return { parts: parts.map(part => ({ record: this.begin(process, part.key, part.meaning), part })) }
+  }
+
+  endGroup({ parts }: OpenGroup, outcome: CallOutcome): void {
+    for (const [i, { record, part }] of parts.entries()) {
+      const own = outcomeOfPart(part, i, outcome)
+      if (own === undefined) this.abandon(record)
+      else this.end(record, own)
+    }
   }
 
   begin(process: number, key: string, meaning: Meaning): OpenRecord {
@@ -105,6 +126,19 @@ export class Recorder {
   }
 }
 
+/** Undefined: nothing is to be said of this part. */
+function outcomeOfPart({ meaning, expected }: GroupPart, place: number, outcome: CallOutcome): CallOutcome | undefined {
+  if (outcome.kind === "failed") return outcome
+  if (outcome.kind === "group-done") {
+    const { version } = outcome
+    if (meaning.op === "delete") return { kind: "cleared", count: 1, next: null }
+    if (meaning.op !== "get") return { kind: "stored", version }
+    return expected === null ? { kind: "missing" } : { kind: "value", value: bytesOf(expected), flags: 0, version }
+  }
+  const isUnmet = outcome.kind === "group-unmet" && outcome.step === place
+  return isUnmet && meaning.op === "cas" ? { kind: "unmet", version: 0 } : undefined
+}
+
 /** Undefined: the answer says nothing that the checker could hold against anyone. */
 function judge(meaning: Meaning, outcome: CallOutcome): { status: Status; action: Action } | undefined {
   if (outcome.kind === "failed") {
@@ -138,6 +172,11 @@ function withoutAnswer(meaning: Exclude<Meaning, { op: "get" }>): Action {
 }
 
 const utf8 = new TextDecoder()
+const encoder = new TextEncoder()
+
+export function bytesOf(text: string): Uint8Array {
+  return encoder.encode(text)
+}
 
 export function textOf(bytes: Uint8Array): string {
   return utf8.decode(bytes)

@@ -7,7 +7,7 @@ import { assert } from "../../src/base/assert.ts"
 import type { Prng } from "../../src/base/prng.ts"
 import type { OwnOutcome } from "../../src/core/own-calls.ts"
 import type { SimulatedClient } from "./client.ts"
-import { bytesOf, type Question } from "./client.ts"
+import { bytesOf, noted, type Question } from "./client.ts"
 import type { SimulatedProcess } from "./process.ts"
 import type { Recorder } from "./recorder.ts"
 import type { Millis, Simulator } from "./simulator.ts"
@@ -54,8 +54,8 @@ export class ResidentClient implements Asker {
   ask(question: Question, options: { timeoutMs?: Millis; lane?: number }, done: (outcome: OwnOutcome) => void): void {
     const { key, operation, meaning } = question
     const timeoutMs = options.timeoutMs ?? 5_000
-    const record =
-      meaning === null ? undefined : this.#recorder.begin(this.number * 100 + (options.lane ?? 0), key, meaning)
+    const process = this.number * 100 + (options.lane ?? 0)
+    const record = meaning === null ? undefined : noted(this.#recorder, process, key, meaning)
     const at = this.#place()
     this.#open += 1
     this.#trace.note(this.name, "asks", () => `${key} ${brief(operation)}`)
@@ -66,7 +66,7 @@ export class ResidentClient implements Asker {
       state = "told"
       this.#open -= 1
       this.#trace.note(this.name, "is told", () => `${key} ${operation.op}: ${brief(outcome)}`)
-      if (record !== undefined) this.#recorder.end(record, outcome)
+      record?.end(outcome)
       done(outcome)
     }
     at.call({ key: bytesOf(key), operation, timeoutMs }, tell)

@@ -96,6 +96,7 @@ export function randomStop(options: {
       keys: 1 + prng.below(4),
       counters: 1 + prng.below(3),
       fleeting: prng.below(3),
+      groups: 1,
       cold: 60,
       thinkMs: prng.pick([2, 5, 20]),
       reads: prng.pick([0.2, 0.5]),

@@ -20,6 +20,9 @@ export type Tally = {
   onTheHeels: number
   /** Times that somebody was told what it had missed as a whole view. */
   snapshots: number
+  /** Groups of keys that were written, and those of which one condition was not met. */
+  groups: number
+  groupsUnmet: number
   /** Entries that somebody had no memory for, and those that a copy was told to forget. */
   dropped: number
   forgotten: number
@@ -28,7 +31,16 @@ export type Tally = {
 export function newTally(): Tally {
   return {
     ...{ removals: 0, failovers: 0, moves: 0, orphans: 0, reinstated: 0, resets: 0, transfers: 0, syncs: 0 },
-    ...{ recoveries: 0, duringTransfers: 0, onTheHeels: 0, snapshots: 0, dropped: 0, forgotten: 0 },
+    ...{
+      recoveries: 0,
+      duringTransfers: 0,
+      onTheHeels: 0,
+      snapshots: 0,
+      groups: 0,
+      groupsUnmet: 0,
+      dropped: 0,
+      forgotten: 0,
+    },
   }
 }
 

@@ -5,6 +5,7 @@ import { assert } from "../../src/base/assert.ts"
 import { apply } from "../../src/core/layout.ts"
 import { CacheNode, type NodeOptions } from "../../src/core/node.ts"
 import { Placement } from "../../src/core/ring.ts"
+import { protoMax } from "../../src/protocol/limits.ts"
 import { allCheckers } from "./checkers/all.ts"
 import { oneViewPerEpoch } from "./checkers/one-view-per-epoch.ts"
 import { simulatedCluster } from "./cluster.ts"
@@ -15,17 +16,17 @@ test("replaced one by one by a newer version, a cluster goes over to the new pro
   const client = cluster.client(cluster.alive())
   for (let i = 0; i < 20; i++) equal(client.set(`k${i}`, `v${i}`).kind, "stored")
   for (const old of cluster.alive()) {
-    equal(cluster.newestView.proto, 1)
+    equal(cluster.newestView.proto, protoMax)
     old.node.leave()
     cluster.runUntil(() => !old.isAlive, { withinMs: 30_000 })
     const [through] = cluster.alive()
     assert(through !== undefined, "three remain")
-    cluster.start({ seeds: [through.address], address: old.address, protoMax: 2 })
+    cluster.start({ seeds: [through.address], address: old.address, protoMax: protoMax + 1 })
     cluster.runUntil(() => cluster.newestView.members.length === 4 && cluster.unfinished() === undefined, {
       withinMs: 20_000,
     })
   }
-  cluster.runUntil(() => cluster.newestView.proto === 2, { withinMs: 2_000 })
+  cluster.runUntil(() => cluster.newestView.proto === protoMax + 1, { withinMs: 2_000 })
   for (let i = 0; i < 20; i++) equal(client.get(`k${i}`).text, `v${i}`)
 
   // From now on one that does not speak it is told so, and stays out.

@@ -65,6 +65,7 @@ export class Walks {
 
   /** Deletes everything, shard after shard. */
   clear(client: SimulatedClient, done: () => void = () => {}): void {
+    this.#cluster.wasCleared = true
     this.#eachShard((shard, next) => {
       const records = this.#keysOf(shard, null).map((key, i) => this.#begin(client, key, i, "delete"))
       const operation: Extract<ShardOperation, { op: "clear" }> = { op: "clear", shard, from: null, prefix: everyKey }

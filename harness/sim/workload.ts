@@ -4,7 +4,7 @@
  */
 import type { Prng } from "../../src/base/prng.ts"
 import type { CallOutcome } from "../../src/client/session.ts"
-import { type Question, questions, type SimulatedClient } from "./client.ts"
+import { type Part, type Question, questions, type SimulatedClient } from "./client.ts"
 import type { SimulatedCluster } from "./cluster.ts"
 import { textOf } from "./recorder.ts"
 import type { Asker } from "./resident.ts"
@@ -15,6 +15,8 @@ export type WorkloadShape = {
   readonly counters: number
   /** Keys whose entries expire. */
   readonly fleeting: number
+  /** Sets of keys that are written together, and keys beside them that are written alone as well. */
+  readonly groups: number
   /** Keys written once at the beginning and hardly touched again: data that is there to be lost. */
   readonly cold: number
   /** Mean time between an answer and the next question of one client. */
@@ -33,6 +35,7 @@ export class Workload {
   readonly #keys: readonly string[]
   readonly #counters: readonly string[]
   readonly #fleeting: readonly string[]
+  readonly #groups: readonly GroupOfKeys[]
   readonly #cold: readonly string[]
   readonly #hot: readonly string[]
   /** What clients last saw of a key: the stuff of conditions. */
@@ -52,11 +55,16 @@ export class Workload {
     this.#counters = named("n", options.shape.counters)
     this.#fleeting = named("t", options.shape.fleeting)
     this.#cold = named("c", options.shape.cold)
-    this.#hot = [...this.#keys, ...this.#counters, ...this.#fleeting]
+    this.#groups = named("w", options.shape.groups).map(name => {
+      const [first, second, beside] = options.cluster.keysTogether(name, 3)
+      return { whole: [first, second], beside }
+    })
+    for (const { whole } of this.#groups) this.#cluster.writesTogether(whole)
+    this.#hot = [...this.#keys, ...this.#counters, ...this.#fleeting, ...this.#groups.map(({ beside }) => beside)]
   }
 
   get allKeys(): string[] {
-    return [...this.#keys, ...this.#counters, ...this.#fleeting, ...this.#cold]
+    return [...this.#hot, ...this.#groups.flatMap(({ whole }) => whole), ...this.#cold]
   }
 
   isFleeting(key: string): boolean {
@@ -99,6 +107,7 @@ export class Workload {
 
   #choose(): Question {
     const prng = this.#prng
+    if (this.#groups.length > 0 && prng.chance(0.2)) return this.#chooseGroup(prng.pick(this.#groups))
     const key = this.#cold.length > 0 && prng.chance(0.02) ? prng.pick(this.#cold) : prng.pick(this.#hot)
     if (prng.chance(this.#shape.reads)) return prng.chance(0.9) ? questions.get(key) : questions.ttl(key)
     if (key.startsWith("n")) return prng.chance(0.9) ? questions.incr(key, 1 + prng.below(3)) : questions.delete(key)
@@ -136,12 +145,38 @@ export class Workload {
     }
   }
 
+  /** The two that are only ever written together hold the same, and so are expected to. */
+  #chooseGroup({ whole, beside }: GroupOfKeys): Question {
+    const prng = this.#prng
+    if (prng.chance(this.#shape.reads / 2)) return questions.get(prng.pick(whole))
+    const value = `${this.#cluster.seed}.${++this.#written}`
+    const seen = this.#seen.get(whole[0]) ?? null
+    const seenBeside = this.#seen.get(beside) ?? null
+    const expected = prng.chance(0.6) ? { expected: seen } : {}
+    const change = prng.chance(0.85) ? ({ change: "set", value } as const) : ({ change: "delete" } as const)
+    const other: Part = prng.pick([
+      { key: beside, change: "set", value },
+      { key: beside, change: "set", value, expected: seenBeside },
+      { key: beside, change: "none", expected: seenBeside },
+      { key: beside, change: "delete" },
+    ])
+    return questions.group(
+      prng.shuffled([{ key: whole[0], ...expected, ...change }, { key: whole[1], ...expected, ...change }, other]),
+    )
+  }
+
   #learn({ key, operation }: Question, outcome: CallOutcome): void {
+    if (operation.op === "group" && outcome.kind === "group-done")
+      for (const step of operation.steps)
+        if (step.operation.op === "set") this.#seen.set(textOf(step.key), textOf(step.operation.value))
+        else if (step.operation.op === "delete") this.#seen.set(textOf(step.key), null)
     if (outcome.kind === "value") this.#seen.set(key, textOf(outcome.value))
     else if (outcome.kind === "missing" || outcome.kind === "deleted") this.#seen.set(key, null)
     else if (outcome.kind === "stored" && operation.op === "set") this.#seen.set(key, textOf(operation.value))
   }
 }
+
+type GroupOfKeys = { readonly whole: readonly [string, string]; readonly beside: string }
 
 function named(letter: string, count: number): string[] {
   return Array.from({ length: count }, (_, i) => `${letter}${i}`)

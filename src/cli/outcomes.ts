@@ -58,6 +58,8 @@ function meaningOf(code: Failed["code"], nodes: readonly string[]): readonly [Ex
       return [exitCodes.refused, keyTooLong]
     case "value-too-large":
       return [exitCodes.refused, valueTooLarge]
+    case "keys-apart":
+    case "group-too-large":
     case "bad-request":
       return [exitCodes.refused, "refused: the node does not understand this request; is it of another version?"]
     case "duplicate":

@@ -34,6 +34,9 @@ export type FailureCode =
   | "wrong-cluster"
   | "key-too-long"
   | "value-too-large"
+  /** The keys of a group lie in different shards; a group has too many keys or bytes. */
+  | "keys-apart"
+  | "group-too-large"
   | "bad-request"
   | "duplicate"
   | "cancelled"
@@ -157,6 +160,8 @@ export function tooLong(key: Uint8Array, operation: Operation): "key-too-long" |
   if (key.length > maxKeyBytes) return "key-too-long"
   if (operation.op === "scan" || operation.op === "clear")
     return operation.prefix.length > maxKeyBytes ? "key-too-long" : undefined
+  if (operation.op === "group")
+    return operation.steps.some(step => step.key.length > maxKeyBytes) ? "key-too-long" : undefined
   const isLarge = operation.op === "set" && operation.value.length > maxValueBytes
   return isLarge || (comparedValue(operation)?.length ?? 0) > maxValueBytes ? "value-too-large" : undefined
 }
@@ -164,6 +169,15 @@ export function tooLong(key: Uint8Array, operation: Operation): "key-too-long" |
 /** Rough memory of a waiting call: what its bytes weigh, and its records. */
 function bytesOf(key: Uint8Array, operation: Operation): number {
   const recordBytes = 256
+  if (operation.op === "group") {
+    let bytes = recordBytes
+    for (const step of operation.steps) {
+      const { op, condition } = step.operation
+      bytes += recordBytes + step.key.length + (condition?.if === "value" ? condition.value.length : 0)
+      if (op === "set") bytes += step.operation.value.length
+    }
+    return bytes
+  }
   const valueBytes = operation.op === "set" ? operation.value.length : 0
   return recordBytes + key.length + valueBytes + (comparedValue(operation)?.length ?? 0)
 }

@@ -35,6 +35,8 @@ export type OwnFailure =
   | "timeout"
   | "key-too-long"
   | "value-too-large"
+  | "keys-apart"
+  | "group-too-large"
   | "bad-request"
   | "duplicate"
   | "closed"

@@ -2,6 +2,7 @@ import { deepEqual, equal } from "node:assert/strict"
 import { test } from "node:test"
 import { Prng } from "../base/prng.ts"
 import type { MemberInfo, NodeToClient, PeerMessage, Refusal, View } from "../protocol/message.ts"
+import { maxGroupBytes, maxGroupKeys, maxKeyBytes } from "../protocol/limits.ts"
 import { initialView } from "./layout.ts"
 import { Requests } from "./requests.ts"
 import { allRules } from "./rules.ts"
@@ -9,22 +10,22 @@ import { allRules } from "./rules.ts"
 const self = "00000000000000aa"
 const [oldPrimary, newPrimary] = ["00000000000000bb", "00000000000000cc"]
 
-function viewLedBy(primary: string, epoch: number): View {
+function viewLedBy(primary: string, epoch: number, shardCount = 1): View {
   const member: MemberInfo = {
     ...{ id: primary, name: "n", addr: "10.0.0.1:1", clientAddr: "10.0.0.1:1", zone: "", witness: false },
     ...{ protoMin: 1, protoMax: 1 },
   }
   const made = initialView({
-    ...{ clusterId: "c", generation: 1, copies: 1, maxVoters: 1, hashKey: [1, 2] as const, shardCount: 1, member },
+    ...{ clusterId: "c", generation: 1, copies: 1, maxVoters: 1, hashKey: [1, 2] as const, shardCount, member },
   })
   return { ...made, epoch }
 }
 
 /** A node that leads nothing: what it forwards, and what it answers. */
-function forwarder() {
+function forwarder(shardCount = 1) {
   const sent: { to: string; message: PeerMessage }[] = []
   const answered: NodeToClient[] = []
-  let view = viewLedBy(oldPrimary, 1)
+  let view = viewLedBy(oldPrimary, 1, shardCount)
   const requests = new Requests({
     ...{
       self,
@@ -69,6 +70,18 @@ function forwarder() {
         deadlineMs: 5_000,
       } as const
       requests.clientMessage(1, { kind: "request", attempt: 1, request }, 0)
+    },
+    askGroup(keys: readonly (Uint8Array | string)[], value = new Uint8Array()) {
+      const steps = keys.map(key => ({
+        key: Buffer.from(key),
+        operation: { op: "set", value, flags: 0, ttlMs: null, condition: null } as const,
+      }))
+      const operation = { op: "group", steps } as const
+      const request = { clientId: "c1", n: 1, ackedBelow: 1, firstEpoch: 1, deadlineMs: 5_000, operation }
+      const key = steps[0]?.key ?? new Uint8Array()
+      requests.clientMessage(1, { kind: "request", attempt: 1, request: { ...request, key } }, 0)
+      const reply = answered.pop()
+      return reply?.kind === "reply" && reply.reply.kind === "rejected" ? reply.reply.reason : undefined
     },
     refusalFrom(peer: string, n: number, reply: Refusal) {
       requests.forwardReplied(peer, { kind: "forward-reply", n, reply, epoch: 1 }, 0)
@@ -129,4 +142,18 @@ test("a view that names the same primary disturbs nothing", () => {
   equal(node.sent.length, 1)
   node.replyFrom(oldPrimary, 1, 7)
   equal(node.answered.filter(({ kind }) => kind === "reply").length, 1)
+})
+
+test("a group is taken only as a whole: of one shard, each key once, within its bounds", () => {
+  const several = forwarder(1_024)
+  equal(several.askGroup(["a", "b"]), "keys-apart")
+  equal(several.askGroup(["a"]), undefined)
+  const one = forwarder()
+  equal(one.askGroup(["a", "b"]), undefined)
+  equal(one.askGroup([]), "bad-request")
+  equal(one.askGroup(["a", "b", "a"]), "bad-request")
+  equal(one.askGroup(["a", "x".repeat(maxKeyBytes + 1)]), "key-too-long")
+  const names = Array.from({ length: maxGroupKeys + 1 }, (_, i) => `k${i}`)
+  equal(one.askGroup(names), "group-too-large")
+  equal(one.askGroup(["a", "b"], new Uint8Array(maxGroupBytes / 2)), "group-too-large")
 })

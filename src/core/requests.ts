@@ -4,7 +4,7 @@
  */
 import { assert } from "../base/assert.ts"
 import type { Prng } from "../base/prng.ts"
-import { maxDeadlineMs, maxKeyBytes, maxTtlMs, maxValueBytes } from "../protocol/limits.ts"
+import { maxDeadlineMs, maxGroupBytes, maxGroupKeys, maxKeyBytes, maxTtlMs, maxValueBytes } from "../protocol/limits.ts"
 import type {
   AdminCommand,
   AdminOutcome,
@@ -12,10 +12,12 @@ import type {
   ClientToNode,
   DataMessage,
   Epoch,
+  GroupOperation,
   KeyOperation,
   NodeId,
   NodeToClient,
   Operation,
+  Rejection,
   Reply,
   Request,
   Result,
@@ -32,6 +34,7 @@ import type { ConnectionId } from "./ports.ts"
 import { arcOf, hashKeyPosition, shardOf } from "./ring.ts"
 import type { Rules } from "./rules.ts"
 import { isOfShards } from "./shard/operations.ts"
+import { textOf } from "./shard/shard.ts"
 import type { Shards } from "./shard/shards.ts"
 
 /** An operation under way at this node, and where its answer goes. */
@@ -182,7 +185,7 @@ export class Requests {
       return this.answer(pending, { kind: "unavailable", reason: "joining" })
     if (current.stopped) return this.answer(pending, { kind: "unavailable", reason: "stopped" })
     if (isForked()) return this.answer(pending, { kind: "unavailable", reason: "forked" })
-    const reason = request.n < 1 ? "bad-request" : problemOf(request.key, request.operation, current.shards.length)
+    const reason = request.n < 1 ? "bad-request" : problemOf(request.key, request.operation, current)
     if (reason !== undefined) return this.answer(pending, { kind: "rejected", reason })
     if (nowMs >= pending.deadlineAtMs) return this.answer(pending, { kind: "busy", retryAfterMs: retryMs })
     const { shard, position } = routeOf(request.key, request.operation, current)
@@ -203,7 +206,7 @@ export class Requests {
     const { view, phase, isForked, self, shards } = this.#options
     const current = view()
     if (current === undefined || phase() === "joining" || isForked()) return undefined
-    if (isOfShards(operation) || problemOf(key, operation, current.shards.length) !== undefined) return undefined
+    if (isOfShards(operation) || problemOf(key, operation, current) !== undefined) return undefined
     const { shard, position } = routeOf(key, operation, current)
     if (current.shards[shard]?.primary !== self) return undefined
     const result = shards().executeNow(shard, operation, { bytes: key, position }, nowMs)
@@ -332,16 +335,32 @@ function firstShardOf(operation: ShardOperation): ShardId | undefined {
 }
 
 /** What the codec lets pass and this node still refuses. */
-function problemOf(
-  key: Uint8Array,
-  operation: Operation,
-  shardCount: number,
-): Extract<Reply, { kind: "rejected" }>["reason"] | undefined {
+function problemOf(key: Uint8Array, operation: Operation, view: View): Rejection | undefined {
   if (key.length > maxKeyBytes) return "key-too-long"
   if (operation.op === "set" && operation.value.length > maxValueBytes) return "value-too-large"
-  if (isOfShards(operation)) return problemOfShards(operation, shardCount)
+  if (isOfShards(operation)) return problemOfShards(operation, view.shards.length)
+  if (operation.op === "group") return problemOfGroup(key, operation, view)
   return hasBadNumber(operation) ? "bad-request" : undefined
 }
+
+function problemOfGroup(key: Uint8Array, { steps }: GroupOperation, view: View): Rejection | undefined {
+  if (steps.length > maxGroupKeys) return "group-too-large"
+  const keys = new Set(steps.map(step => textOf(step.key)))
+  if (steps.length === 0 || keys.size < steps.length || !keys.has(textOf(key))) return "bad-request"
+  let bytes = 0
+  for (const { key: each, operation } of steps) {
+    if (each.length > maxKeyBytes) return "key-too-long"
+    if (operation.op !== "check" && hasBadNumber(operation)) return "bad-request"
+    bytes += each.length + (operation.op === "set" ? operation.value.length : 0)
+    if (operation.condition?.if === "value") bytes += operation.condition.value.length
+  }
+  if (bytes > maxGroupBytes) return "group-too-large"
+  const { shard } = routeOf(key, noOperation, view)
+  return steps.every(step => routeOf(step.key, noOperation, view).shard === shard) ? undefined : "keys-apart"
+}
+
+/** Of one key: it lies where the key does. */
+const noOperation: Operation = { op: "get" }
 
 function problemOfShards(operation: ShardOperation, shardCount: number): "key-too-long" | "bad-request" | undefined {
   if (operation.op !== "size" && operation.prefix.length > maxKeyBytes) return "key-too-long"

@@ -81,6 +81,10 @@ export type Rules = {
   configSpeaks: boolean
   /** What is undone brings back what was there before. */
   undo: boolean
+  /** A group is one operation in the order of its shard, so that whoever has a part of it has all. */
+  groupsAreOne: boolean
+  /** When one condition of a group is not met, nothing of it is done. */
+  groupsAllOrNothing: boolean
   /** A condition is judged by the newest value, committed or not. */
   conditionsOnNewest: boolean
   /** A new primary serves when what it inherited has committed. */
@@ -194,6 +198,8 @@ export const allRules: Rules = {
   commitNeedsAll: true,
   configSpeaks: true,
   undo: true,
+  groupsAreOne: true,
+  groupsAllOrNothing: true,
   conditionsOnNewest: true,
   inheritedFirst: true,
   finishedStaysFinished: true,

@@ -42,7 +42,8 @@ export function hotBytes(message: AnyMessage): number | undefined {
     case "repl": {
       let bytes = overheadBytes
       for (const op of message.ops) {
-        if (op.effect.kind === "clear" || (op.result !== null && !isHotReply(op.result))) return undefined
+        if (op.effect.kind === "clear" || op.effect.kind === "group" || (op.result !== null && !isHotReply(op.result)))
+          return undefined
         bytes += overheadBytes + replicatedBytes(op)
       }
       return bytes
@@ -201,9 +202,9 @@ export function isHotHeader({ clusterId }: FrameHeader): boolean {
 
 // ------------------------------------------------------------------------------------------------------- sizes
 
-/** The others are of whole shards, and rare. */
+/** The others are of whole shards or of several keys, and rare. */
 function isHotOperation(operation: Operation): operation is KeyOperation {
-  return operation.op !== "scan" && operation.op !== "size" && operation.op !== "clear"
+  return operation.op !== "scan" && operation.op !== "size" && operation.op !== "clear" && operation.op !== "group"
 }
 
 function operationBytes(operation: KeyOperation): number {
@@ -241,6 +242,8 @@ const resultNumbers: Readonly<Record<Reply["kind"], number>> = {
   page: 0,
   size: 0,
   cleared: 0,
+  "group-done": 0,
+  "group-unmet": 0,
   moved: 0,
   retry: 0,
   busy: 0,
@@ -407,6 +410,7 @@ function writeReplicated({ seq, key, effect, origin, result }: ReplicatedOp, to:
       to.shortText(effect.client)
       break
     case "clear":
+    case "group":
       return assert(false, "other effects go by the tables")
     default:
       unreachable(effect)

@@ -3,15 +3,19 @@
  * node's own queues are in `config.ts`.
  */
 
-/** Version of the protocol that this build speaks, and the oldest that it understands. */
-export const protoMax = 1
-export const protoMin = 1
+/** Version of the protocol that this build speaks, and the oldest that it understands. Version 1 knew no groups. */
+export const protoMax = 2
+export const protoMin = 2
 
 /** Longest key, in bytes. Longer: refused, `key-too-long`. */
 export const maxKeyBytes = 4_096
 
 /** Largest value, in bytes. Larger: refused, `value-too-large`. */
 export const maxValueBytes = 8 * 1024 * 1024
+
+/** Most keys of one group, and the most bytes that its keys, values and compared values take. Beyond: refused, `group-too-large`. */
+export const maxGroupKeys = 1_024
+export const maxGroupBytes = maxValueBytes
 
 /** Largest WebSocket frame. A larger one closes its connection: two values (one set if equal to the other), a key, and room. */
 export const maxFrameBytes = 2 * maxValueBytes + 1024 * 1024

@@ -171,7 +171,21 @@ export type ShardOperation =
   /** Deletes what it finds. A write of its shard: done once, however often it is sent. */
   | { readonly op: "clear"; readonly shard: ShardId; readonly from: Place | null; readonly prefix: Uint8Array }
 
-export type Operation = KeyOperation | ShardOperation
+/** What must hold of one key of a group, and what becomes of the key; a `check` leaves it as it is. */
+export type GroupStep = {
+  readonly key: Uint8Array
+  readonly operation:
+    | Extract<KeyOperation, { op: "set" | "delete" | "touch" }>
+    | { readonly op: "check"; readonly condition: Condition }
+}
+
+/**
+ * Several keys of one shard in one step: every condition is met and everything is written, or nothing is. Each key comes once;
+ * the `key` of the request is that of the first step. A touch needs its key to be there.
+ */
+export type GroupOperation = { readonly op: "group"; readonly steps: readonly GroupStep[] }
+
+export type Operation = KeyOperation | GroupOperation | ShardOperation
 
 export type Request = {
   readonly clientId: ClientId
@@ -220,8 +234,14 @@ export type ShardResult =
   | { readonly kind: "size"; readonly entries: number; readonly bytes: number; readonly next: Place | null }
   | { readonly kind: "cleared"; readonly count: number; readonly next: Place | null }
 
+export type GroupResult =
+  /** All that was written has this version. */
+  | { readonly kind: "group-done"; readonly version: Seq }
+  /** The first step whose condition was not met, by its place. Nothing was written. */
+  | { readonly kind: "group-unmet"; readonly step: number }
+
 /** What an executed operation answers. Of a write it is recorded, so that a retry gets the same answer. */
-export type Result = KeyResult | ShardResult
+export type Result = KeyResult | GroupResult | ShardResult
 
 /** Why an operation was not executed, or not known to be. */
 export type Refusal =
@@ -237,7 +257,10 @@ export type Refusal =
   | { readonly kind: "timeout" }
   /** An operation below the client's own `ackedBelow`. */
   | { readonly kind: "duplicate" }
-  | { readonly kind: "rejected"; readonly reason: "key-too-long" | "value-too-large" | "bad-request" }
+  | { readonly kind: "rejected"; readonly reason: Rejection }
+
+/** Why no repetition of this operation would be executed. "keys-apart": those of a group lie in different shards. */
+export type Rejection = "key-too-long" | "value-too-large" | "keys-apart" | "group-too-large" | "bad-request"
 
 export type Reply = Result | Refusal
 
@@ -254,10 +277,17 @@ export type ReplicatedOp = {
     | { readonly kind: "forget-client"; readonly client: ClientId }
     /** Deletes the keys from one place up to another that begin with `prefix`, as a `clear` has it. `key` is empty. */
     | { readonly kind: "clear"; readonly from: Place; readonly to: Place; readonly prefix: Uint8Array }
+    /** Writes several keys, each once. `key` is empty. */
+    | { readonly kind: "group"; readonly writes: readonly GroupWrite[] }
   /** Whose operation it is; null: the primary's own (expiry, forgetting). */
   readonly origin: { readonly client: ClientId; readonly n: number; readonly ackedBelow: number } | null
   /** Recorded for `origin`. */
   readonly result: Result | null
+}
+
+export type GroupWrite = {
+  readonly key: Uint8Array
+  readonly effect: Extract<ReplicatedOp["effect"], { kind: "put" | "delete" }>
 }
 
 /** An entry in a transfer. */

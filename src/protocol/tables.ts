@@ -6,6 +6,7 @@
 import {
   maxDetailChars,
   maxFrameBytes,
+  maxGroupKeys,
   maxKeyBytes,
   maxListItems,
   maxMembers,
@@ -31,6 +32,8 @@ import type {
   FenceTimes,
   Forgetting,
   Goodbye,
+  GroupStep,
+  GroupWrite,
   Hello,
   JoinRefusal,
   LinkClass,
@@ -45,6 +48,7 @@ import type {
   ProcessMark,
   DiskReport,
   Refusal,
+  Rejection,
   ReplicatedOp,
   Reply,
   Request,
@@ -237,10 +241,21 @@ const place = struct<Place>({ position: uint(2 ** 32), after: nullable(key) })
 /** Which shards there are is for the node to say. */
 const shards = uint16s(maxShards)
 
+const set = { value: askedBytes, flags, ttlMs: ttlChange, condition: nullable(condition) }
+const groupStep = struct<GroupStep>({
+  key: askedBytes,
+  operation: union<GroupStep["operation"], "op">("op", {
+    check: variant(1, { condition }),
+    set: variant(3, set),
+    delete: variant(4, { condition: nullable(condition) }),
+    touch: variant(5, { ttlMs, condition: nullable(condition) }),
+  }),
+})
+
 const operation = union<Operation, "op">("op", {
   get: variant(1, {}),
   ttl: variant(2, {}),
-  set: variant(3, { value: askedBytes, flags, ttlMs: ttlChange, condition: nullable(condition) }),
+  set: variant(3, set),
   delete: variant(4, { condition: nullable(condition) }),
   touch: variant(5, { ttlMs, condition: nullable(condition) }),
   incr: variant(6, { by: int, ttlMs }),
@@ -253,6 +268,7 @@ const operation = union<Operation, "op">("op", {
   }),
   size: variant(8, { shards }),
   clear: variant(9, { shard, from: nullable(place), prefix: askedBytes }),
+  group: variant(10, { steps: list(groupStep, maxListItems) }),
 })
 
 const request = struct<Request>({
@@ -284,6 +300,8 @@ const resultVariants: Variants<Result, "kind"> = {
   page: variant(10, { entries: list(pageEntry, maxPageEntries), next: nullable(place) }),
   size: variant(11, { entries: counter, bytes: counter, next: nullable(place) }),
   cleared: variant(12, { count: counter, next: nullable(place) }),
+  "group-done": variant(13, { version: counter }),
+  "group-unmet": variant(14, { step: uint(maxListItems) }),
 }
 
 const refusalVariants: Variants<Refusal, "kind"> = {
@@ -296,18 +314,33 @@ const refusalVariants: Variants<Refusal, "kind"> = {
   }),
   timeout: variant(37, {}),
   duplicate: variant(38, {}),
-  rejected: variant(39, { reason: word({ "key-too-long": true, "value-too-large": true, "bad-request": true }) }),
+  rejected: variant(39, {
+    reason: word<Rejection>({
+      "key-too-long": true,
+      "value-too-large": true,
+      "keys-apart": true,
+      "group-too-large": true,
+      "bad-request": true,
+    }),
+  }),
 }
 
 const result = union<Result, "kind">("kind", resultVariants)
 const reply = union<Reply, "kind">("kind", { ...resultVariants, ...refusalVariants })
 
+const put = { value, flags, ttlLeftMs: ttlMs }
+const groupWrite = struct<GroupWrite>({
+  key,
+  effect: union<GroupWrite["effect"], "kind">("kind", { put: variant(1, put), delete: variant(2, {}) }),
+})
+
 const effect = union<ReplicatedOp["effect"], "kind">("kind", {
-  put: variant(1, { value, flags, ttlLeftMs: ttlMs }),
+  put: variant(1, put),
   delete: variant(2, {}),
   none: variant(3, {}),
   "forget-client": variant(4, { client: id }),
   clear: variant(5, { from: place, to: place, prefix: key }),
+  group: variant(6, { writes: list(groupWrite, maxGroupKeys) }),
 })
 
 const replicatedOp = struct<ReplicatedOp>({

@@ -3,21 +3,23 @@
  * whichever of them leads next has it.
  */
 import type { ShardInspection } from "../../../src/core/shard/shards.ts"
-import type { Seq } from "../../../src/protocol/message.ts"
+import type { Request, Seq } from "../../../src/protocol/message.ts"
 import type { MakeChecker } from "../checker.ts"
 
 export const acknowledgedIsHeld: MakeChecker = cluster => ({
   answers(process, request, result) {
-    if (result.kind !== "stored" && result.kind !== "counted" && result.kind !== "touched") return
+    if (!("version" in result) || result.kind === "value" || result.kind === "ttl" || result.kind === "unmet") return
     const shard = cluster.shardOf(request.key)
     const config = cluster.newestView.shards[shard]
     // After a reset the versions of the former life mean nothing here.
     if (config === undefined || config.orphan || result.version <= config.seqBase) return
-    const key = latin1(request.key)
     for (const id of config.inSync) {
       const replica = cluster.livingProcess(id)
       if (replica === undefined) continue
-      const problem = problemOf(replica.node.inspectShard(shard), key, result.version)
+      const held = replica.node.inspectShard(shard)
+      const [key, problem] = keysWrittenBy(request)
+        .map(key => [key, problemOf(held, key, result.version)] as const)
+        .find(([, problem]) => problem !== undefined) ?? ["", undefined]
       if (problem === undefined) continue
       cluster.violate(
         "what is acknowledged is held by every in-sync replica",
@@ -27,6 +29,11 @@ export const acknowledgedIsHeld: MakeChecker = cluster => ({
     }
   },
 })
+
+function keysWrittenBy({ key, operation }: Request): string[] {
+  if (operation.op !== "group") return [latin1(key)]
+  return operation.steps.flatMap(step => (step.operation.op === "check" ? [] : [latin1(step.key)]))
+}
 
 function problemOf(held: ShardInspection | undefined, key: string, version: Seq): string | undefined {
   if (held === undefined) return "holds nothing"

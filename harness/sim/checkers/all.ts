@@ -4,6 +4,7 @@ import { acknowledgedIsHeld } from "./acknowledged-is-held.ts"
 import { comesToRest } from "./comes-to-rest.ts"
 import { copiesAreCurrent } from "./copies-are-current.ts"
 import { expiredIsGone } from "./expired-is-gone.ts"
+import { groupsAreWhole } from "./groups-are-whole.ts"
 import { historyIsExplicable } from "./history-is-explicable.ts"
 import { oneServerPerShard } from "./one-server-per-shard.ts"
 import { oneViewPerEpoch } from "./one-view-per-epoch.ts"
@@ -19,6 +20,7 @@ export const allCheckers: readonly MakeChecker[] = [
   comesToRest,
   replicasAgree,
   copiesAreCurrent,
+  groupsAreWhole,
   staysBounded,
   expiredIsGone,
   historyIsExplicable,

@@ -67,6 +67,7 @@ export class FakeCluster {
   #run(operation: Operation, key: string): Reply {
     if (operation.op === "scan" || operation.op === "size" || operation.op === "clear")
       return this.#runOnShards(operation)
+    if (operation.op === "group") return { kind: "rejected", reason: "bad-request" }
     const held = this.entries.get(key)
     // A lease is seen by who names its version, or wants one.
     const isSeen = !isLease(held) || (operation.op === "set" && isLease(operation)) || namesVersion(operation, held)

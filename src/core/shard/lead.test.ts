@@ -20,7 +20,8 @@ const config: ShardConfig = {
 /** The lead of a shard with one learner that holds everything, and whose completion was proposed. */
 function completeLearner(): { lead: Lead; shard: Shard; follower: Follower; sent: DataMessage[] } {
   const sent: DataMessage[] = []
-  const shard = new Shard({ index: 0, arc: { from: 0, to: 2 ** 32 }, config, store: new MapStore() })
+  const hashed = (bytes: Uint8Array) => ({ bytes, position: 0 })
+  const shard = new Shard({ index: 0, arc: { from: 0, to: 2 ** 32 }, config, store: new MapStore(), hashed })
   const options = {
     self: "p",
     replProbeMs: 60,

@@ -1,9 +1,9 @@
 import { deepEqual, equal } from "node:assert/strict"
 import { test } from "node:test"
 import { leaseFlag } from "../../protocol/limits.ts"
-import type { Condition, Operation, Result } from "../../protocol/message.ts"
+import type { Condition, GroupStep, Operation, Result } from "../../protocol/message.ts"
 import type { Entry } from "../../store/store.ts"
-import { evaluate, read, type WriteOperation } from "./operations.ts"
+import { evaluate, evaluateGroup, read, type WriteOperation } from "./operations.ts"
 
 const bytes = (text: string) => new TextEncoder().encode(text)
 const entryOf = (text: string, expiresAtMs = Number.POSITIVE_INFINITY): Entry => ({
@@ -272,4 +272,58 @@ test("reading tells value, flags, version, and what is left of the time to live"
   deepEqual(read(entryOf("x"), { op: "get" }, 0), { kind: "value", value: bytes("x"), flags: 1, version: 4 })
   deepEqual(read(entryOf("x"), { op: "ttl" }, 0), { kind: "ttl", ttlMs: null, version: 4 })
   deepEqual(read(entryOf("x", 130), { op: "ttl" }, 100), { kind: "ttl", ttlMs: 30, version: 4 })
+})
+
+const rules = { missIsWritten: true, groupsAllOrNothing: true }
+const step = (key: string, operation: GroupStep["operation"]): GroupStep => ({ key: bytes(key), operation })
+const group = (steps: readonly GroupStep[], entries: readonly (Entry | undefined)[]) => {
+  const { writes, result } = evaluateGroup({ operation: { op: "group", steps }, entries, seq: 9, nowMs: 0, rules })
+  return { result, writes: writes.map(({ key, effect }) => `${new TextDecoder().decode(key)} ${effect.kind}`) }
+}
+const setAny = { op: "set", value: bytes("new"), flags: 0, ttlMs: null, condition: null } as const
+
+test("a group writes what it says when all that it expects is there; a check leaves its key alone", () => {
+  const steps = [
+    step("a", { op: "check", condition: { if: "version", version: 4 } }),
+    step("b", { ...setAny, condition: { if: "value", value: bytes("x") } }),
+    step("c", { op: "delete", condition: null }),
+    step("d", { op: "touch", ttlMs: 5, condition: null }),
+  ]
+  const found = group(steps, [entryOf("x"), entryOf("x"), entryOf("x"), entryOf("x")])
+  deepEqual(found, { result: { kind: "group-done", version: 9 }, writes: ["b put", "c delete", "d put"] })
+})
+
+test("a group of which one condition is not met names the first such step, and does nothing", () => {
+  const version = { if: "version", version: 3 } as const
+  const steps = [
+    step("a", setAny),
+    step("b", { op: "check", condition: version }),
+    step("c", { ...setAny, condition: version }),
+  ]
+  const found = group(steps, [entryOf("x"), entryOf("x"), entryOf("x")])
+  deepEqual(found, { result: { kind: "group-unmet", step: 1 }, writes: [] })
+  // A touch needs something to touch; a delete may find nothing.
+  deepEqual(group([step("a", { op: "touch", ttlMs: 5, condition: null })], [undefined]).result.kind, "group-unmet")
+  deepEqual(group([step("a", { op: "delete", condition: null })], [undefined]).result.kind, "group-done")
+})
+
+test("what a group finds missing is missing at every copy, met or not", () => {
+  const steps = [
+    step("a", { op: "check", condition: { if: "absent" } }),
+    step("b", { op: "check", condition: { if: "present" } }),
+  ]
+  deepEqual(group(steps, [undefined, undefined]), {
+    result: { kind: "group-unmet", step: 1 },
+    writes: ["a delete", "b delete"],
+  })
+})
+
+test("a lease is nothing to a group, but for who names its version", () => {
+  const lease = { ...entryOf(""), flags: leaseFlag }
+  deepEqual(group([step("a", { op: "check", condition: { if: "absent" } })], [lease]).result.kind, "group-done")
+  deepEqual(group([step("a", { op: "check", condition: { if: "present" } })], [lease]).result.kind, "group-unmet")
+  deepEqual(
+    group([step("a", { op: "check", condition: { if: "version", version: 4 } })], [lease]).result.kind,
+    "group-done",
+  )
 })

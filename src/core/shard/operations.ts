@@ -7,6 +7,10 @@ import { copyOf } from "../../base/bytes.ts"
 import { leaseFlag, textFlags } from "../../protocol/limits.ts"
 import type {
   Condition,
+  GroupOperation,
+  GroupResult,
+  GroupStep,
+  GroupWrite,
   KeyOperation,
   KeyResult,
   Operation,
@@ -17,9 +21,10 @@ import type {
 import type { Entry } from "../../store/store.ts"
 
 export type ReadOperation = Extract<KeyOperation, { op: "get" | "ttl" }>
+/** Of one key. */
 export type WriteOperation = Exclude<KeyOperation, ReadOperation>
 export type Evaluation = {
-  readonly effect: Exclude<ReplicatedOp["effect"], { kind: "forget-client" | "clear" }>
+  readonly effect: Extract<ReplicatedOp["effect"], { kind: "put" | "delete" | "none" }>
   readonly result: KeyResult
 }
 
@@ -102,6 +107,59 @@ export function evaluate(options: {
     default:
       return unreachable(operation)
   }
+}
+
+/**
+ * What a group does: all of it, or nothing. `entries`: of the keys of its steps, in their order. What is not there is deleted,
+ * met or not: missing here is not missing everywhere.
+ */
+export function evaluateGroup(options: {
+  readonly operation: GroupOperation
+  readonly entries: readonly (Entry | undefined)[]
+  readonly seq: Seq
+  readonly nowMs: number
+  readonly rules: { readonly missIsWritten: boolean; readonly groupsAllOrNothing: boolean }
+}): { readonly writes: GroupWrite[]; readonly result: GroupResult } {
+  const { operation, entries, seq, nowMs, rules } = options
+  const steps = operation.steps.map((step, i) => ({ step, ...evaluateStep(step, entries[i], seq, nowMs) }))
+  const unmetAt = steps.findIndex(({ isMet }) => !isMet)
+  const writes = steps.flatMap(({ step: { key }, effect, isMet }, i): GroupWrite[] => {
+    const isDone = unmetAt < 0 || (isMet && !rules.groupsAllOrNothing)
+    if (isDone && effect.kind !== "none") return [{ key: copyOf(key), effect }]
+    return entries[i] === undefined && rules.missIsWritten ? [{ key: copyOf(key), effect: { kind: "delete" } }] : []
+  })
+  const result: GroupResult =
+    unmetAt < 0 ? { kind: "group-done", version: seq } : { kind: "group-unmet", step: unmetAt }
+  return { writes, result }
+}
+
+function evaluateStep(
+  { operation }: GroupStep,
+  held: Entry | undefined,
+  seq: Seq,
+  nowMs: number,
+): { readonly effect: Evaluation["effect"]; readonly isMet: boolean } {
+  if (operation.op === "check") {
+    const entry = held !== undefined && isLease(held) ? undefined : held
+    return { effect: { kind: "none" }, isMet: unmet(entry, held, operation.condition) === undefined }
+  }
+  const { effect, result } = evaluate({ entry: held, operation, seq, nowMs })
+  const { kind } = result
+  const isMet = kind === "stored" || kind === "touched" || kind === "deleted"
+  return { effect, isMet: isMet || (operation.op === "delete" && operation.condition === null) }
+}
+
+/** What the store adds to an entry, at most: of a single one it knows that itself. */
+const entryBytes = 64
+
+/** The same of a group. */
+export function bytesAddedByGroup({ steps }: GroupOperation): number {
+  let bytes = 0
+  for (const { key, operation } of steps) {
+    const added = operation.op === "check" ? 0 : bytesAdded(operation, key)
+    if (added > 0) bytes += added + entryBytes
+  }
+  return bytes
 }
 
 /** Bytes that a write may add to the store; 0: it adds none. */

@@ -24,7 +24,11 @@ class Holder {
   readonly store = new MapStore()
   /** Two, with half of the ring each. */
   readonly shards = [0, 1].map(
-    index => new Shard({ index, arc: { from: index * half, to: (index + 1) * half }, config, store: this.store }),
+    index =>
+      new Shard({
+        ...{ index, arc: { from: index * half, to: (index + 1) * half }, config, store: this.store },
+        hashed: () => keyAt(index * half, "unused"),
+      }),
   )
 
   apply(key: HashedKey, effect: ReplicatedOp["effect"], how: "commit" | "leave open" = "commit"): void {

@@ -26,7 +26,10 @@ const hashed = (name: string): HashedKey => ({
 
 function shardOf(): { shard: Shard; store: MapStore } {
   const store = new MapStore()
-  return { shard: new Shard({ index: 0, arc, config, store }), store }
+  return {
+    shard: new Shard({ index: 0, arc, config, store, hashed: key => hashed(new TextDecoder().decode(key)) }),
+    store,
+  }
 }
 
 function put(shard: Shard, name: string, text: string, n?: number): void {

@@ -7,6 +7,7 @@ import { copyOf } from "../../base/bytes.ts"
 import type {
   DedupRecord,
   Epoch,
+  GroupWrite,
   NodeId,
   Place,
   ReplicatedOp,
@@ -32,18 +33,24 @@ export type LogRecord = {
   readonly before: Entry | undefined
   readonly after: Entry | undefined
   readonly forgotten: ForgottenClient | undefined
-  /** What an operation of many keys has deleted. */
-  readonly deleted: readonly Deleted[]
+  /** What an operation of many keys has changed. */
+  readonly changes: readonly Change[]
   /** To be answered when the operation commits. */
   readonly waiters: Pending[]
 }
 
 type Put = Extract<ReplicatedOp["effect"], { kind: "put" }>
 type Clear = Extract<ReplicatedOp["effect"], { kind: "clear" }>
-type WriteEffect = Exclude<ReplicatedOp["effect"], { kind: "forget-client" | "clear" }>
+type Group = Extract<ReplicatedOp["effect"], { kind: "group" }>
+type WriteEffect = Extract<ReplicatedOp["effect"], { kind: "put" | "delete" | "none" }>
 
-/** A key that an operation has deleted together with others. */
-type Deleted = { readonly key: HashedKey; readonly keyText: string; readonly before: Entry }
+/** A key that an operation has changed together with others. */
+type Change = {
+  readonly key: HashedKey
+  readonly keyText: string
+  readonly before: Entry | undefined
+  readonly after: Entry | undefined
+}
 
 /** A key with uncommitted operations: what readers see meanwhile, and how many operations are open. */
 type Overlay = { readonly key: HashedKey; committed: Entry | undefined; pending: number }
@@ -84,6 +91,7 @@ export class Shard {
   readonly dedup = new Dedup()
   readonly #overlay = new Map<string, Overlay>()
   readonly #store: Store
+  readonly #hashed: (key: Uint8Array) => HashedKey
 
   /** As replica: the primary's `primarySince` with which this replica was made equal; 0: not yet. */
   equalSince: Epoch = 0
@@ -92,11 +100,19 @@ export class Shard {
   /** Operations that wait for this shard to serve, or for an earlier operation of their key. */
   parked: Pending[] = []
 
-  constructor(options: { index: ShardId; arc: Arc; config: ShardConfig; store: Store }) {
+  constructor(options: {
+    index: ShardId
+    arc: Arc
+    config: ShardConfig
+    store: Store
+    /** Where a key lies that an operation names among others. */
+    hashed: (key: Uint8Array) => HashedKey
+  }) {
     this.index = options.index
     this.arc = options.arc
     this.config = options.config
     this.#store = options.store
+    this.#hashed = options.hashed
   }
 
   /** The newest value of a key, committed or not. */
@@ -142,24 +158,45 @@ export class Shard {
       this.#bury(keyText, op.seq)
     } else if (op.effect.kind === "forget-client") forgotten = this.dedup.forget(op.effect.client)
     if (isKeyed) this.#opened(key, keyText, before)
-    const deleted = op.effect.kind === "clear" ? this.#clearStretch(op.effect, op.seq) : none
+    const changes =
+      op.effect.kind === "clear"
+        ? this.#clearStretch(op.effect, op.seq)
+        : op.effect.kind === "group"
+          ? this.#writeAll(op.effect, op.seq, nowMs)
+          : none
     if (op.origin !== null && op.result !== null)
       this.dedup.record(op.origin.client, op.origin.n, op.result, op.seq, nowMs)
-    const record: LogRecord = { op, key, keyText, before, after, forgotten, deleted, waiters: [] }
+    const record: LogRecord = { op, key, keyText, before, after, forgotten, changes, waiters: [] }
     this.log.push(record)
     this.logBytes += recordBytes(record)
     return record
   }
 
-  #clearStretch(stretch: Clear, seq: Seq): Deleted[] {
-    const deleted: Deleted[] = []
+  #writeAll({ writes }: Group, seq: Seq, nowMs: number): Change[] {
+    return writes.map(({ key: bytes, effect }) => {
+      const key = this.#hashed(bytes)
+      const keyText = textOf(bytes)
+      const before = this.#store.get(key)
+      const after = effect.kind === "put" ? entryOf(effect, seq, nowMs) : undefined
+      if (after !== undefined) this.#store.set(key, after)
+      else {
+        this.#store.delete(key)
+        this.#bury(keyText, seq)
+      }
+      this.#opened(key, keyText, before)
+      return { key, keyText, before, after }
+    })
+  }
+
+  #clearStretch(stretch: Clear, seq: Seq): Change[] {
+    const deleted: Change[] = []
     for (const key of this.#keysOf(stretch)) {
       const before = this.#store.get(key)
       assert(before !== undefined, "what was just visited is there")
       const keyText = textOf(key.bytes)
       this.#store.delete(key)
       this.#opened(key, keyText, before)
-      deleted.push({ key, keyText, before })
+      deleted.push({ key, keyText, before, after: undefined })
     }
     const { filling } = this
     if (filling !== null && !filling.isComplete && seq > filling.readSeq)
@@ -196,11 +233,12 @@ export class Shard {
   }
 
   /** Applies and commits the next operation at once, where nobody else holds the shard and nobody can ask for it again. */
-  applyAlone(effect: WriteEffect, key: HashedKey, nowMs: number): void {
+  applyAlone(writes: readonly { readonly key: HashedKey; readonly effect: WriteEffect }[], nowMs: number): void {
     this.seq += 1
     this.commit = this.seq
-    if (effect.kind === "delete") this.#store.delete(key)
-    else if (effect.kind === "put") this.#store.set(key, entryOf(effect, this.seq, nowMs))
+    for (const { key, effect } of writes)
+      if (effect.kind === "delete") this.#store.delete(key)
+      else if (effect.kind === "put") this.#store.set(key, entryOf(effect, this.seq, nowMs))
   }
 
   /** The primary holds this version no longer: nor does this copy, if it is what it has, and nothing is open. */
@@ -227,21 +265,25 @@ export class Shard {
     for (let last = this.log.at(-1); last !== undefined && last.op.seq > seq; last = this.log.at(-1)) {
       this.log.pop()
       this.logBytes -= recordBytes(last)
-      const { op, key, keyText, before, forgotten, deleted } = last
+      const { op, key, keyText, before, forgotten, changes } = last
       assert(last.waiters.length === 0, "an operation that is undone has been given up by whoever waited for it")
       if (op.effect.kind === "put" || op.effect.kind === "delete") {
-        if (before === undefined || what === "deletes") this.#store.delete(key)
-        else this.#store.set(key, before)
+        this.#restore(key, what === "deletes" ? undefined : before)
         this.#closed(keyText)
       }
-      for (const each of deleted) {
-        this.#store.set(each.key, each.before)
+      for (const each of changes) {
+        this.#restore(each.key, what === "deletes" ? undefined : each.before)
         this.#closed(each.keyText)
       }
       if (op.effect.kind === "forget-client" && forgotten !== undefined) this.dedup.restore(op.effect.client, forgotten)
       if (op.origin !== null && op.result !== null) this.dedup.unrecord(op.origin.client, op.origin.n)
     }
     this.seq = Math.max(this.commit, Math.min(this.seq, seq))
+  }
+
+  #restore(key: HashedKey, before: Entry | undefined): void {
+    if (before === undefined) this.#store.delete(key)
+    else this.#store.set(key, before)
   }
 
   /** Commits up to `seq`; returns what became committed, in order. */
@@ -256,7 +298,7 @@ export class Shard {
       const { op, keyText, after } = record
       this.logBytes -= recordBytes(record)
       if (op.effect.kind === "put" || op.effect.kind === "delete") this.#closed(keyText).committed = after
-      for (const each of record.deleted) this.#closed(each.keyText).committed = undefined
+      for (const each of record.changes) this.#closed(each.keyText).committed = each.after
       if (op.origin !== null) this.dedup.finished(op.origin.client, op.origin.ackedBelow)
     }
     return done
@@ -273,6 +315,7 @@ export class Shard {
   /** An operation as it is sent now: what is left of its time to live shrinks with time. */
   outgoing(record: LogRecord, nowMs: number): ReplicatedOp {
     const { op, after } = record
+    if (op.effect.kind === "group") return { ...op, effect: outgoingGroup(op.effect, record.changes, nowMs) }
     if (op.effect.kind !== "put" || op.effect.ttlLeftMs === null || after === undefined) return op
     return { ...op, effect: { ...op.effect, ttlLeftMs: ttlLeftMs(after, nowMs) } }
   }
@@ -316,23 +359,42 @@ function entryOf({ value, flags, ttlLeftMs }: Put, version: Seq, nowMs: number):
   return { value, flags, version, expiresAtMs }
 }
 
-const none: readonly Deleted[] = []
-
-/** The keys that an operation has written or deleted. */
-export function* keysOf({ op, key, keyText, deleted }: LogRecord): Generator<Pick<Deleted, "key" | "keyText">> {
-  if (op.effect.kind === "put" || op.effect.kind === "delete") yield { key, keyText }
-  yield* deleted
+/** The changes are those of the writes, in their order. */
+function outgoingGroup({ kind, writes }: Group, changes: readonly Change[], nowMs: number): Group {
+  return {
+    kind,
+    writes: writes.map(({ key, effect }, i) => {
+      const after = changes[i]?.after
+      if (effect.kind !== "put" || effect.ttlLeftMs === null || after === undefined) return { key, effect }
+      return { key, effect: { ...effect, ttlLeftMs: ttlLeftMs(after, nowMs) } }
+    }),
+  }
 }
 
-function recordBytes({ op, deleted }: LogRecord): number {
+const none: readonly Change[] = []
+
+/** The keys that an operation has written or deleted. */
+export function* keysOf({ op, key, keyText, changes }: LogRecord): Generator<Pick<Change, "key" | "keyText">> {
+  if (op.effect.kind === "put" || op.effect.kind === "delete") yield { key, keyText }
+  yield* changes
+}
+
+function recordBytes({ op, changes }: LogRecord): number {
   let bytes = bytesOf(op)
-  for (const { key, before } of deleted) bytes += key.bytes.length + before.value.length
+  // What a stretch held that was cleared is kept here alone, and may be much.
+  if (op.effect.kind === "clear")
+    for (const { key, before } of changes) bytes += key.bytes.length + (before?.value.length ?? 0)
   return bytes
 }
 
 /** About what an operation takes on the wire. */
-export function bytesOf(op: ReplicatedOp): number {
-  return operationOverhead + op.key.length + (op.effect.kind === "put" ? op.effect.value.length : 0)
+export function bytesOf({ key, effect }: ReplicatedOp): number {
+  let bytes = operationOverhead + key.length
+  if (effect.kind === "put") bytes += effect.value.length
+  else if (effect.kind === "group")
+    for (const write of effect.writes)
+      bytes += operationOverhead + write.key.length + (write.effect.kind === "put" ? write.effect.value.length : 0)
+  return bytes
 }
 
 /** What an operation adds to its key and value. */
@@ -348,6 +410,15 @@ export function textOf(bytes: Uint8Array): string {
 /** The same with bytes of its own. */
 export function ownedEffect(effect: ReplicatedOp["effect"]): ReplicatedOp["effect"] {
   if (effect.kind === "put") return { ...effect, value: copyOf(effect.value) }
+  if (effect.kind === "group")
+    return {
+      kind: "group",
+      // A put or a delete stays what it is.
+      writes: effect.writes.map(write => ({
+        key: copyOf(write.key),
+        effect: ownedEffect(write.effect) as GroupWrite["effect"],
+      })),
+    }
   if (effect.kind !== "clear") return effect
   const { from, to, prefix } = effect
   return { ...effect, from: ownedPlace(from), to: ownedPlace(to), prefix: copyOf(prefix) }

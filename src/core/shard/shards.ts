@@ -10,6 +10,8 @@ import type {
   ClientId,
   DataMessage,
   Epoch,
+  GroupOperation,
+  GroupWrite,
   NodeId,
   Operation,
   Place,
@@ -33,7 +35,16 @@ import type { Rules } from "../rules.ts"
 import { beginFilling, newFilling, takePiece } from "./filling.ts"
 import { Forgetting } from "./forgetting.ts"
 import { Lead } from "./lead.ts"
-import { bytesAdded, evaluate, hasExpired, isOfShards, isRead, read } from "./operations.ts"
+import {
+  bytesAdded,
+  bytesAddedByGroup,
+  evaluate,
+  evaluateGroup,
+  hasExpired,
+  isOfShards,
+  isRead,
+  read,
+} from "./operations.ts"
 import { scanShards, sizeOfShards, stretchToClear } from "./pages.ts"
 import { ownedEffect, type Role, Shard, textOf } from "./shard.ts"
 import { partsOf, SnapshotReader } from "./snapshot.ts"
@@ -199,7 +210,7 @@ export class Shards {
     if (shard === undefined) {
       if (role === "none") return
       const arc = arcOf(index, view.shards.length)
-      shard = new Shard({ index, arc, config, store: this.#store })
+      shard = new Shard({ index, arc, config, store: this.#store, hashed: key => this.#hashed(key) })
       if (!rules.fifo) shard.allowDisorder()
       this.#table[index] = shard
     }
@@ -485,6 +496,7 @@ export class Shards {
     if (operation.op === "scan") this.#scan(operation, pending, nowMs)
     else if (operation.op === "size") this.#size(operation, pending, nowMs)
     else if (operation.op === "clear") this.#clear(shard, operation, pending, nowMs)
+    else if (operation.op === "group") this.#group(shard, operation, pending, nowMs)
     else if (isRead(operation)) this.#read(shard, pending, key, nowMs)
     else this.#write(shard, pending, key, nowMs)
   }
@@ -504,12 +516,28 @@ export class Shards {
     }
     const isAlone = shard.lead?.followers.size === 0 && shard.log.length === 0
     if (!isAlone && this.#options.rules.aloneAtOnce) return undefined
+    if (operation.op === "group") return this.#groupNow(shard, operation, nowMs)
     const entry = shard.newest(key)
     if (entry !== undefined && hasExpired(entry, nowMs)) return undefined
     const added = bytesAdded(operation, key.bytes)
     if (added > 0 && !this.#fits(shard, added, nowMs)) return undefined
     const { effect, result } = evaluate({ entry, operation, seq: shard.seq + 1, nowMs })
-    shard.applyAlone(effect, key, nowMs)
+    shard.applyAlone([{ key, effect }], nowMs)
+    return result
+  }
+
+  #groupNow(shard: Shard, operation: GroupOperation, nowMs: number): Result | undefined {
+    const keys = operation.steps.map(({ key }) => this.#hashed(key))
+    const entries = keys.map(key => shard.newest(key))
+    if (entries.some(entry => entry !== undefined && hasExpired(entry, nowMs))) return undefined
+    const added = bytesAddedByGroup(operation)
+    if (added > 0 && !this.#fits(shard, added, nowMs)) return undefined
+    const { rules } = this.#options
+    const { writes, result } = evaluateGroup({ operation, entries, seq: shard.seq + 1, nowMs, rules })
+    shard.applyAlone(
+      writes.map(({ key, effect }) => ({ key: this.#hashed(key), effect })),
+      nowMs,
+    )
     return result
   }
 
@@ -530,19 +558,14 @@ export class Shards {
     const { answer, config, rules } = this.#options
     const { request } = pending
     const { operation, clientId, n, ackedBelow } = request
-    assert(!isRead(operation) && !isOfShards(operation), "only writes are written")
+    assert(!isRead(operation) && !isOfShards(operation) && operation.op !== "group", "only writes are written")
     if (!this.#isNew(shard, pending)) return
     if (shard.pendingOf(key) >= config.maxPendingPerKey)
       return answer(pending, { kind: "busy", retryAfterMs: busyRetryMs })
     const added = bytesAdded(operation, request.key)
     if (added > 0 && !this.#fits(shard, added, nowMs)) return answer(pending, { kind: "full" })
 
-    let entry: Entry | undefined = rules.conditionsOnNewest ? shard.newest(key) : shard.committed(key)
-    if (entry !== undefined && hasExpired(entry, nowMs)) {
-      this.#expired += 1
-      this.#append(shard, expiryOf(shard, key), key, undefined, nowMs)
-      entry = undefined
-    }
+    const entry = this.#unexpired(shard, key, nowMs)
     const seq = shard.seq + 1
     const { effect: own, result } = evaluate({ entry, operation, seq, nowMs })
     if (own.kind === "none" && !rules.recordUnmet) return answer(pending, result)
@@ -552,6 +575,44 @@ export class Shards {
     const origin = { client: clientId, n, ackedBelow }
     // The key came in a frame that must not be kept alive by it.
     this.#append(shard, { seq, key: copyOf(key.bytes), effect, origin, result }, key, pending, nowMs)
+  }
+
+  /** What a write of the key builds on. An entry that has expired is deleted first. */
+  #unexpired(shard: Shard, key: HashedKey, nowMs: number): Entry | undefined {
+    const entry = this.#options.rules.conditionsOnNewest ? shard.newest(key) : shard.committed(key)
+    if (entry === undefined || !hasExpired(entry, nowMs)) return entry
+    this.#expired += 1
+    this.#append(shard, expiryOf(shard, key), key, undefined, nowMs)
+    return undefined
+  }
+
+  /** Several keys of one shard in one step: one operation in its order, so that no copy ever has a part of it. */
+  #group(shard: Shard, operation: GroupOperation, pending: Pending, nowMs: number): void {
+    const { answer, config, rules } = this.#options
+    if (!this.#isNew(shard, pending)) return
+    const keys = operation.steps.map(({ key }) => this.#hashed(copyOf(key)))
+    if (keys.some(key => shard.pendingOf(key) >= config.maxPendingPerKey))
+      return answer(pending, { kind: "busy", retryAfterMs: busyRetryMs })
+    const added = bytesAddedByGroup(operation)
+    if (added > 0 && !this.#fits(shard, added, nowMs)) return answer(pending, { kind: "full" })
+    const entries = keys.map(key => this.#unexpired(shard, key, nowMs))
+    const seq = shard.seq + 1
+    const { writes, result } = evaluateGroup({ operation, entries, seq, nowMs, rules })
+    const { clientId, n, ackedBelow } = pending.request
+    const key: HashedKey = { bytes: new Uint8Array(0), position: shard.arc.from }
+    const origin = { client: clientId, n, ackedBelow }
+    if (!rules.groupsAreOne) this.#appendEach(shard, writes, nowMs)
+    const effect = { kind: "group", writes: rules.groupsAreOne ? writes : [] } as const
+    this.#append(shard, { seq: shard.seq + 1, key: key.bytes, effect, origin, result }, key, pending, nowMs)
+  }
+
+  /** As a group must not be written: in parts. */
+  #appendEach(shard: Shard, writes: readonly GroupWrite[], nowMs: number): void {
+    for (const { key, effect } of writes)
+      this.#append(
+        ...([shard, { seq: shard.seq + 1, key, effect, origin: null, result: null }] as const),
+        ...([this.#hashed(key), undefined, nowMs] as const),
+      )
   }
 
   /** Whether a write is to be executed. Otherwise it is answered here, or when the operation that it repeats has committed. */

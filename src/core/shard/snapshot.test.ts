@@ -32,7 +32,7 @@ function hashed(bytes: Uint8Array): HashedKey {
 }
 
 function newShard(store: Store): Shard {
-  const shard = new Shard({ index: 0, arc: arcOf(0, 1), config, store })
+  const shard = new Shard({ index: 0, arc: arcOf(0, 1), config, store, hashed })
   shard.role = "replica"
   return shard
 }
@@ -76,7 +76,7 @@ function readBack(parts: readonly SnapshotPart[], agoMs: number, nowMs: number):
 const operations = fc.array(
   fc.record({
     key: fc.nat(5),
-    kind: fc.constantFrom("put", "delete", "none", "forget-client", "clear"),
+    kind: fc.constantFrom("put", "delete", "none", "forget-client", "clear", "group"),
     client: fc.nat(2),
     ttl: fc.option(fc.nat(900)),
   }),
@@ -105,6 +105,15 @@ function opOf(
       const to = { position: 2 ** 32, after: null }
       const effect = { kind, from: { position: 0, after: null }, to, prefix: Uint8Array.of(key) }
       return { ...own, effect, origin, result: { kind: "cleared", count: 0, next: null } }
+    }
+    case "group": {
+      const value = { kind: "put", value: Uint8Array.of(seq), flags: key, ttlLeftMs: ttl } as const
+      const writes = [
+        { key: Uint8Array.of(key), effect: value },
+        { key: Uint8Array.of((key + 1) % 6), effect: { kind: "delete" } as const },
+      ]
+      const result = { kind: "group-done", version: seq } as const
+      return { ...own, key: new Uint8Array(), effect: { kind, writes }, origin, result }
     }
     case "forget-client":
       return { ...own, effect: { kind, client: `${client}` } }

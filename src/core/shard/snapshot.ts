@@ -115,7 +115,13 @@ export class SnapshotReader {
     const config = this.#view.shards[index]
     if (config === undefined) return `there is no shard ${index}`
     if (this.#seen.has(index)) return `shard ${index} comes twice`
-    const shard = new Shard({ index, arc: arcOf(index, this.#view.shards.length), config, store: this.#store })
+    const shard = new Shard({
+      index,
+      arc: arcOf(index, this.#view.shards.length),
+      config,
+      store: this.#store,
+      hashed: this.#hashed,
+    })
     shard.clear(commit)
     shard.role = "replica"
     this.#seen.add(index)
@@ -141,7 +147,8 @@ export class SnapshotReader {
       const own = ownedAged(op, agoMs)
       const hashed = this.#hashed(own.key)
       const isKeyed = op.effect.kind === "put" || op.effect.kind === "delete"
-      if (isKeyed && !isWithin(shard, hashed)) return `an operation is not of shard ${shard.index}`
+      const written = isKeyed ? [hashed] : keysOfGroup(op.effect).map(this.#hashed)
+      if (!written.every(key => isWithin(shard, key))) return `an operation is not of shard ${shard.index}`
       shard.apply(own, hashed, nowMs)
     }
     return undefined
@@ -156,6 +163,16 @@ function isWithin({ arc }: Shard, { position }: HashedKey): boolean {
 function ownedAged(op: ReplicatedOp, agoMs: number): ReplicatedOp {
   const key = Uint8Array.from(op.key)
   const effect = ownedEffect(op.effect)
-  if (effect.kind !== "put" || effect.ttlLeftMs === null) return { ...op, key, effect }
-  return { ...op, key, effect: { ...effect, ttlLeftMs: Math.max(0, effect.ttlLeftMs - agoMs) } }
+  if (effect.kind !== "group") return { ...op, key, effect: aged(effect, agoMs) }
+  const writes = effect.writes.map(write => ({ key: write.key, effect: aged(write.effect, agoMs) }))
+  return { ...op, key, effect: { kind: "group", writes } }
+}
+
+function aged<E extends ReplicatedOp["effect"]>(effect: E, agoMs: number): E {
+  if (effect.kind !== "put" || effect.ttlLeftMs === null) return effect
+  return { ...effect, ttlLeftMs: Math.max(0, effect.ttlLeftMs - agoMs) }
+}
+
+function keysOfGroup(effect: ReplicatedOp["effect"]): Uint8Array[] {
+  return effect.kind === "group" ? effect.writes.map(({ key }) => key) : []
 }

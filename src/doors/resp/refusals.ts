@@ -1,6 +1,6 @@
 /** What the cache refuses, in the words and codes that Redis' clients know. */
 import type { FailureCode } from "../../client/session.ts"
-import { maxKeyBytes, maxValueBytes } from "../../protocol/limits.ts"
+import { maxGroupBytes, maxGroupKeys, maxKeyBytes, maxValueBytes } from "../../protocol/limits.ts"
 
 type Failed = { readonly kind: "failed"; readonly code: FailureCode; readonly mayHaveHappened: "no" | "unknown" }
 
@@ -32,6 +32,8 @@ const texts: Readonly<Record<FailureCode, string>> = {
   "wrong-cluster": "CLUSTERDOWN this node belongs to another cluster now",
   "key-too-long": `ERR key exceeds maximum allowed size (${maxKeyBytes} bytes)`,
   "value-too-large": `ERR string exceeds maximum allowed size (${maxValueBytes} bytes)`,
+  "keys-apart": "ERR keys of one transaction must lie in one shard",
+  "group-too-large": `ERR a transaction holds at most ${maxGroupKeys} keys and ${maxGroupBytes} bytes`,
   "bad-request": "ERR the cluster did not understand this command",
   duplicate: "ERR outcome unknown: the command was repeated too late",
   cancelled: "ERR cancelled",

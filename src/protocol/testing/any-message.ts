@@ -8,6 +8,8 @@ import type {
   ClientToNode,
   Condition,
   DiskReport,
+  GroupStep,
+  GroupWrite,
   Member,
   MemberInfo,
   NodeToClient,
@@ -87,14 +89,13 @@ export const commands = listOf(command).map(list => {
     .flatMap(([, run]) => run)
 })
 
-export const condition = fc.option(
-  anyOf<Condition, "if">({
-    absent: fc.record({ if: just("absent") }),
-    present: fc.record({ if: just("present") }),
-    version: fc.record({ if: just("version"), version: count }),
-    value: fc.record({ if: just("value"), value: bytes }),
-  }),
-)
+const anyCondition = anyOf<Condition, "if">({
+  absent: fc.record({ if: just("absent") }),
+  present: fc.record({ if: just("present") }),
+  version: fc.record({ if: just("version"), version: count }),
+  value: fc.record({ if: just("value"), value: bytes }),
+})
+export const condition = fc.option(anyCondition)
 
 const place = fc.record({ position: fc.integer({ min: 0, max: 2 ** 32 }), after: fc.option(bytes) })
 
@@ -115,6 +116,26 @@ export const operation = anyOf<Operation, "op">({
   }),
   size: fc.record({ op: just("size"), shards: listOf(small) }),
   clear: fc.record({ op: just("clear"), shard: small, from: fc.option(place), prefix: bytes }),
+  group: fc.record({
+    op: just("group"),
+    steps: listOf(
+      fc.record({
+        key: bytes,
+        operation: anyOf<GroupStep["operation"], "op">({
+          check: fc.record({ op: just("check"), condition: anyCondition }),
+          set: fc.record({
+            op: just("set"),
+            value: bytes,
+            flags: small,
+            ttlMs: fc.oneof(ttl, just("keep")),
+            condition,
+          }),
+          delete: fc.record({ op: just("delete"), condition }),
+          touch: fc.record({ op: just("touch"), ttlMs: ttl, condition }),
+        }),
+      }),
+    ),
+  }),
 })
 
 export const request: fc.Arbitrary<Request> = fc.record({
@@ -150,6 +171,8 @@ const results: Kinds<Result, "kind"> = {
   }),
   size: fc.record({ kind: just("size"), entries: count, bytes: count, next: fc.option(place) }),
   cleared: fc.record({ kind: just("cleared"), count, next: fc.option(place) }),
+  "group-done": fc.record({ kind: just("group-done"), version: count }),
+  "group-unmet": fc.record({ kind: just("group-unmet"), step: small }),
 }
 const refusals: Kinds<Refusal, "kind"> = {
   moved: fc.record({ kind: just("moved"), shard: small, primary: id, epoch: count }),
@@ -164,7 +187,7 @@ const refusals: Kinds<Refusal, "kind"> = {
   duplicate: fc.record({ kind: just("duplicate") }),
   rejected: fc.record({
     kind: just("rejected"),
-    reason: fc.constantFrom("key-too-long", "value-too-large", "bad-request"),
+    reason: fc.constantFrom("key-too-long", "value-too-large", "keys-apart", "group-too-large", "bad-request"),
   }),
 }
 export const result = anyOf<Result, "kind">(results)
@@ -176,6 +199,18 @@ const effect = anyOf<ReplicatedOp["effect"], "kind">({
   none: fc.record({ kind: just("none") }),
   "forget-client": fc.record({ kind: just("forget-client"), client: id }),
   clear: fc.record({ kind: just("clear"), from: place, to: place, prefix: bytes }),
+  group: fc.record({
+    kind: just("group"),
+    writes: listOf(
+      fc.record({
+        key: bytes,
+        effect: anyOf<GroupWrite["effect"], "kind">({
+          put: fc.record({ kind: just("put"), value: bytes, flags: small, ttlLeftMs: ttl }),
+          delete: fc.record({ kind: just("delete") }),
+        }),
+      }),
+    ),
+  }),
 })
 export const ops: fc.Arbitrary<ReplicatedOp[]> = listOf(
   fc.record({
