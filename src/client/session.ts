@@ -25,6 +25,7 @@ import { Call, isRefusal, mayHaveHappened, saysNotExecuted, settled, tooLong } f
 import { CallQueue } from "./call-queue.ts"
 import type { Contact, ContactLimits } from "./contacts.ts"
 import { Contacts } from "./contacts.ts"
+import { OpenCalls } from "./open-calls.ts"
 import type { ClientView, Routes } from "./routes.ts"
 import { afterDelta, primaryOf, routesOf, shardOfOperation } from "./routes.ts"
 
@@ -138,11 +139,7 @@ export class Session {
   readonly #contacts: Contacts
   readonly #queue: CallQueue
   /** Numbered and not settled, in the order of their numbers. */
-  readonly #active = new Map<number, Call>()
-  #activeBytes = 0
-  #nextN = 1
-  /** All operations below are finished. */
-  #ackedBelow = 1
+  readonly #active = new OpenCalls()
   readonly #statusWaits = new Map<number, StatusWait>()
   #nextStatusN = 1
   #routes: Routes | undefined
@@ -182,7 +179,7 @@ export class Session {
 
   /** Calls and questions for status that have not been told their outcome. */
   get openCalls(): number {
-    return this.#active.size + this.#queue.count + this.#statusWaits.size
+    return this.#active.count + this.#queue.count + this.#statusWaits.size
   }
 
   /** Where this member is best asked: over the connection that stands, if one does, wherever that was dialed. */
@@ -305,7 +302,7 @@ export class Session {
       if (call.deadlineAtMs > nowMs) this.#wakeBy(call.deadlineAtMs)
       else this.#expire(call)
     }
-    for (const call of this.#active.values()) this.#tend(call, nowMs)
+    for (const call of this.#active.all()) this.#tend(call, nowMs)
     this.#sendQueued()
     this.#tendPull(nowMs)
     this.#wakeBy(this.#tendConnections(nowMs))
@@ -320,7 +317,7 @@ export class Session {
       if (contact.connection.kind !== "none") this.#ports.hangUp(contact.address)
     }
     for (const n of this.#statusWaits.keys()) this.#statusFailed(n, "closed")
-    for (const call of this.#active.values()) this.#fail(call, "closed")
+    for (const call of this.#active.all()) this.#fail(call, "closed")
     for (const call of this.#queue.waiting()) this.#fail(call, "closed")
   }
 
@@ -337,23 +334,21 @@ export class Session {
     while (
       this.#routes !== undefined &&
       this.#contacts.ready.length > 0 &&
-      this.#active.size < this.#limits.maxInFlight
+      this.#active.count < this.#limits.maxInFlight
     ) {
       const call = this.#queue.first()
       if (call === undefined) return
-      if (this.#nextN - this.#ackedBelow >= maxOperationsAhead) return
-      if (this.#activeBytes + call.bytes > this.#limits.maxInFlightBytes && this.#active.size > 0) return
+      if (this.#active.isFull) return
+      if (this.#active.bytes + call.bytes > this.#limits.maxInFlightBytes && this.#active.count > 0) return
       const shard = shardOfOperation(this.#routes, call.key, call.operation)
       if (shard === undefined) {
         this.#fail(call, "bad-request")
         continue
       }
       this.#queue.shift()
-      call.n = this.#nextN++
       call.shard = shard
       call.state = { kind: "unrouted" }
-      this.#active.set(call.n, call)
-      this.#activeBytes += call.bytes
+      this.#active.add(call)
       this.#send(call)
     }
   }
@@ -379,7 +374,7 @@ export class Session {
       request: {
         clientId: this.#clientId,
         n,
-        ackedBelow: this.#ackedBelow,
+        ackedBelow: this.#active.oldest,
         firstEpoch,
         key,
         operation,
@@ -539,9 +534,7 @@ export class Session {
     if (wasQueued) {
       this.#queue.settled(call)
     } else {
-      this.#active.delete(call.n)
-      this.#activeBytes -= call.bytes
-      while (this.#ackedBelow < this.#nextN && !this.#active.has(this.#ackedBelow)) this.#ackedBelow++
+      this.#active.remove(call)
       if (this.#phase === "running") this.#sendQueued()
     }
     call.done(outcome, call.index)
@@ -573,7 +566,7 @@ export class Session {
     if (routes.epoch >= (this.#heardOf?.epoch ?? 0)) this.#pullAtMs = Number.POSITIVE_INFINITY
     // The address for other nodes as well: inside a private network it may be the only one that leads there.
     this.#contacts.learn([...routes.members.map(one => one.clientAddr), ...routes.members.map(one => one.addr)])
-    for (const call of this.#active.values()) {
+    for (const call of this.#active.all()) {
       if (call.state.kind !== "sent" && call.state.kind !== "backing-off") continue
       const primary = primaryOf(routes, call.shard)?.id
       if (primary === undefined || primary === call.primary) continue
@@ -649,7 +642,7 @@ export class Session {
       if (wait.address === contact.address) this.#statusFailed(n, contact.isForeign ? "wrong-cluster" : "unreachable")
     const other = this.#contacts.ready[0]
     if (wasReady && other !== undefined) this.#pull(other)
-    for (const call of this.#active.values()) this.#attemptsLost(call, contact.address)
+    for (const call of this.#active.all()) this.#attemptsLost(call, contact.address)
     this.#wakeBy(this.#now())
   }
 
