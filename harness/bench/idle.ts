@@ -1,25 +1,35 @@
 /**
  * CPU of an idle member of twenty, voters and others apart, and of a bare process with the same frames beside it: at the same time,
  * because what a wake-up costs depends on what else the machine does.
- *
- *     node harness/bench/idle.ts [seconds] [program]                 20 s each, ./dcache
  */
 import { type ChildProcess, spawn } from "node:child_process"
 import { setTimeout as sleep } from "node:timers/promises"
+import path from "node:path"
 import { fileURLToPath } from "node:url"
+import { parseArgs } from "node:util"
 import { Prng } from "../../src/base/prng.ts"
 import { defaultConfig } from "../../src/config.ts"
 import { cpuSecondsOf } from "../cluster/cpu.ts"
 import { Fleet } from "../cluster/fleet.ts"
 import { freePorts } from "../cluster/free-ports.ts"
 import { startCluster } from "../cluster/start.ts"
+import { formatTable } from "./format-table.ts"
+import { parseCount } from "./options.ts"
 
 const nodeCount = 20
 /** After the last copy is there: what started late, a compiler included, is done, and so are the rehearsals of losses. */
 const restMs = 25_000
 
-const seconds = Number(process.argv[2] ?? 20)
-const program = process.argv[3] ?? fileURLToPath(new URL("../../dcache", import.meta.url))
+const { values } = parseArgs({
+  options: {
+    seconds: { type: "string", default: "20" },
+    program: { type: "string", default: fileURLToPath(new URL("../../dcache", import.meta.url)) },
+    json: { type: "boolean", default: false },
+  },
+})
+const seconds = parseCount("--seconds", values.seconds)
+const program = path.resolve(values.program)
+const aim = 1.5
 const prng = new Prng(1)
 const interruption = new AbortController()
 process.once("SIGINT", () => interruption.abort())
@@ -29,14 +39,21 @@ const bare = await startBareProcesses()
 try {
   await sleep(restMs, undefined, { signal: interruption.signal })
   const shares = await measured([...members.processes, ...bare.processes])
-  for (const kind of ["voter", "other"] as const) {
+  const found = (["voter", "other"] as const).map(kind => {
     const of = (processes: readonly Idle[]) =>
       processes.filter(({ isVoter }) => isVoter === (kind === "voter")).map(({ pid }) => shares.get(pid) ?? 0)
-    const [ours, least] = [of(members.processes), average(of(bare.processes))]
-    console.log(
-      `${kind.padEnd(6)} ${percent(average(ours))} of a core (${ours.length} of them, ${percent(Math.min(...ours))} to ` +
-        `${percent(Math.max(...ours))}); bare process ${percent(least)}; ${(average(ours) / least).toFixed(2)} times (aim: 1.5)`,
-    )
+    const [ours, bareShare] = [of(members.processes), average(of(bare.processes))]
+    const [share, least, most] = [average(ours), Math.min(...ours), Math.max(...ours)]
+    return { kind, count: ours.length, share, least, most, bareShare, times: share / bareShare }
+  })
+  if (values.json) console.log(JSON.stringify({ seconds, aim, found }, null, 2))
+  else {
+    const rows = found.map(({ kind, count, share, least, most, bareShare, times }) => [
+      kind,
+      ...[String(count), percent(share), `${percent(least)} to ${percent(most)}`, percent(bareShare), times.toFixed(2)],
+    ])
+    console.log(formatTable(["MEMBER", "COUNT", "OF A CORE", "FROM, TO", "BARE PROCESS", "TIMES"], rows, 1))
+    console.log(`aim: ${aim} times`)
   }
 } finally {
   await members.end()
@@ -98,5 +115,5 @@ function average(values: readonly number[]): number {
 }
 
 function percent(share: number): string {
-  return `${(share * 100).toFixed(1)} %`
+  return `${(share * 100).toFixed(2)} %`
 }

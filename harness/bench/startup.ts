@@ -1,23 +1,31 @@
-/**
- * What a start costs in CPU: `dcache get` of a node, `dcache --version`, and an empty program in the same Node.js.
- *
- *     node harness/bench/startup.ts [runs] [program]                 30, ./dcache
- */
+/** What a start costs in CPU: `dcache get` of a node, `dcache --version`, and an empty program in the same Node.js. */
 import { spawnSync } from "node:child_process"
 import { copyFileSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs"
 import { tmpdir } from "node:os"
 import path from "node:path"
 import { fileURLToPath } from "node:url"
+import { parseArgs } from "node:util"
 import { Prng } from "../../src/base/prng.ts"
 import { CacheClient } from "../../src/client/client.ts"
 import { median } from "../cluster/cpu.ts"
 import { freePorts } from "../cluster/free-ports.ts"
 import { NodeProcess } from "../cluster/node-process.ts"
+import { formatTable } from "./format-table.ts"
+import { parseCount } from "./options.ts"
+import { Progress } from "./progress.ts"
 
-const runs = Number(process.argv[2] ?? 30)
-const program = path.resolve(process.argv[3] ?? fileURLToPath(new URL("../../dcache", import.meta.url)))
+const { values } = parseArgs({
+  options: {
+    rounds: { type: "string", default: "20" },
+    program: { type: "string", default: fileURLToPath(new URL("../../dcache", import.meta.url)) },
+    json: { type: "boolean", default: false },
+  },
+})
+const rounds = parseCount("--rounds", values.rounds)
+const program = path.resolve(values.program)
 /** Starts counted together: the kernel shows hundredths of a second. */
 const together = 5
+const aim = 1.3
 
 const directory = mkdtempSync(path.join(tmpdir(), "dcache-startup-"))
 const empty = path.join(directory, "empty.cjs")
@@ -30,26 +38,34 @@ const server = new NodeProcess({
   command: { file: program, args: [] },
   ...{ name: "startup", listen: address, join: [], extraArgs: ["--log-level", "error"], directory },
 })
+const progress = new Progress()
 try {
   const client = await CacheClient.connect(address, { connectTimeoutMs: 20_000 })
   await client.set("a", "b")
   await client.close()
   const commands = [
-    ["empty program", node, empty],
-    ["dcache --version", program, "--version"],
-    ["dcache get", program, "get", "a", "--node", address],
-  ] as const
+    { name: "empty program", file: node, args: [empty] },
+    { name: "dcache --version", file: program, args: ["--version"] },
+    { name: "dcache get", file: program, args: ["get", "a", "--node", address] },
+  ]
   const seen = commands.map((): number[] => [])
-  for (let round = 0; round < runs / together; round++)
-    for (const [index, [, file, ...args]] of commands.entries()) seen[index]?.push(cpuMsOf(file, args))
-  const least = median(seen[0] ?? [])
-  for (const [index, [name]] of commands.entries()) {
-    const ms = median(seen[index] ?? [])
-    console.log(
-      `${name.padEnd(16)} ${ms.toFixed(0).padStart(4)} ms of CPU, ${(ms / least).toFixed(1)} times the empty one`,
-    )
+  for (let round = 0; round < rounds; round++) {
+    progress.show(`round ${round + 1} of ${rounds}`)
+    for (const [index, { file, args }] of commands.entries()) seen[index]?.push(cpuMsOf(file, args))
   }
-  console.log("aim: 1.3 times for dcache get")
+  progress.end()
+  const found = commands.map(({ name }, index) => ({
+    name,
+    cpuMs: median(seen[index] ?? []),
+    // Of each round, against its neighbour: what else the machine does then meets both.
+    timesEmpty: median((seen[index] ?? []).map((ms, round) => ms / (seen[0]?.[round] ?? Number.NaN))),
+  }))
+  if (values.json) console.log(JSON.stringify({ rounds, together, aim, found }, null, 2))
+  else {
+    const rows = found.map(({ name, cpuMs, timesEmpty }) => [name, `${cpuMs.toFixed(0)} ms`, timesEmpty.toFixed(2)])
+    console.log(formatTable(["START OF", "CPU", "TIMES THE EMPTY ONE"], rows, 1))
+    console.log(`aim: ${aim} times for dcache get`)
+  }
 } finally {
   server.kill()
   await server.ended
