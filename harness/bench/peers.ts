@@ -1,26 +1,25 @@
 /**
  * dcache beside other caches, each through the clients that programs use for it, in one run: operations a second and CPU an operation,
- * latencies of a lone caller, what an entry costs in memory, and what the loss of a primary does. Rounds are interleaved, so
- * that what else the machine does meets all alike; printed are medians.
+ * latencies of a lone caller, what an entry costs in memory, and what the loss of a primary does. A cache that fails, or
+ * does not answer, is left out by name, with the reason.
  */
 import { writeFileSync } from "node:fs"
 import path from "node:path"
 import { fileURLToPath } from "node:url"
 import { parseArgs } from "node:util"
-import { Prng } from "../../src/base/prng.ts"
-import { median } from "../cluster/cpu.ts"
-import { formatTable } from "./format-table.ts"
-import { parseChoice, parseCount } from "./options.ts"
+import { parseChoice, parseCount, UsageError } from "./options.ts"
+import { reasonOf, within } from "./patience.ts"
 import { chart } from "./peers/chart.ts"
 import { dcacheFailover, type Failover, redisFailover } from "./peers/failover.ts"
 import { installClients } from "./peers/installed.ts"
-import { type Lone, lone } from "./peers/lone.ts"
 import { type EntryCost, entryCost } from "./peers/memory.ts"
-import { ratios, verdictOf } from "./peers/ratios.ts"
+import { ratios } from "./peers/ratios.ts"
+import { failoverText, type Failovers, memoryText, ratioText, speedText } from "./peers/report.ts"
 import { missing } from "./peers/servers.ts"
-import { type Peer, peerTargets } from "./peers/targets.ts"
+import { readShares, type Speed, speeds } from "./peers/speed.ts"
+import { made, type Maker, type Peer, peerMakers } from "./peers/targets.ts"
 import { Progress } from "./progress.ts"
-import { type Cell, fill, type Mode, measure, modes } from "./throughput/measure.ts"
+import { modes } from "./throughput/measure.ts"
 
 const parts = ["speed", "memory", "failover"] as const
 const { values } = parseArgs({
@@ -30,6 +29,7 @@ const { values } = parseArgs({
     entries: { type: "string", default: "5e6" },
     failovers: { type: "string", default: "5" },
     parts: { type: "string", default: "" },
+    only: { type: "string", default: "" },
     svg: { type: "string" },
     program: { type: "string", default: fileURLToPath(new URL("../../dcache", import.meta.url)) },
     json: { type: "boolean", default: false },
@@ -37,107 +37,112 @@ const { values } = parseArgs({
 })
 const rounds = parseCount("--rounds", values.rounds)
 const ms = parseCount("--ms", values.ms)
+const entries = parseCount("--entries", values.entries)
+const failoverCount = parseCount("--failovers", values.failovers)
 const chosen = parseChoice("--parts", values.parts, parts)
 const program = path.resolve(values.program)
 const command = program.endsWith(".ts") ? { file: process.execPath, args: [program] } : { file: program, args: [] }
-const shares = [0.9, 0.5]
-const progress = new Progress()
 
-/** Of one target: a cell for each mode and share of reads; undefined: the peer refuses that. */
-type Measured = { readonly name: Peer["name"]; cell(mode: Mode, reads: number): Cell | undefined; readonly lone: Lone }
+/** Each of these has one server. */
+const measuredForMemory: readonly Peer["name"][] = ["dcache, 1 node", "ioredis, auto-pipelining", "memcache-client"]
+/** For setting all entries at a fifth of what is usual. */
+const memoryWithinMs = 30_000 + entries / 40
+const failoverWithinMs = 120_000
+const closeWithinMs = 10_000
+const failoverNames = [
+  "dcache, 3 nodes, 2 copies",
+  "Redis Cluster, 1 s time-out",
+  "Redis Cluster, its own 15 s time-out",
+] as const
+
+const progress = new Progress()
+const leftOut: string[] = []
+const leave = (reason: string) => void leftOut.push(reason)
+for (const signal of ["SIGINT", "SIGTERM"] as const) process.once(signal, () => process.exit(130))
+
+const names = [...peerMakers({ command, nodeArgs: [], memcachedMiB: 0 }).map(({ name }) => name), ...failoverNames]
+if (!names.some(name => name.startsWith(values.only)))
+  throw new UsageError(`--only: no cache begins so; there are ${names.map(name => JSON.stringify(name)).join(", ")}`)
 
 installClients()
-const { targets, skipped } = await peerTargets(command)
-let speed: Measured[] = []
-const memory: EntryCost[] = []
-try {
-  if (chosen.includes("speed")) speed = await speeds(targets)
-  if (chosen.includes("memory"))
-    for (const target of targets.filter(({ name }) =>
-      ["dcache, 1 node", "ioredis, auto-pipelining", "memcache-client"].includes(name),
-    ))
-      memory.push(
-        await entryCost(target, parseCount("--entries", values.entries), done =>
-          progress.show(`memory of ${target.name}: ${done}`),
-        ),
-      )
-} finally {
-  for (const target of targets.toReversed()) await target.close()
-}
-const failovers = chosen.includes("failover") ? await failoversOfAll() : []
+const speed = chosen.includes("speed") ? await allSpeeds() : []
+const memory = chosen.includes("memory") ? await allEntryCosts() : []
+const failovers = chosen.includes("failover") ? await allFailovers() : []
 progress.end()
 await print()
+// What is left of a client that did not close must not keep this process.
+process.exit()
 
-async function speeds(targets: readonly Peer[]): Promise<Measured[]> {
-  const prng = new Prng(1)
-  const cells = new Map<string, Cell[]>()
-  const lones = new Map<string, Lone[]>()
-  const add = <T>(map: Map<string, T[]>, key: string, value: T) => map.set(key, [...(map.get(key) ?? []), value])
-  const refused = new Set<string>()
-  for (const target of targets) {
-    await fillAny(target)
-    // Compilers have done their work before anything counts.
-    for (const mode of modes)
-      await measure(target, mode, { ms, readShare: 0.9, prng }).catch(() => refused.add(`${target.name} ${mode}`))
-  }
-  for (let round = 0; round < rounds; round++)
-    for (const readShare of shares)
-      for (const mode of modes)
-        for (const target of targets) {
-          progress.show(`round ${round + 1} of ${rounds}: ${mode}, ${readShare * 100} % reads, ${target.name}`)
-          if (refused.has(`${target.name} ${mode}`)) continue
-          add(cells, `${target.name} ${mode} ${readShare}`, await measure(target, mode, { ms, readShare, prng }))
-        }
-  for (let round = 0; round < rounds; round++)
-    for (const target of targets) {
-      progress.show(`round ${round + 1} of ${rounds}: one at a time, ${target.name}`)
-      add(lones, target.name, await lone(target, { ms, readShare: 0.9, prng }))
-    }
-  return targets.map(({ name }) => {
-    const seen = lones.get(name) ?? []
-    return {
-      name,
-      cell: (mode, reads) => middle(cells.get(`${name} ${mode} ${reads}`)),
-      lone: { p50Us: median(seen.map(({ p50Us }) => p50Us)), p99Us: median(seen.map(({ p99Us }) => p99Us)) },
-    }
-  })
+function makers(options: { readonly nodeArgs: readonly string[]; readonly memcachedMiB: number }): Maker[] {
+  return peerMakers({ command, ...options }).filter(({ name }) => name.startsWith(values.only))
 }
 
-/** Where many keys are refused together, one by one. */
-async function fillAny(target: Peer): Promise<void> {
+async function allSpeeds(): Promise<Speed[]> {
+  const targets: Peer[] = []
   try {
-    await fill(target)
-  } catch {
-    const setMany = (entries: readonly (readonly [string, Uint8Array])[]) =>
-      Promise.all(entries.map(([key, value]) => target.set(key, value)))
-    await fill({ ...target, setMany })
-  }
-}
-
-function middle(cells: readonly Cell[] | undefined): Cell | undefined {
-  if (cells === undefined) return undefined
-  const of = (field: keyof Cell) => median(cells.map(cell => cell[field]))
-  return { opsPerSecond: of("opsPerSecond"), clientMicros: of("clientMicros"), serverMicros: of("serverMicros") }
-}
-
-async function failoversOfAll(): Promise<Failover[]> {
-  const count = parseCount("--failovers", values.failovers)
-  const runs: Failover[] = []
-  for (let run = 0; run < count; run++) {
-    progress.show(`failover ${run + 1} of ${count}`)
-    runs.push(await dcacheFailover(command))
-  }
-  if (missing("redis-server") === undefined)
-    for (const timeoutMs of [1_000, 15_000]) runs.push(await redisFailover(timeoutMs))
-  const names = [...new Set(runs.map(({ name }) => name))]
-  return names.map(name => {
-    const own = runs.filter(run => run.name === name)
-    return {
-      name,
-      writableAfterMs: median(own.map(({ writableAfterMs }) => writableAfterMs)),
-      lostWrites: own.reduce((sum, { lostWrites }) => sum + lostWrites, 0),
+    for (const maker of makers({ nodeArgs: [], memcachedMiB: 1_024 })) {
+      progress.show(`starting ${maker.name}`)
+      const target = await made(maker, leave)
+      if (target !== undefined) targets.push(target)
     }
-  })
+    return await speeds(targets, { rounds, ms, progress: text => progress.show(text), leftOut: leave })
+  } finally {
+    for (const target of targets.toReversed()) await closed(target)
+  }
+}
+
+/** One after another, each with a server of its own that has held nothing before. */
+async function allEntryCosts(): Promise<EntryCost[]> {
+  const costs: EntryCost[] = []
+  const roomyMiB = 512 + Math.ceil((entries * 256) / 2 ** 20)
+  const nodeArgs = ["--memory", `${roomyMiB}MiB`, "--eviction", "none"]
+  for (const maker of makers({ nodeArgs, memcachedMiB: roomyMiB })) {
+    if (!measuredForMemory.includes(maker.name)) continue
+    const target = await made(maker, leave)
+    if (target === undefined) continue
+    try {
+      const show = (done: number) =>
+        progress.show(`memory, ${target.name}: ${done.toLocaleString("en")} of ${entries.toLocaleString("en")} entries`)
+      costs.push(await entryCost(target, { entries, withinMs: memoryWithinMs, progress: show }))
+    } catch (error) {
+      leave(`${target.name}, memory: ${reasonOf(error)}`)
+    } finally {
+      await closed(target)
+    }
+  }
+  return costs
+}
+
+/** The slowest Redis Cluster is run once: that takes as long as all the others together. */
+async function allFailovers(): Promise<Failovers[]> {
+  const kinds = [
+    { name: failoverNames[0], count: failoverCount, run: () => dcacheFailover(command) },
+    { name: failoverNames[1], count: failoverCount, run: () => redisFailover(1_000) },
+    { name: failoverNames[2], count: 1, run: () => redisFailover(15_000) },
+  ].filter(({ name }) => name.startsWith(values.only))
+  const found: Failovers[] = []
+  for (const { name, count, run } of kinds) {
+    const problem = name.startsWith("Redis") ? missing("redis-server") : undefined
+    if (problem !== undefined) {
+      leave(`${name}: ${problem}`)
+      continue
+    }
+    const runs: Failover[] = []
+    for (let n = 1; n <= count; n++) {
+      progress.show(`failover ${n} of ${count}, ${name}`)
+      try {
+        runs.push(await within(failoverWithinMs, "starting, killing and reading back", run()))
+      } catch (error) {
+        leave(`${name}, failover ${n} of ${count}: ${reasonOf(error)}`)
+      }
+    }
+    if (runs.length > 0) found.push({ name, runs })
+  }
+  return found
+}
+
+async function closed(target: Peer): Promise<void> {
+  await within(closeWithinMs, "closing", target.close()).catch(error => leave(`${target.name}: ${reasonOf(error)}`))
 }
 
 async function print(): Promise<void> {
@@ -149,6 +154,7 @@ async function print(): Promise<void> {
       return cell === undefined ? undefined : cell.clientMicros + cell.serverMicros
     },
     lone: name => of(name)?.lone,
+    bytesPerEntry: name => memory.find(cost => cost.name === name)?.bytesPerEntry,
   })
   if (values.svg !== undefined && speed.length > 0)
     writeFileSync(
@@ -163,63 +169,14 @@ async function print(): Promise<void> {
     const rows = speed.map(({ name, cell, lone }) => ({
       name,
       lone,
-      cells: shares.flatMap(reads => modes.map(mode => ({ mode, reads, ...cell(mode, reads) }))),
+      cells: readShares.flatMap(reads => modes.map(mode => ({ mode, reads, ...cell(mode, reads) }))),
     }))
-    console.log(JSON.stringify({ ...values, speed: rows, ratios: reached, memory, failovers, skipped }, null, 2))
+    console.log(JSON.stringify({ ...values, speed: rows, ratios: reached, memory, failovers, leftOut }, null, 2))
     return
   }
-  if (speed.length > 0) {
-    const text = (cell: Cell | undefined) =>
-      cell === undefined
-        ? "refused"
-        : `${(cell.opsPerSecond / 1_000).toFixed(1)} k; ${cell.clientMicros.toFixed(1)} / ${cell.serverMicros.toFixed(1)}`
-    for (const reads of shares) {
-      console.log(`\n${reads * 100} % reads: operations a second; CPU µs an operation, client / servers`)
-      console.log(
-        formatTable(
-          ["CACHE", ...modes],
-          speed.map(({ name, cell }) => [name, ...modes.map(mode => text(cell(mode, reads)))]),
-          1,
-        ),
-      )
-    }
-    console.log("one at a time, 90 % reads, µs")
-    console.log(
-      formatTable(
-        ["CACHE", "p50", "p99"],
-        speed.map(({ name, lone }) => [name, lone.p50Us.toFixed(0), lone.p99Us.toFixed(0)]),
-        1,
-      ),
-    )
-    const rows = reached.map(ratio => [
-      ratio.against,
-      ratio.figure,
-      ratio.reached === undefined ? "-" : `${ratio.reached.toFixed(2)}`,
-      `${ratio.better === "more" ? ">=" : "<="} ${ratio.must}`,
-      String(ratio.aim),
-      verdictOf(ratio),
-    ])
-    console.log(formatTable(["AGAINST", "FIGURE", "RATIO", "MUST", "AIM", "REACHED"], rows, 2))
-  }
-  if (memory.length > 0)
-    console.log(
-      formatTable(
-        ["MEMORY", "bytes an entry (116 of key and value)"],
-        memory.map(({ name, bytesPerEntry }) => [name, bytesPerEntry.toFixed(0)]),
-        1,
-      ),
-    )
-  if (failovers.length > 0)
-    console.log(
-      formatTable(
-        ["PRIMARY KILLED", "all its keys written again after, ms", "acknowledged writes lost"],
-        failovers.map(({ name, writableAfterMs, lostWrites }) => [
-          name,
-          writableAfterMs.toFixed(0),
-          String(lostWrites),
-        ]),
-        1,
-      ),
-    )
-  for (const reason of skipped) console.log(`left out: ${reason}`)
+  if (speed.length > 0) console.log(speedText(speed))
+  if (memory.length > 0) console.log(memoryText(memory))
+  if (failovers.length > 0) console.log(failoverText(failovers))
+  if (reached.some(ratio => ratio.reached !== undefined)) console.log(ratioText(reached))
+  for (const reason of leftOut) console.log(`left out: ${reason}`)
 }

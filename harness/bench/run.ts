@@ -31,8 +31,9 @@ ${json}`,
     options: `--rounds 5             of each cache and mode, interleaved; medians are printed
 --ms 500               of each round
 --entries 5e6          set to see what one costs in memory
---failovers 5          of dcache; one of each Redis cluster
---parts speed,...      some of: speed, memory, failover
+--failovers 5          of dcache and of a Redis cluster with a time-out of 1 s; one with its own
+--parts speed,...      some of: speed (4 minutes), memory (2), failover (2)
+--only dcache          caches whose name begins so
 --svg FILE             a picture of the speeds
 --program ./dcache     what to start
 ${json}`,
@@ -83,6 +84,21 @@ ${json}`,
 --rest 15              seconds at rest
 --program ./dcache     what to start`,
     run: () => import("./handover.ts"),
+  },
+  startup: {
+    about: "CPU of `dcache get` and `dcache --version` beside an empty program in the same Node.js",
+    options: `--rounds 20            of five starts of each
+--program ./dcache     what to start
+${json}`,
+    run: () => import("./startup.ts"),
+  },
+  idle: {
+    about:
+      "CPU of idle members of twenty, voters and others, beside bare processes with the same frames at the same time",
+    options: `--seconds 20           measured, after a rest
+--program ./dcache     what to start
+${json}`,
+    run: () => import("./idle.ts"),
   },
   expiry: {
     about: "how long entries that expire at one instant stay in memory, and what others notice",

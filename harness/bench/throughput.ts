@@ -10,9 +10,8 @@ import { fileURLToPath } from "node:url"
 import { parseArgs } from "node:util"
 import Table from "cli-table3"
 import { Prng } from "../../src/base/prng.ts"
-import { median } from "../cluster/cpu.ts"
 import { dcacheTarget } from "./throughput/dcache.ts"
-import { type Cell, fill, type Mode, measure, modes } from "./throughput/measure.ts"
+import { type Cell, cellText, fill, middle, type Mode, measure, modes } from "./throughput/measure.ts"
 import { redisTarget } from "./throughput/redis.ts"
 import type { Skipped, Target } from "./throughput/target.ts"
 
@@ -69,20 +68,13 @@ async function rounds(targets: readonly Target[]): Promise<Row[]> {
   })
 }
 
-function middle(cells: readonly Cell[]): Cell {
-  const of = (field: keyof Cell) => median(cells.map(cell => cell[field]))
-  return { opsPerSecond: of("opsPerSecond"), clientMicros: of("clientMicros"), serverMicros: of("serverMicros") }
-}
-
 function print(rows: readonly Row[]): void {
   if (values.json) {
     console.log(JSON.stringify({ ...values, rows, skipped }, null, 2))
     return
   }
   const table = new Table({ head: ["median ops/s; CPU µs an operation, client / servers", ...modes] })
-  const text = ({ opsPerSecond, clientMicros, serverMicros }: Cell) =>
-    `${(opsPerSecond / 1_000).toFixed(1)} k; ${clientMicros.toFixed(1)} / ${serverMicros.toFixed(1)}`
-  for (const { name, cells } of rows) table.push([name, ...modes.map(mode => text(cells[mode]))])
+  for (const { name, cells } of rows) table.push([name, ...modes.map(mode => cellText(cells[mode]))])
   console.log(table.toString())
   for (const reason of skipped) console.log(`left out: ${reason}`)
 }

@@ -8,6 +8,7 @@ export type Figures = {
   /** Client and servers together. */
   cpuMicros(name: Name, mode: Mode, reads: number): number | undefined
   lone(name: Name): { readonly p50Us: number; readonly p99Us: number } | undefined
+  bytesPerEntry(name: Name): number | undefined
 }
 
 export type Ratio = {
@@ -25,7 +26,7 @@ const three: Name = "dcache, 3 nodes, 2 copies"
 const peers: readonly Name[] = ["ioredis, auto-pipelining", "node-redis", "valkey-glide", "memcache-client"]
 
 export function ratios(figures: Figures): Ratio[] {
-  const { ops, cpuMicros, lone } = figures
+  const { ops, cpuMicros, lone, bytesPerEntry } = figures
   const more = (
     against: string,
     figure: string,
@@ -79,6 +80,9 @@ export function ratios(figures: Figures): Ratio[] {
     ),
     less(io, "one at a time, p50", [1.3, 1], mine?.p50Us, theirs?.p50Us),
     less(io, "one at a time, p99", [1.3, 1], mine?.p99Us, theirs?.p99Us),
+    ...([io, "memcache-client"] as const).map(name =>
+      less(name, "the server's memory an entry", [0.9, 0.8], bytesPerEntry(one), bytesPerEntry(name)),
+    ),
   ]
 }
 

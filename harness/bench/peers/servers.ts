@@ -98,9 +98,22 @@ function cli(args: readonly string[]) {
   return spawnSync("redis-cli", args, { encoding: "utf8" })
 }
 
+/** Whatever ends this process, its servers end with it. */
+const running = new Set<ChildProcess>()
+process.on("exit", () => {
+  for (const child of running) child.kill("SIGKILL")
+})
+
 async function started(program: string, args: readonly string[], port: number): Promise<Server> {
   const child = spawn(program, args, { stdio: "ignore" })
-  await until(() => answers(port), `${program} at port ${port}`, child)
+  running.add(child)
+  child.once("exit", () => running.delete(child))
+  try {
+    await until(() => answers(port), `${program} at port ${port}`, child)
+  } catch (error) {
+    await ended(child)
+    throw error
+  }
   return { port, pid: child.pid ?? 0, end: () => ended(child) }
 }
 

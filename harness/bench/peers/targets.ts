@@ -2,6 +2,7 @@
 import { dcacheTarget } from "../throughput/dcache.ts"
 import type { Skipped, Target } from "../throughput/target.ts"
 import type { CommandLine } from "../../cluster/node-process.ts"
+import { reasonOf, within } from "../patience.ts"
 import { type Installed, loaded } from "./installed.ts"
 import { memcached, missing, redis, redisCluster, type Server } from "./servers.ts"
 
@@ -16,36 +17,50 @@ export type Name =
 
 export type Peer = Target & { readonly name: Name }
 
-/** All of them, their servers shared where one server serves several clients. Those that cannot be had, by name. */
-export async function peerTargets(command: CommandLine): Promise<{ targets: Peer[]; skipped: string[] }> {
-  const targets: Peer[] = []
-  const skipped: string[] = []
-  const add = async (make: () => Promise<Target | Skipped>, name: Name) => {
-    const target = await make()
-    if ("skipped" in target) skipped.push(target.skipped)
-    else targets.push({ ...target, name })
+/** Until it is there, or is left out. */
+const readyWithinMs = 60_000
+
+export type Maker = { readonly name: Name; make(): Promise<Target | Skipped> }
+
+/** How each is made. One Redis server serves its three clients: they are asked one after another. */
+export function peerMakers(options: {
+  readonly command: CommandLine
+  /** Of a node. */
+  readonly nodeArgs: readonly string[]
+  readonly memcachedMiB: number
+}): Maker[] {
+  const { command, nodeArgs, memcachedMiB } = options
+  let shared: Promise<Server> | undefined
+  const server = () => (shared ??= redis())
+  const dcache = (nodes: number, copies: number) => () => dcacheTarget({ command, nodes, copies, nodeArgs })
+  const having = (program: Parameters<typeof missing>[0], make: () => Promise<Target>) => async () => {
+    const problem = missing(program)
+    return problem === undefined ? make() : { skipped: problem }
   }
+  return [
+    { name: "dcache, 1 node", make: dcache(1, 1) },
+    { name: "dcache, 3 nodes, 2 copies", make: dcache(3, 2) },
+    {
+      name: "ioredis, auto-pipelining",
+      make: having("redis-server", async () => ioredisTarget(await server())),
+    },
+    { name: "node-redis", make: having("redis-server", async () => nodeRedisTarget(await server())) },
+    { name: "valkey-glide", make: having("redis-server", async () => glideTarget(await server())) },
+    { name: "ioredis, cluster of 3 + 3", make: having("redis-server", clusterTarget) },
+    { name: "memcache-client", make: having("memcached", () => memcachedTarget(memcachedMiB)) },
+  ]
+}
+
+/** Undefined: it cannot be had, and why was said. */
+export async function made({ name, make }: Maker, leftOut: (reason: string) => void): Promise<Peer | undefined> {
   try {
-    await add(() => dcacheTarget({ command, nodes: 1, copies: 1 }), "dcache, 1 node")
-    await add(() => dcacheTarget({ command, nodes: 3, copies: 2 }), "dcache, 3 nodes, 2 copies")
-    const noRedis = missing("redis-server")
-    if (noRedis !== undefined) skipped.push(noRedis)
-    else {
-      // One server for its three clients: they are asked one after another.
-      const server = await redis()
-      await add(() => ioredisTarget(server), "ioredis, auto-pipelining")
-      await add(() => nodeRedisTarget(server), "node-redis")
-      await add(() => glideTarget(server), "valkey-glide")
-      await add(clusterTarget, "ioredis, cluster of 3 + 3")
-    }
-    const noMemcached = missing("memcached")
-    if (noMemcached !== undefined) skipped.push(noMemcached)
-    else await add(memcachedTarget, "memcache-client")
-    return { targets, skipped }
+    const target = await within(readyWithinMs, "starting it", make())
+    if (!("skipped" in target)) return { ...target, name }
+    leftOut(`${name}: ${target.skipped}`)
   } catch (error) {
-    for (const target of targets) await target.close()
-    throw error
+    leftOut(`${name}: ${reasonOf(error)}`)
   }
+  return undefined
 }
 
 type IoRedis = {
@@ -169,22 +184,25 @@ type Memcache = {
     options: object,
   ) => {
     get(key: string | readonly string[]): Promise<unknown>
-    set(key: string, value: Buffer): Promise<unknown>
+    set(key: string, value: Buffer, options: object): Promise<unknown>
     shutdown(): void
   }
 }
 
-async function memcachedTarget(): Promise<Target> {
-  const server = await memcached(2_048)
+/** Unless it is told otherwise, this client has entries expire after a minute. */
+const forGood = { lifetime: 0 }
+
+async function memcachedTarget(memoryMiB: number): Promise<Target> {
+  const server = await memcached(memoryMiB)
   const { MemcacheClient } = await loaded<Memcache>("memcache-client")
   const client = new MemcacheClient({ server: `127.0.0.1:${server.port}`, ignoreNotStored: true })
   return {
     name: "memcache-client",
     pids: [server.pid],
     get: key => client.get(key),
-    set: (key, value) => client.set(key, bufferOf(value)),
+    set: (key, value) => client.set(key, bufferOf(value), forGood),
     getMany: keys => client.get(keys),
-    setMany: entries => Promise.all(entries.map(([key, value]) => client.set(key, bufferOf(value)))),
+    setMany: entries => Promise.all(entries.map(([key, value]) => client.set(key, bufferOf(value), forGood))),
     close: closing(() => client.shutdown(), server),
   }
 }

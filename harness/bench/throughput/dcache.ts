@@ -15,8 +15,10 @@ export async function dcacheTarget(options: {
   readonly command: CommandLine
   readonly nodes: number
   readonly copies: number
+  /** Further arguments of each node. */
+  readonly nodeArgs?: readonly string[]
 }): Promise<Target & { readonly addresses: readonly string[] }> {
-  const { command, copies } = options
+  const { command, copies, nodeArgs = [] } = options
   const directory = mkdtempSync(path.join(tmpdir(), "dcache-bench-"))
   const ports = await freePorts(options.nodes, new Prng(crypto.getRandomValues(new Uint32Array(1))[0] ?? 0))
   const addresses = ports.map(port => `127.0.0.1:${port}`)
@@ -27,7 +29,7 @@ export async function dcacheTarget(options: {
         name: `bench-${index}`,
         listen,
         join: index === 0 ? [] : addresses.slice(0, 1),
-        extraArgs: ["--copies", String(copies), "--log-level", "error"],
+        extraArgs: ["--copies", String(copies), "--log-level", "error", ...nodeArgs],
         directory,
       }),
   )
