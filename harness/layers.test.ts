@@ -123,6 +123,7 @@ const layers: readonly { readonly files: string; readonly may: readonly string[]
 const deterministic = [
   ...["src/base/", "src/store/", "src/core/"],
   ...["src/client/session.ts", "src/client/steps.ts", "src/client/tags.ts", "src/client/loading.ts"],
+  ...["src/doors/resp/broadcast.ts", "src/doors/resp/channels.ts", "src/doors/resp/subscriber.ts"],
 ]
 
 const bannedThere: readonly { readonly word: string; readonly pattern: RegExp }[] = [

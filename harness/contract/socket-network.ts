@@ -3,6 +3,7 @@ import { randomBytes } from "node:crypto"
 import type { Socket } from "node:net"
 import type { WebSocket } from "ws"
 import { parseAddress } from "../../src/base/address.ts"
+import { assert } from "../../src/base/assert.ts"
 import type { ConnectionId } from "../../src/core/ports.ts"
 import { type HostBounds, hostBounds } from "../../src/host/bounds.ts"
 import { Clients } from "../../src/host/clients.ts"
@@ -156,7 +157,13 @@ export class SocketEndpoint implements Endpoint {
       address: this.address,
       process: null,
       addressOf: options.addressOf,
-      receive: (from, message) => this.received.push({ from, message }),
+      receive: (from, message) => {
+        assert(
+          message.kind !== "channel-ask" && message.kind !== "channel-told",
+          "here the core's messages alone are sent",
+        )
+        this.received.push({ from, message })
+      },
       linkLost: peer => this.lost.push(peer),
       peerRefused: peer => this.refused.push(peer),
       event: event => this.events.push(event),

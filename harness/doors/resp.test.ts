@@ -3,7 +3,7 @@
  * one of its nodes or another; and of Redis itself, where it is installed, so that the table says what Redis does and not what we wish.
  */
 import { deepEqual, equal, match, ok, rejects } from "node:assert/strict"
-import { execFile, spawn, spawnSync } from "node:child_process"
+import { execFile, spawn } from "node:child_process"
 import { once } from "node:events"
 import { connect, type Socket } from "node:net"
 import { writeFile } from "node:fs/promises"
@@ -17,9 +17,7 @@ import { Prng } from "../../src/base/prng.ts"
 import { NodeBench } from "../cluster/node-bench.ts"
 import { freePorts } from "../cluster/free-ports.ts"
 import { type Row, rows, type Told } from "./resp-rows.ts"
-
-/** Debian's, for which Debian packages a client. */
-const python = "/usr/bin/python3"
+import { python, skipWithout } from "./skip-without.ts"
 
 const runFile = promisify(execFile)
 
@@ -293,9 +291,4 @@ async function textOf(socket: Socket): Promise<string> {
   const chunks: Buffer[] = []
   for await (const chunk of socket) chunks.push(chunk)
   return Buffer.concat(chunks).toString()
-}
-
-function skipWithout(program: string, ...args: string[]): { skip?: string } {
-  const found = spawnSync(program, args.length > 0 ? args : ["--version"], { stdio: "ignore" })
-  return found.status === 0 ? {} : { skip: `${program} ${args.join(" ")} is not to be had on this machine` }
 }

@@ -42,8 +42,9 @@ const encoded: Wire = {
     const decoded = decodeLinkFrame(encodeLinkFrame(header, [packLinkMessage(message)]))
     assert(decoded.kind === "frame", `a node's message is well-formed: ${JSON.stringify(decoded)}`)
     const arrived = decoded.messages[0]
-    assert(arrived !== undefined && arrived.kind !== "hello" && arrived.kind !== "goodbye", "it arrives as what it was")
-    return arrived
+    assert(arrived !== undefined && arrived.kind === message.kind, "it arrives as what it was")
+    // Of the kind of a peer's message, hence one.
+    return arrived as PeerMessage
   },
   toNode: message => {
     const decoded = decodeForNode(encodeClientFrame([packForNode(message)]))

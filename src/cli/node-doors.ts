@@ -2,7 +2,8 @@
 import type { Socket } from "node:net"
 import { formatAddress, type HostPort } from "../base/address.ts"
 import { RespDoor } from "../doors/resp/door.ts"
-import type { Daemon } from "../host/daemon.ts"
+import type { ChannelPort, Daemon } from "../host/daemon.ts"
+import { monotonicMs } from "../host/clock.ts"
 import type { Log } from "../host/log.ts"
 import { version } from "../version.ts"
 import { exitCodes } from "./exit-codes.ts"
@@ -21,6 +22,12 @@ export class NodeDoors {
     else this.#resp.accept(tcp, "refused")
   }
 
+  /** Before the door is open this node is no member yet: nobody asks it. */
+  readonly channels: ChannelPort = {
+    receive: (from, message) => this.#resp?.receive(from, message),
+    linkLost: peer => this.#resp?.linkLost(peer),
+  }
+
   readonly respFigures = () => this.#resp?.figures()
 
   /** Throws `CommandFailure` when a port of its own that was asked for is not to be had. */
@@ -31,6 +38,7 @@ export class NodeDoors {
       port: daemon.listen.port,
       maxConnections: maxRespConnections,
       wallMs: Date.now,
+      nowMs: monotonicMs,
       failed: error => {
         const detail = error instanceof Error ? (error.stack ?? error.message) : String(error)
         log.event("error", "resp-door", { detail })

@@ -104,6 +104,7 @@ async function live(
     onFatal,
     onResumeFailure,
     acceptResp: doors.acceptResp,
+    channels: doors.channels,
     respFigures: doors.respFigures,
   })
   const trying = setInterval(() => {
@@ -176,7 +177,10 @@ function exit(code: ExitCode): End {
 
 async function started(
   settings: NodeSettings,
-  owner: Pick<DaemonOptions, "log" | "onEvent" | "onFatal" | "onResumeFailure" | "acceptResp" | "respFigures">,
+  owner: Pick<
+    DaemonOptions,
+    "log" | "onEvent" | "onFatal" | "onResumeFailure" | "acceptResp" | "channels" | "respFigures"
+  >,
 ): Promise<Daemon> {
   const { memoryBytes } = settings
   const limit = process.constrainedMemory()

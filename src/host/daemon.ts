@@ -16,8 +16,18 @@ import { CacheNode } from "../core/node.ts"
 import { packView } from "../core/membership/view.ts"
 import type { NodeEvent } from "../core/ports.ts"
 import { allRules } from "../core/rules.ts"
-import { maxNameChars, protoMax, protoMin } from "../protocol/limits.ts"
-import type { Address, ColdHint, MemberInfo, NodeId, SnapshotHead, StatusReport } from "../protocol/message.ts"
+import { channelProto, maxNameChars, protoMax, protoMin } from "../protocol/limits.ts"
+import type {
+  Address,
+  ChannelMessage,
+  ColdHint,
+  MemberInfo,
+  NodeId,
+  PeerMessage,
+  SnapshotHead,
+  StatusReport,
+  View,
+} from "../protocol/message.ts"
 import { type HostBounds, hostBounds } from "./bounds.ts"
 import { Clients } from "./clients.ts"
 import { bootClock, MachineSleepWatch, monotonicMs, PauseWatch } from "./clock.ts"
@@ -84,11 +94,20 @@ export type DaemonOptions = {
   readonly onResumeFailure?: (failure: ResumeFailure) => void
   /** Takes over connections that begin like Redis' protocol. Undefined: there is no door for them. */
   readonly acceptResp?: ((tcp: Socket) => void) | undefined
+  /** Where what is published at other nodes goes. Undefined: nobody listens here. */
+  readonly channels?: ChannelPort | undefined
   /** What that door tells of itself, for the metrics. */
   readonly respFigures?: (() => RespFigures | undefined) | undefined
   /** Tests alone depart from the defaults. */
   readonly config?: Partial<Config>
   readonly bounds?: Partial<HostBounds>
+}
+
+/** What a door is told of the doors of other nodes. */
+export type ChannelPort = {
+  receive(from: NodeId, message: ChannelMessage): void
+  /** What was under way to this member may be lost. */
+  linkLost(peer: NodeId): void
 }
 
 /** What came of leaving. "last": nobody was left to hand data to. "timeout": others will see a crash. "stopped": all of them were, as planned. */
@@ -116,6 +135,9 @@ export type Daemon = {
   call: CacheNode["call"]
   callNow: CacheNode["callNow"]
   routes(): CacheNode["routes"]
+  /** The other members whose doors can be told of what is published. */
+  channelPeers(): readonly NodeId[]
+  sendToDoor(peer: NodeId, message: ChannelMessage): void
   /** To be called before anything is done with what arrived by a way that is not the daemon's own. */
   beforeInput(): void
   /** Hands its data over and leaves the cluster; in one that is stopped, waits for the end of that. The process goes on until `stop`. */
@@ -370,6 +392,8 @@ class RunningDaemon implements Daemon {
   readonly #repeats = new Repeats({ quietMs: 60_000, maxKeys: 1_000 })
   readonly #eventCounts = new Map<string, number>()
   #metrics: Metrics | undefined
+  /** By the view that they were last asked for under. */
+  #channelPeers: { readonly of: View | undefined; readonly peers: readonly NodeId[] } | undefined
   /** Of the membership that lasts: see `Health`. */
   #hasSettled = false
   #ticking: NodeJS.Timeout | undefined
@@ -421,12 +445,13 @@ class RunningDaemon implements Daemon {
       address: this.address,
       process: processes.self,
       addressOf: id => this.#node.addressOf(id),
-      receive: (from, message) => this.#node.receive(from, message),
+      receive: (from, message) => this.#receive(from, message),
       greeted: (peer, process) => this.#deaths.greeted(peer, process),
       linkLost: peer => {
         this.#lookAtMs = 0
         this.#node.linkLost(peer)
         this.#deaths.lost(peer)
+        options.channels?.linkLost(peer)
       },
       peerRefused: peer => {
         this.#lookAtMs = 0
@@ -532,6 +557,24 @@ class RunningDaemon implements Daemon {
 
   beforeInput(): void {
     this.#lookAtClocks()
+  }
+
+  channelPeers(): readonly NodeId[] {
+    const { view } = this.#node
+    if (this.#channelPeers?.of === view) return this.#channelPeers?.peers ?? []
+    const others = view?.members.filter(({ id, protoMax }) => id !== this.id && protoMax >= channelProto) ?? []
+    const peers = others.map(({ id }) => id)
+    this.#channelPeers = { of: view, peers }
+    return peers
+  }
+
+  sendToDoor(peer: NodeId, message: ChannelMessage): void {
+    this.links.send(peer, message)
+  }
+
+  #receive(from: NodeId, message: PeerMessage | ChannelMessage): void {
+    if (message.kind !== "channel-ask" && message.kind !== "channel-told") this.#node.receive(from, message)
+    else this.#options.channels?.receive(from, message)
   }
 
   leave(): Promise<LeaveOutcome> {

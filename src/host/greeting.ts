@@ -4,7 +4,7 @@
  */
 import type { FrameHeader } from "../protocol/codec.ts"
 import { protoMax, protoMin } from "../protocol/limits.ts"
-import type { Goodbye, Hello, NodeId, PeerMessage } from "../protocol/message.ts"
+import type { ChannelMessage, Goodbye, Hello, NodeId, PeerMessage } from "../protocol/message.ts"
 
 /** What a node knows of itself when it greets. */
 export type Identity = {
@@ -41,7 +41,7 @@ export function commonProto(hello: Hello): number {
 }
 
 /** By these a node of an earlier generation finds its way into the later one; everything else between the two is of another life. */
-export function crossesGenerations(kind: PeerMessage["kind"]): boolean {
+export function crossesGenerations(kind: (PeerMessage | ChannelMessage)["kind"]): boolean {
   switch (kind) {
     case "join-request":
     case "join-refused":

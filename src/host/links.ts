@@ -19,7 +19,16 @@ import {
 } from "../protocol/codec.ts"
 import { maxFrameBytes, protoMax, protoMin } from "../protocol/limits.ts"
 import { linkClassOf } from "../protocol/link-class.ts"
-import type { Address, Goodbye, Hello, LinkClass, NodeId, PeerMessage, ProcessMark } from "../protocol/message.ts"
+import type {
+  Address,
+  ChannelMessage,
+  Goodbye,
+  Hello,
+  LinkClass,
+  NodeId,
+  PeerMessage,
+  ProcessMark,
+} from "../protocol/message.ts"
 import type { HostBounds } from "./bounds.ts"
 import { closeCodes, FrameSocket, type FrameSocketOptions, type SocketEnd } from "./frame-socket.ts"
 import {
@@ -45,7 +54,7 @@ export type LinksOptions = {
   readonly process: ProcessMark | null
   /** Undefined: unknown, or no member (any more). */
   readonly addressOf: (id: NodeId) => Address | undefined
-  readonly receive: (from: NodeId, message: PeerMessage) => void
+  readonly receive: (from: NodeId, message: PeerMessage | ChannelMessage) => void
   /** A connection to this peer stands; `process` is what it said of itself. */
   readonly greeted?: (peer: NodeId, process: ProcessMark | null) => void
   /** What was under way to this peer may be lost. */
@@ -125,7 +134,7 @@ export class Links {
   }
 
   /** To a member, or to a process that has a connection to us. Lost when there is no way to it. */
-  send(to: NodeId, message: PeerMessage): void {
+  send(to: NodeId, message: PeerMessage | ChannelMessage): void {
     if (this.#isClosed || to === this.#options.identity().id) return
     const linkClass = linkClassOf(message.kind)
     const existing = this.#links.toPeer(to, linkClass)
@@ -218,7 +227,7 @@ export class Links {
     return link
   }
 
-  #sendOver(link: Link, message: PeerMessage): void {
+  #sendOver(link: Link, message: PeerMessage | ChannelMessage): void {
     const packed = this.#packed(nameOf(link.target), message)
     if (packed === undefined) return
     if (link.state.kind === "open") {
@@ -232,7 +241,7 @@ export class Links {
     else this.#dial(link)
   }
 
-  #packed(to: string, message: PeerMessage): Message | undefined {
+  #packed(to: string, message: PeerMessage | ChannelMessage): Message | undefined {
     const packed = packLinkMessage(message)
     if (packed.bytes <= maxFrameBytes - frameRoomBytes) return packed
     this.#options.event({ kind: "message-too-large", to, message: message.kind, bytes: packed.bytes })

@@ -50,6 +50,7 @@ function watched() {
       errors: 1,
       memoryBytes: 70,
       cutoffs: new Map([["protocol-error", 3]]),
+      channels: { subscriptions: 4, published: 5, delivered: 6, unanswered: 7, skipped: 8 },
     }),
   }
 }
@@ -76,6 +77,11 @@ const lines = [
   "dcache_expired_total 6",
   "dcache_transferred_bytes_total 7000",
   'dcache_events_total{event="suspected"} 2',
+  "dcache_resp_subscriptions 4",
+  "dcache_resp_published_total 5",
+  "dcache_resp_delivered_total 6",
+  "dcache_resp_publish_unanswered_total 7",
+  "dcache_resp_publish_skipped_total 8",
 ]
 
 for (const line of lines)

@@ -30,6 +30,14 @@ export type RespFigures = {
   readonly memoryBytes: number
   /** Connections that this side ended or refused, by the reason. */
   readonly cutoffs: ReadonlyMap<string, number>
+  readonly channels: {
+    readonly subscriptions: number
+    readonly published: number
+    readonly delivered: number
+    /** Times that a member was not waited for any longer, and that one was not told for being so far behind. */
+    readonly unanswered: number
+    readonly skipped: number
+  }
 }
 
 /** Upper ends of the buckets of latencies, in seconds: what people set alerts on, from a cache's usual to its deadlines. */
@@ -174,6 +182,28 @@ export class Metrics {
       ["reason"],
       () => [...(source.resp()?.cutoffs ?? [])].map(([reason, value]) => ({ labels: { reason }, value })),
     )
+    this.#channels(source, total)
+  }
+
+  #channels(source: MetricsSource, total: (of: (figures: RespFigures) => number) => () => readonly Sample[]): void {
+    const subscriptions = () => source.resp()?.channels.subscriptions ?? 0
+    this.#gauge("dcache_resp_subscriptions", "Channels and patterns listened to by connections here", subscriptions)
+    for (const [name, help, of] of [
+      ["published", "Messages that were published through this node", "published"],
+      ["delivered", "Messages handed to subscribers of this node", "delivered"],
+      [
+        "publish_unanswered",
+        "Times that another node did not answer in time how many it handed a message to",
+        "unanswered",
+      ],
+      ["publish_skipped", "Messages not sent to another node that has long not answered", "skipped"],
+    ] as const)
+      this.#counter(
+        `dcache_resp_${name}_total`,
+        help,
+        [],
+        total(({ channels }) => channels[of]),
+      )
   }
 
   readonly #ofStatus = (name: string, help: string, value: (status: StatusReport) => number) =>

@@ -3,9 +3,12 @@
  * node's own queues are in `config.ts`.
  */
 
-/** Version of the protocol that this build speaks, and the oldest that it understands. Version 1 knew no groups. */
-export const protoMax = 2
+/** Version of the protocol that this build speaks, and the oldest that it understands. Version 1 knew no groups, 2 no channels. */
+export const protoMax = 3
 export const protoMin = 2
+
+/** The version from which a process passes on what is published; one of an older version is not told. */
+export const channelProto = 3
 
 /** Longest key, in bytes. Longer: refused, `key-too-long`. */
 export const maxKeyBytes = 4_096
@@ -16,6 +19,12 @@ export const maxValueBytes = 8 * 1024 * 1024
 /** Most keys of one group, and the most bytes that its keys, values and compared values take. Beyond: refused, `group-too-large`. */
 export const maxGroupKeys = 1_024
 export const maxGroupBytes = maxValueBytes
+
+/** Longest name of a channel, or pattern of such, in bytes. Longer: refused. */
+export const maxChannelBytes = 4_096
+
+/** Names of channels in one message, in bytes together. A node that has more to tell says that it does not tell all. */
+export const maxChannelNamesBytes = 4 * 1024 * 1024
 
 /** Largest WebSocket frame. A larger one closes its connection: two values (one set if equal to the other), a key, and room. */
 export const maxFrameBytes = 2 * maxValueBytes + 1024 * 1024

@@ -1,8 +1,8 @@
 /** Which of the two connections between a pair of nodes a message takes: control is never behind bulk data. */
-import type { DataMessage, LinkClass, PeerMessage } from "./message.ts"
+import type { ChannelMessage, DataMessage, LinkClass, PeerMessage } from "./message.ts"
 
 // Spelled out, so that a new kind does not compile before somebody has decided.
-const isData: { readonly [K in DataMessage["kind"]]: true } = {
+const isData: { readonly [K in (DataMessage | ChannelMessage)["kind"]]: true } = {
   repl: true,
   "repl-ack": true,
   stale: true,
@@ -14,8 +14,10 @@ const isData: { readonly [K in DataMessage["kind"]]: true } = {
   forget: true,
   forward: true,
   "forward-reply": true,
+  "channel-ask": true,
+  "channel-told": true,
 }
 
-export function linkClassOf(kind: PeerMessage["kind"]): LinkClass {
+export function linkClassOf(kind: (PeerMessage | ChannelMessage)["kind"]): LinkClass {
   return Object.hasOwn(isData, kind) ? "data" : "control"
 }

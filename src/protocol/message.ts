@@ -504,6 +504,29 @@ export type DataMessage =
 
 export type PeerMessage = ControlMessage | DataMessage
 
+/**
+ * Between the doors of nodes, and none of the core's business: what is published, and who listens. Sent to members that
+ * speak of channels (`channelProto`), over the data connection; may be lost.
+ */
+export type ChannelMessage =
+  | { readonly kind: "channel-ask"; readonly n: number; readonly question: ChannelQuestion }
+  | { readonly kind: "channel-told"; readonly n: number; readonly answer: ChannelAnswer }
+
+export type ChannelQuestion =
+  /** Hand this to whoever listens at your side. */
+  | { readonly about: "publish"; readonly channel: Uint8Array; readonly payload: Uint8Array }
+  /** Which channels are listened to? `pattern` null: all. */
+  | { readonly about: "channels"; readonly pattern: Uint8Array | null }
+  | { readonly about: "patterns" }
+  /** How many listen to each of these? */
+  | { readonly about: "subscribers"; readonly channels: readonly Uint8Array[] }
+
+export type ChannelAnswer =
+  /** Subscriptions to which it was handed. */
+  | { readonly about: "publish"; readonly count: number }
+  | { readonly about: "names"; readonly names: readonly Uint8Array[]; readonly isAll: boolean }
+  | { readonly about: "subscribers"; readonly counts: readonly number[] }
+
 /** Which of the two connections between a pair of nodes a message takes: control is never behind bulk data. */
 export type LinkClass = "control" | "data"
 

@@ -4,6 +4,7 @@
  * compiler holds these tables against the unions of `message.ts`.
  */
 import {
+  maxChannelBytes,
   maxDetailChars,
   maxFrameBytes,
   maxGroupKeys,
@@ -23,6 +24,9 @@ import type {
   AdminOutcome,
   AdminRefusal,
   Ballot,
+  ChannelAnswer,
+  ChannelMessage,
+  ChannelQuestion,
   ClientMember,
   ClientToNode,
   ColdHint,
@@ -375,8 +379,24 @@ const joinRefusal = word<JoinRefusal>({
 })
 const eviction = word<Eviction>({ s3fifo: true, lru: true, none: true })
 
-/** What travels between nodes: greetings, and everything of the core. */
-export type LinkMessage = PeerMessage | Hello | Goodbye
+const channel = bytes(maxChannelBytes)
+const channels = list(channel, maxListItems)
+
+const channelQuestion = union<ChannelQuestion, "about">("about", {
+  publish: variant(1, { channel, payload: value }),
+  channels: variant(2, { pattern: nullable(channel) }),
+  patterns: variant(3, {}),
+  subscribers: variant(4, { channels }),
+})
+
+const channelAnswer = union<ChannelAnswer, "about">("about", {
+  publish: variant(1, { count: counter }),
+  names: variant(2, { names: channels, isAll: flag }),
+  subscribers: variant(3, { counts: list(counter, maxListItems) }),
+})
+
+/** What travels between nodes: greetings, everything of the core, and what their doors tell each other. */
+export type LinkMessage = PeerMessage | ChannelMessage | Hello | Goodbye
 
 /** Numbers below 32: connections themselves; below 64: control; from 64: data. */
 export const linkMessage = union<LinkMessage, "kind">("kind", {
@@ -478,6 +498,8 @@ export const linkMessage = union<LinkMessage, "kind">("kind", {
   forward: variant(72, { n: counter, request }),
   "forward-reply": variant(73, { n: counter, reply, epoch: counter }),
   forget: variant(74, { epoch: counter, entries: list(pair(key, counter), maxListItems) }),
+  "channel-ask": variant(75, { n: counter, question: channelQuestion }),
+  "channel-told": variant(76, { n: counter, answer: channelAnswer }),
 })
 
 // ----------------------------------------------------------------------------------------------- client to node

@@ -1,6 +1,7 @@
 /** What a command of this door is: a row of the table that `COMMAND` tells of, and how it is carried out. */
 import type { LocalCache } from "../local-cache.ts"
 import type { Soon } from "../soon.ts"
+import type { ClusterChannels } from "./cluster-channels.ts"
 import type { Subcommand } from "./subcommands.ts"
 import type { KeyState } from "./key-state.ts"
 import type { Reply, RespVersion } from "./reply.ts"
@@ -34,6 +35,7 @@ export type Context = {
   readonly cache: LocalCache
   readonly client: ClientState
   readonly server: ServerView
+  readonly channels: ClusterChannels
   /** Milliseconds since 1970, by this machine's clock. */
   readonly wallMs: number
   /** The name under which the key lies in the cache: that of its database. */
@@ -69,6 +71,10 @@ export type Command = {
   readonly since?: string
   /** Concerns keys that it does not name: nothing else of its connection is under way at the same time. */
   readonly isWhole?: true
+  /** Has effects, or looks, beyond keys: it is no part of a transaction. */
+  readonly isOutside?: true
+  /** In the older version of the protocol a connection that listens takes little else. */
+  readonly isAllowedWhileSubscribed?: true
   readonly subcommands?: Readonly<Record<string, Subcommand>>
 } & (
   | { readonly run: Run; readonly transact?: OnKey; readonly own?: undefined }
@@ -79,7 +85,9 @@ export type Command = {
 )
 
 export type Run = (context: Context, args: Arguments) => Soon<Reply>
-export type OwnCommand = "quit" | "reset" | "multi" | "exec" | "discard" | "watch" | "unwatch"
+export type OwnCommand =
+  | ("quit" | "reset" | "multi" | "exec" | "discard" | "watch" | "unwatch")
+  | ("subscribe" | "unsubscribe" | "psubscribe" | "punsubscribe")
 
 export type OnKey = {
   readonly needs: "value" | "value-and-ttl"

@@ -10,19 +10,21 @@ import { keyOfDatabase } from "./keys.ts"
 import { CommandParser, type ParseLimits, ProtocolError } from "./parse.ts"
 import { CommandError } from "./refusals.ts"
 import { error, ok, type Reply, type RespVersion } from "./reply.ts"
+import { Subscriber, type SubscriberLimits } from "./subscriber.ts"
 import type { Cutoff, Shared } from "./shared.ts"
 import { commandNamed, isArity, type NumberedCommand } from "./table.ts"
 import { Transaction } from "./transaction.ts"
 
-export type ConnectionLimits = ParseLimits & {
-  /** Commands of one connection under way or waiting, and their bytes; beyond, it is not read. */
-  readonly maxPending: number
-  readonly maxPendingBytes: number
-  /** Bytes that a client has not taken; beyond, it is not served until it has. */
-  readonly maxUnsentBytes: number
-  /** The same of a half command and of what is unsent, for each connection, when all together keep too much. */
-  readonly crowdedBytes: number
-}
+export type ConnectionLimits = ParseLimits &
+  SubscriberLimits & {
+    /** Commands of one connection under way or waiting, and their bytes; beyond, it is not read. */
+    readonly maxPending: number
+    readonly maxPendingBytes: number
+    /** Bytes that a client has not taken; beyond, it is not served until it has. */
+    readonly maxUnsentBytes: number
+    /** The same of a half command and of what is unsent, for each connection, when all together keep too much. */
+    readonly crowdedBytes: number
+  }
 
 export const connectionLimits: ConnectionLimits = {
   maxWordBytes: 8 * 1024 * 1024,
@@ -33,6 +35,11 @@ export const connectionLimits: ConnectionLimits = {
   maxPendingBytes: 16 * 1024 * 1024,
   maxUnsentBytes: 32 * 1024 * 1024,
   crowdedBytes: 64 * 1024,
+  maxSubscriptions: 16_384,
+  // As Redis' client-output-buffer-limit has it for these.
+  maxUnreadBytes: 32 * 1024 * 1024,
+  longUnreadBytes: 8 * 1024 * 1024,
+  longUnreadMs: 60_000,
 }
 
 export type RespConnectionOptions = {
@@ -67,6 +74,8 @@ export class RespConnection {
   #held: Held | undefined
   #transaction: Transaction | undefined
   #watched = new Map<string, number>()
+  /** Undefined: it has never listened to anything. */
+  #subscriber: Subscriber | undefined
   #phase: "open" | "closing" | "closed" = "open"
   #input: "flowing" | "paused" | "ended" = "flowing"
   #flush: "none" | "due" = "none"
@@ -196,20 +205,29 @@ export class RespConnection {
     counts.commands[row.index] = (counts.commands[row.index] ?? 0) + 1
     if (!isArity(row.arity, count)) return this.#refuse(`ERR wrong number of arguments for '${row.name}' command`)
     const args = parser.args()
+    if (this.#isListening && row.isAllowedWhileSubscribed !== true) return this.#refuse(listens(fullName(row, args)))
     if (this.#underWay > 0 && this.#mustWait(row, args)) this.#held = { row, args }
     else this.#begin(row, args)
+  }
+
+  /** Listening by the older version of the protocol, in which everything that it is sent looks like a message. */
+  get #isListening(): boolean {
+    return this.#subscriber !== undefined && this.#subscriber.count > 0 && this.client.version === 2
   }
 
   /** Whether it comes after something that is under way. */
   #mustWait(row: NumberedCommand, args: Arguments): boolean {
     if (this.#underWay === 0) return false
-    if (this.#busyKeys.has(everyKey) || row.isWhole || row.own === "watch" || row.own === "exec") return true
+    if (this.#busyKeys.has(everyKey) || row.isWhole || isAlone(row)) return true
     return this.#transaction === undefined && this.#keysOf(row, args).some(key => this.#busyKeys.has(key))
   }
 
   #begin(row: NumberedCommand, args: Arguments): void {
     this.client.lastCommand = row.subcommands === undefined ? row.name : fullName(row, args)
+    // What was published before it was asked goes before its answer.
+    if (this.#subscriber !== undefined && this.#subscriber.waitingBytes > 0) this.#push()
     if (row.own !== undefined) return this.#own(row.own, args)
+    if (this.#transaction !== undefined && row.isOutside === true) return this.#refuse(notInTransaction(row.name))
     if (this.#transaction !== undefined) return this.#answer(this.#transaction.add(row, args, this.#context))
     const context = this.#context
     let reply: Reply | Promise<Reply>
@@ -271,6 +289,7 @@ export class RespConnection {
       case "reset":
         this.#transaction = undefined
         this.#watched.clear()
+        this.#subscriber?.leave()
         this.client.database = 0
         this.client.name = ""
         this.client.version = 2
@@ -300,7 +319,53 @@ export class RespConnection {
         this.#watched = new Map()
         return this.#alone(transaction.execute(this.#context, watched))
       }
+      case "subscribe":
+      case "psubscribe":
+      case "unsubscribe":
+      case "punsubscribe":
+        if (isQueueing) return this.#refuse(notInTransaction(command))
+        return this.#listen(command, args)
     }
+  }
+
+  #listen(command: "subscribe" | "psubscribe" | "unsubscribe" | "punsubscribe", args: Arguments): void {
+    const subscriber = (this.#subscriber ??= this.#newSubscriber())
+    const kind = command === "subscribe" || command === "unsubscribe" ? "channel" : "pattern"
+    const isMore = command === "subscribe" || command === "psubscribe"
+    try {
+      this.#answer(isMore ? subscriber.subscribe(kind, args) : subscriber.unsubscribe(kind, args))
+    } catch (problem) {
+      this.#answer(this.#replyFor(problem))
+    }
+  }
+
+  #newSubscriber(): Subscriber {
+    const { channels, memory, nowMs, turnEnd } = this.#shared
+    const crowded = { ...this.#limits, maxUnreadBytes: this.#limits.crowdedBytes }
+    return new Subscriber({
+      client: this.client,
+      channels: channels.here,
+      limits: () => (memory.isCrowded ? crowded : this.#limits),
+      nowMs,
+      unsentBytes: () => this.#socket.writableLength,
+      due: () =>
+        turnEnd.defer(() => {
+          this.#push()
+          this.#account()
+        }),
+      tooSlow: () => {
+        this.#count("slow-reader")
+        this.#socket.destroy()
+      },
+    })
+  }
+
+  /** Sends what was published to this connection, after what it has been answered so far. */
+  #push(): void {
+    const parts = this.#subscriber?.take() ?? []
+    if (parts.length === 0 || this.#phase === "closed") return
+    this.#send()
+    writeAll(this.#socket, parts)
   }
 
   /** Nothing else of this connection begins before it is done. */
@@ -354,19 +419,20 @@ export class RespConnection {
   #send(): void {
     this.#writeFilled()
     const parts = this.#shared.writer.take()
-    const socket = this.#socket
     if (this.#phase === "closed") return
-    if (parts.length > 1) socket.cork()
-    for (const part of parts) socket.write(part)
-    if (parts.length > 1) socket.uncork()
-    if (this.#phase === "closing" && this.#slots.length === 0) socket.end()
+    writeAll(this.#socket, parts)
+    if (this.#phase === "closing" && this.#slots.length === 0) this.#socket.end()
   }
 
   /** Says nothing more after what is due, and reads nothing more. */
   #cutOff(why: Cutoff): void {
+    this.#count(why)
+    this.#phase = "closing"
+  }
+
+  #count(why: Cutoff): void {
     const { cutoffs } = this.#shared.counts
     cutoffs.set(why, (cutoffs.get(why) ?? 0) + 1)
-    this.#phase = "closing"
   }
 
   #closed(): void {
@@ -374,6 +440,8 @@ export class RespConnection {
     this.#phase = "closed"
     this.#slots.length = 0
     this.#held = undefined
+    this.#subscriber?.leave()
+    this.#subscriber?.take()
     this.#shared.memory.change(-this.#accountedBytes)
     this.#accountedBytes = 0
     this.#ended()
@@ -381,6 +449,36 @@ export class RespConnection {
 }
 
 const everyKey = "*"
+
+/** What it answers or changes is of one moment: nothing that came before it is under way any more. */
+function isAlone({ own }: Command): boolean {
+  switch (own) {
+    case "watch":
+    case "exec":
+    case "subscribe":
+    case "psubscribe":
+    case "unsubscribe":
+    case "punsubscribe":
+      return true
+    default:
+      return false
+  }
+}
+
+function writeAll(socket: Socket, parts: readonly Buffer[]): void {
+  if (parts.length > 1) socket.cork()
+  for (const part of parts) socket.write(part)
+  if (parts.length > 1) socket.uncork()
+}
+
+function listens(name: string): string {
+  const allowed = "only (P|S)SUBSCRIBE / (P|S)UNSUBSCRIBE / PING / QUIT / RESET are allowed in this context"
+  return `ERR Can't execute '${name}': ${allowed}`
+}
+
+function notInTransaction(name: string): string {
+  return `ERR '${name}' cannot be part of a transaction here: channels are no keys`
+}
 
 /** What commands see of their connection. */
 class ConnectionContext implements Context {
@@ -398,6 +496,10 @@ class ConnectionContext implements Context {
 
   get server(): ServerView {
     return this.#shared.server
+  }
+
+  get channels() {
+    return this.#shared.channels
   }
 
   get wallMs(): number {

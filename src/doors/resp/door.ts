@@ -5,6 +5,10 @@
 import { createServer, type Server, type Socket } from "node:net"
 import type { HostPort } from "../../base/address.ts"
 import { LocalCache, type LocalNode } from "../local-cache.ts"
+import type { ChannelMessage, NodeId } from "../../protocol/message.ts"
+import type { BroadcastLimits } from "./broadcast.ts"
+import type { ChannelLimits } from "./channels.ts"
+import { ClusterChannels } from "./cluster-channels.ts"
 import type { ClientState, ServerView } from "./command.ts"
 import { RespConnection } from "./connection.ts"
 import { ReplyWriter } from "./reply.ts"
@@ -12,15 +16,40 @@ import { type Cutoff, Memory, type RespCounts, type Shared, TurnEnd } from "./sh
 import { commands } from "./table.ts"
 
 export type RespDoorOptions = {
-  readonly node: LocalNode
+  readonly node: LocalNode & DoorNode
   readonly version: string
   readonly port: number
   /** Beyond, a connection is refused. */
   readonly maxConnections: number
   readonly wallMs: () => number
+  /** Monotonic. */
+  readonly nowMs: () => number
   /** An exception that is nobody's wrong input. */
   readonly failed: (error: unknown) => void
 }
+
+/** What the door needs of the node to reach other nodes' doors. */
+export type DoorNode = {
+  channelPeers(): readonly NodeId[]
+  sendToDoor(peer: NodeId, message: ChannelMessage): void
+}
+
+/** Bounds of what is published and listened to, for all connections together. */
+const channelLimits: ChannelLimits & BroadcastLimits = {
+  maxSubscriptions: 262_144,
+  maxPatternSubscriptions: 16_384,
+  maxNameBytes: 64 * 1024 * 1024,
+  deadlineMs: 1_000,
+  forgetMs: 10_000,
+  // Well below what may be unsent on a link, which carries copies of entries as well.
+  windowBytes: 4 * 1024 * 1024,
+  windowCount: 16_384,
+  maxWaiting: 65_536,
+  maxWaitingBytes: 64 * 1024 * 1024,
+}
+
+/** How often it is looked which members have let a deadline pass, while something is under way. */
+const lookEveryMs = 100
 
 /** What all connections together may keep in memory before each makes do with little. */
 const maxMemoryBytes = 256 * 1024 * 1024
@@ -30,11 +59,13 @@ export class RespDoor {
   readonly #connections = new Set<RespConnection>()
   readonly #shared: Shared
   #listener: Server | undefined
+  readonly #channels: ClusterChannels
+  #looking: NodeJS.Timeout | undefined
   #lastId = 0
 
   constructor(options: RespDoorOptions) {
     this.#options = options
-    const { failed, node, wallMs } = options
+    const { failed, node, nowMs, wallMs } = options
     const memory = new Memory(maxMemoryBytes)
     const counts: RespCounts = {
       ...{ connections: 0, unknownCommands: 0, errors: 0, cutoffs: new Map<Cutoff, number>() },
@@ -48,8 +79,14 @@ export class RespDoor {
       port: options.port,
       clients: () => [...this.#connections].map(({ client }) => client),
     }
+    this.#channels = new ClusterChannels({
+      members: () => node.channelPeers(),
+      send: (to, message) => node.sendToDoor(to, message),
+      ...{ nowMs, limits: channelLimits },
+      busy: () => this.#look(),
+    })
     this.#shared = {
-      ...{ server, wallMs, failed, beforeInput: () => node.beforeInput() },
+      ...{ server, channels: this.#channels, wallMs, nowMs, failed, beforeInput: () => node.beforeInput() },
       cache: new LocalCache(node),
       writer: new ReplyWriter(),
       turnEnd: new TurnEnd(),
@@ -104,15 +141,52 @@ export class RespDoor {
     })
   }
 
+  /** What another node's door tells or asks. */
+  receive(from: NodeId, message: ChannelMessage): void {
+    this.#guarded(() => this.#channels.receive(from, message))
+  }
+
+  /** What was under way to this member may be lost. */
+  linkLost(peer: NodeId): void {
+    this.#guarded(() => this.#channels.linkLost(peer))
+  }
+
+  /** A mistake here is no reason for the node to end. */
+  #guarded(step: () => void): void {
+    try {
+      step()
+    } catch (error) {
+      this.#options.failed(error)
+    }
+  }
+
+  #look(): void {
+    const look = () =>
+      this.#guarded(() => {
+        if (this.#channels.tick() === "busy") return
+        clearInterval(this.#looking)
+        this.#looking = undefined
+      })
+    this.#looking ??= setInterval(look, lookEveryMs)
+  }
+
   /** For whoever watches the node. */
   figures() {
     const { counts, memory } = this.#shared
     const commands = counts.commands.reduce((sum, count) => sum + count, counts.unknownCommands)
     const { cutoffs, errors } = counts
-    return { connections: this.#connections.size, commands, errors, memoryBytes: memory.bytes, cutoffs }
+    return {
+      connections: this.#connections.size,
+      commands,
+      errors,
+      memoryBytes: memory.bytes,
+      cutoffs,
+      channels: this.#channels.figures(),
+    }
   }
 
   close(): void {
+    clearInterval(this.#looking)
     this.#listener?.close()
     for (const connection of this.#connections) connection.close()
   }

@@ -17,9 +17,12 @@ const pong: Reply = { kind: "status", text: "PONG" }
 export const serverCommands: readonly Command[] = [
   {
     ...{ name: "ping", arity: -1, keys: noKeys, flags: ["fast"], group: "connection" },
-    summary: "Returns the server's liveliness response.",
-    run: (_context, args) => {
+    ...{ summary: "Returns the server's liveliness response.", isAllowedWhileSubscribed: true },
+    run: ({ client }, args) => {
       if (args.length > 1) throw new CommandError("ERR wrong number of arguments for 'ping' command")
+      // Whoever listens by the older version of the protocol takes everything for a message.
+      if (client.version === 2 && client.channels + client.patterns > 0)
+        return array([bulk("pong"), bulk(args[0] ?? "")])
       return args[0] === undefined ? pong : bulk(args[0])
     },
   },
@@ -73,7 +76,7 @@ function titleOf(name: string): string {
   return name === "cpu" ? "CPU" : `${name.charAt(0).toUpperCase()}${name.slice(1)}`
 }
 
-function sectionsOf({ cache, server, wallMs }: Context): Readonly<Record<string, () => Section>> {
+function sectionsOf({ cache, channels, server, wallMs }: Context): Readonly<Record<string, () => Section>> {
   const status = cache.status()
   const { counts } = server
   return {
@@ -125,6 +128,8 @@ function sectionsOf({ cache, server, wallMs }: Context): Readonly<Record<string,
         dcache_evicted_copies: status.forgetting?.evictedCopies ?? 0,
         keyspace_hits: hits,
         keyspace_misses: misses,
+        pubsub_channels: channels.here.channelCount,
+        pubsub_patterns: channels.here.patternCount,
         total_error_replies: counts.errors,
       }
     },

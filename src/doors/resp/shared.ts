@@ -1,16 +1,19 @@
 /** What the connections of the Redis door share: one writer, counts, a bound on what they keep in memory together. */
 import type { LocalCache } from "../local-cache.ts"
+import type { ClusterChannels } from "./cluster-channels.ts"
 import type { ServerView } from "./command.ts"
 import type { ReplyWriter } from "./reply.ts"
 
 export type Shared = {
   readonly cache: LocalCache
   readonly server: ServerView
+  readonly channels: ClusterChannels
   readonly writer: ReplyWriter
   readonly turnEnd: TurnEnd
   readonly memory: Memory
   readonly counts: RespCounts
   readonly wallMs: () => number
+  readonly nowMs: () => number
   /** Before anything is done with what arrived. */
   readonly beforeInput: () => void
   /** An exception that is nobody's wrong input. */

@@ -1,6 +1,7 @@
 /** All commands by name, and `COMMAND`, which tells of them. */
 import { allKeys, type Arguments, type Command, noKeys, type Run } from "./command.ts"
 import { keyCommands } from "./keys.ts"
+import { pubsubCommands } from "./pubsub.ts"
 import { CommandError, syntaxError } from "./refusals.ts"
 import { array, bulk, bulkMap, integer, type Reply } from "./reply.ts"
 import { serverCommands } from "./server.ts"
@@ -15,10 +16,12 @@ const always = ["fast", "loading", "stale"]
 const connectionCommands: readonly Command[] = [
   {
     ...{ name: "quit", arity: -1, keys: noKeys, flags: always, group: "connection", own: "quit" },
+    isAllowedWhileSubscribed: true,
     summary: "Closes the connection.",
   },
   {
     ...{ name: "reset", arity: 1, keys: noKeys, flags: ["noscript", ...always], group: "connection", own: "reset" },
+    isAllowedWhileSubscribed: true,
     summary: "Resets the connection.",
   },
   {
@@ -54,6 +57,7 @@ const rows: readonly Command[] = [
   ...keyCommands,
   ...wholeCommands,
   ...sessionCommands,
+  ...pubsubCommands,
   ...serverCommands,
   command,
   ...connectionCommands,

@@ -5,6 +5,8 @@ import type {
   AdminCommand,
   AdminOutcome,
   Ballot,
+  ChannelAnswer,
+  ChannelQuestion,
   ClientToNode,
   Condition,
   DiskReport,
@@ -244,6 +246,20 @@ const packedView = fc.record({
 
 const eviction = fc.constantFrom("s3fifo", "lru", "none")
 const onShard = { shard: small, q: count }
+
+const channelQuestion = anyOf<ChannelQuestion, "about">({
+  publish: fc.record({ about: just("publish"), channel: bytes, payload: bytes }),
+  channels: fc.record({ about: just("channels"), pattern: fc.option(bytes) }),
+  patterns: fc.record({ about: just("patterns") }),
+  subscribers: fc.record({ about: just("subscribers"), channels: listOf(bytes) }),
+})
+
+const channelAnswer = anyOf<ChannelAnswer, "about">({
+  publish: fc.record({ about: just("publish"), count }),
+  names: fc.record({ about: just("names"), names: listOf(bytes), isAll: flag }),
+  subscribers: fc.record({ about: just("subscribers"), counts: listOf(count) }),
+})
+
 export const linkMessage = anyOf<LinkMessage, "kind">({
   hello: fc.record({
     kind: just("hello"),
@@ -355,6 +371,8 @@ export const linkMessage = anyOf<LinkMessage, "kind">({
   forget: fc.record({ kind: just("forget"), epoch: count, entries: listOf(pairOf(bytes, count)) }),
   forward: fc.record({ kind: just("forward"), n: count, request }),
   "forward-reply": fc.record({ kind: just("forward-reply"), n: count, reply, epoch: count }),
+  "channel-ask": fc.record({ kind: just("channel-ask"), n: count, question: channelQuestion }),
+  "channel-told": fc.record({ kind: just("channel-told"), n: count, answer: channelAnswer }),
 })
 
 const adminCommand = anyOf<AdminCommand, "kind">({
