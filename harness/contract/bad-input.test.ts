@@ -3,7 +3,7 @@ import { deepEqual, equal, match, ok } from "node:assert/strict"
 import { type TestContext, test } from "node:test"
 import type { HostBounds } from "../../src/host/bounds.ts"
 import { encodeClientFrame, packForNode } from "../../src/protocol/codec.ts"
-import { maxFrameBytes, protoMax } from "../../src/protocol/limits.ts"
+import { maxFrameBytes, protoMax, protoMin } from "../../src/protocol/limits.ts"
 import type { ClientToNode, Goodbye } from "../../src/protocol/message.ts"
 import { frameOf, helloOf, RawPeer, rawExchange, rawId, type Speaker } from "./raw-peer.ts"
 import { RawStream, rawFrame } from "./raw-stream.ts"
@@ -147,7 +147,7 @@ test("a node that does not know its cluster yet takes up with any", async contex
 
 // ----------------------------------------------------------------------------------------------------------- clients
 
-const helloAsClient: ClientToNode = { kind: "client-hello", clientId: rawId, protoMin: 1, protoMax: 1 }
+const helloAsClient: ClientToNode = { kind: "client-hello", clientId: rawId, protoMin, protoMax }
 const fromClient = (...messages: ClientToNode[]) => encodeClientFrame(messages.map(packForNode))
 
 const clientCases: { what: string; frames: readonly (Uint8Array | string)[]; code: number; reason: RegExp }[] = [
@@ -169,7 +169,7 @@ const clientCases: { what: string; frames: readonly (Uint8Array | string)[]; cod
     what: "a version that nobody speaks",
     frames: [fromClient({ ...helloAsClient, protoMin: 99, protoMax: 99 })],
     code: 1008,
-    reason: /versions 1 to 1, the client 99 to 99/,
+    reason: new RegExp(`versions ${protoMin} to ${protoMax}, the client 99 to 99`),
   },
   {
     what: "a field that is wrong",

@@ -6,7 +6,7 @@
 import { setTimeout as sleep } from "node:timers/promises"
 import type { Prng } from "../../src/base/prng.ts"
 import { encodeClientFrame, encodeLinkFrame, packForNode, packLinkMessage } from "../../src/protocol/codec.ts"
-import { protoMax } from "../../src/protocol/limits.ts"
+import { protoMax, protoMin } from "../../src/protocol/limits.ts"
 import type { Address, ClientToNode } from "../../src/protocol/message.ts"
 import { RawStream, rawFrame } from "../contract/raw-stream.ts"
 
@@ -27,7 +27,7 @@ const connections = 400
 const endedAtOnceMs = 1_500
 const endedWithinMs = 9_000
 
-const hello: ClientToNode = { kind: "client-hello", clientId: "00000000000000aa", protoMin: 1, protoMax: 1 }
+const hello: ClientToNode = { kind: "client-hello", clientId: "00000000000000aa", protoMin, protoMax }
 const clientFrames = [
   encodeClientFrame([packForNode(hello)]),
   encodeClientFrame([packForNode({ kind: "status-request", n: 1 }), packForNode({ kind: "client-pull", have: 0 })]),
@@ -46,7 +46,7 @@ const clientFrames = [
 const peerFrames = [
   linkFrame([
     {
-      ...{ kind: "hello", protoMin: 1, protoMax: 1, id: "00000000000000bb", addr: "127.0.0.1:1", link: "control" },
+      ...{ kind: "hello", protoMin, protoMax, id: "00000000000000bb", addr: "127.0.0.1:1", link: "control" },
       ...{ clusterId: "", generation: 0, auth: null, process: null },
     },
   ]),

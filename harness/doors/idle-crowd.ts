@@ -5,11 +5,12 @@
  *     node idle-crowd.ts ADDRESS COUNT
  */
 import { encodeClientFrame, packForNode } from "../../src/protocol/codec.ts"
+import { protoMax, protoMin } from "../../src/protocol/limits.ts"
 import { RawStream, rawFrame } from "../contract/raw-stream.ts"
 
 const [address = "", count = "0"] = process.argv.slice(2)
 const hello = rawFrame(
-  encodeClientFrame([packForNode({ kind: "client-hello", clientId: "00000000000000aa", protoMin: 1, protoMax: 1 })]),
+  encodeClientFrame([packForNode({ kind: "client-hello", clientId: "00000000000000aa", protoMin, protoMax })]),
 )
 const atOnce = 100
 const crowd: RawStream[] = []
