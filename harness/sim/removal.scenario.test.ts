@@ -5,6 +5,7 @@ import { assert } from "../../src/base/assert.ts"
 import type { Rules } from "../../src/core/rules.ts"
 import type { Member } from "../../src/protocol/message.ts"
 import { type SimulatedCluster, simulatedCluster } from "./cluster.ts"
+import { questions } from "./client.ts"
 import type { SimulatedProcess } from "./process.ts"
 
 /** How many of these are no longer members of before. */
@@ -178,4 +179,25 @@ test("a member that comes and goes is kept out for longer each time, and the vie
   const without = flapping({ flapsWait: false })
   ok(views <= 40, `${views} views`)
   ok(without.views > 4 * views, `${without.views} views without the rule, ${views} with it`)
+})
+
+test("members that stood still, all at once, complain of no link for what was missing meanwhile", () => {
+  const cluster = simulatedCluster({ nodes: 3, seed: 5 })
+  cluster.run(6_000)
+  const { members } = cluster.newestView
+  const client = cluster.client()
+  for (let i = 0; i < 40; i++) client.set(`key${i}`, "value")
+  const [first, ...others] = cluster.alive()
+  assert(first !== undefined, "three nodes were started")
+  for (const process of others) cluster.pause(process)
+  for (let i = 0; i < 40; i++) client.ask(questions.set(`key${i}`, "value"), { timeoutMs: 20_000, lane: i }, () => {})
+  cluster.run(20)
+  cluster.pause(first)
+  cluster.run(3_000)
+  cluster.resume(first)
+  cluster.run(100)
+  for (const process of others) cluster.resume(process)
+  cluster.run(3_000)
+  deepEqual(cluster.violations, [])
+  equal(lostOf(cluster, members), 0)
 })

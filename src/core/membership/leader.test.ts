@@ -4,7 +4,7 @@ import type { Member, MemberInfo, NodeId, View, ViewCommand } from "../../protoc
 import { apply, initialView } from "../layout.ts"
 import { Placement } from "../ring.ts"
 import { allRules } from "../rules.ts"
-import { Leader, type Situation } from "./leader.ts"
+import { Leader, type LinkEnd, type Situation } from "./leader.ts"
 
 const placement = new Placement()
 const idOf = (letter: string) => letter.charCodeAt(0).toString(16).padStart(16, "0")
@@ -263,11 +263,15 @@ const cutPairs: {
   { links: [["b", "c"]], holders: ["b", "d"], failed: "b", removed: ["b"], because: "one of the two goes anyway" },
 ]
 
+function endOf(view: View, letter: string): LinkEnd {
+  return view.members.find(({ id }) => id === idOf(letter)) ?? { id: idOf(letter), since: 2 }
+}
+
 for (const { links, holders, deaf, failed, removed, because } of cutPairs)
   test(`links ${links.map(pair => pair.join("-")).join(", ")} are down, ${holders.join(" and ")} hold: ${because}`, () => {
     const leader = leaderOf()
     const view = heldBy(...holders)
-    for (const [from, to] of links) leader.linkDown({ from: idOf(from), to: idOf(to), nowMs: 0 })
+    for (const [from, to] of links) leader.linkDown({ from: endOf(view, from), to: endOf(view, to), nowMs: 0 })
     const rest = {
       hears: (id: string) => deaf === undefined || id !== idOf(deaf),
       failed: failed === undefined ? [] : [{ id: idOf(failed), since: 2 }],
@@ -284,7 +288,7 @@ test("of two last holders that do not reach each other, neither goes", () => {
   const leader = leaderOf()
   const view = heldBy("c")
   const both = { ...view, shards: view.shards.map((shard, i) => (i === 1 ? { ...shard, inSync: [idOf("b")] } : shard)) }
-  leader.linkDown({ from: idOf("b"), to: idOf("c"), nowMs: 0 })
+  leader.linkDown({ from: endOf(view, "b"), to: endOf(view, "c"), nowMs: 0 })
   leader.due(situation(both, 0))
   equal(leader.due(situation(both, 30)), undefined)
 })
@@ -292,9 +296,21 @@ test("of two last holders that do not reach each other, neither goes", () => {
 test("a link that nobody has complained of for a second is taken to work again", () => {
   const leader = leaderOf()
   const view = heldBy("b", "c")
-  leader.linkDown({ from: idOf("b"), to: idOf("c"), nowMs: 0 })
+  leader.linkDown({ from: endOf(view, "b"), to: endOf(view, "c"), nowMs: 0 })
   equal(leader.due(situation(view, 1_001)), undefined)
   equal(leader.due(situation(view, 1_031)), undefined)
+})
+
+test("a complaint of a link is none of a member that has been removed since, and is back", () => {
+  for (const end of ["from", "to"] as const) {
+    const leader = leaderOf()
+    const view = heldBy("b", "c")
+    const ends = { from: endOf(view, "b"), to: endOf(view, "c") }
+    const before = { ...ends, [end]: { ...ends[end], since: ends[end].since - 1 } }
+    leader.linkDown({ ...before, nowMs: 0 })
+    leader.due(situation(view, 0))
+    equal(leader.due(situation(view, 30)), undefined)
+  }
 })
 
 test("a removal that must wait takes with it what depends on it, so that no view changes nothing", () => {

@@ -43,6 +43,9 @@ export type Situation = {
   readonly isReadyToVote: (member: Member) => boolean
 }
 
+/** Of a link: a member, and since when. One that was removed and is back may reach the other now. */
+export type LinkEnd = Pick<Member, "id" | "since">
+
 type LeaderRules = Pick<Rules, "batchKeepsMajority" | "linkDown" | "leaveHandsOver" | "resetWaits">
 
 export class Leader {
@@ -53,7 +56,7 @@ export class Leader {
   #lastReadyAtMs = Number.NEGATIVE_INFINITY
   /** When this node first saw each shard without holders. */
   readonly #orphanedAtMs = new Map<ShardId, number>()
-  readonly #brokenLinks = new Map<string, { readonly from: NodeId; readonly to: NodeId; readonly atMs: number }>()
+  readonly #brokenLinks = new Map<string, { readonly from: LinkEnd; readonly to: LinkEnd; readonly atMs: number }>()
 
   constructor(options: LeaderOptions, rules: LeaderRules) {
     this.#options = options
@@ -70,9 +73,9 @@ export class Leader {
   }
 
   /** A primary, `from`, cannot reach a replica that it needs, `to`. */
-  linkDown({ from, to, nowMs }: { from: NodeId; to: NodeId; nowMs: number }): void {
+  linkDown({ from, to, nowMs }: { from: LinkEnd; to: LinkEnd; nowMs: number }): void {
     if (this.#brokenLinks.size < maxBrokenLinks && this.#rules.linkDown)
-      this.#brokenLinks.set(`${from} ${to}`, { from, to, atMs: nowMs })
+      this.#brokenLinks.set(`${from.id} ${to.id}`, { from, to, atMs: nowMs })
   }
 
   /** Whether nothing here comes due by time. */
@@ -174,9 +177,9 @@ export class Leader {
   #cutOff({ view, nowMs, hears }: Situation, gone: ReadonlySet<NodeId>): Member | undefined {
     for (const [key, { atMs }] of this.#brokenLinks) if (nowMs - atMs > forgetAfterMs) this.#brokenLinks.delete(key)
     for (const { from, to } of this.#brokenLinks.values()) {
-      if (!hears(from) || !hears(to)) continue
-      const pair = view.members.filter(({ id }) => id === from || id === to) // in order of age
-      if (pair.length < 2 || gone.has(from) || gone.has(to)) continue
+      if (!hears(from.id) || !hears(to.id)) continue
+      const pair = view.members.filter(member => isEnd(member, from) || isEnd(member, to)) // in order of age
+      if (pair.length < 2 || gone.has(from.id) || gone.has(to.id)) continue
       const isLastHolder = (id: NodeId) =>
         view.shards.some(({ inSync }) => inSync.includes(id) && inSync.every(other => other === id || gone.has(other)))
       const younger = pair.reverse().find(({ id }) => !isLastHolder(id))
@@ -232,6 +235,10 @@ function keepsMajority({ view, hears }: Situation, commands: readonly ViewComman
 
 function removesVoter(view: View, command: ViewCommand): boolean {
   return command.kind === "remove" && view.members.some(({ id, voter }) => id === command.id && voter)
+}
+
+function isEnd({ id, since }: Member, end: LinkEnd): boolean {
+  return id === end.id && since === end.since
 }
 
 function holders(view: View): Set<NodeId> {

@@ -320,10 +320,10 @@ export class Membership {
 
   /** A primary here cannot reach a replica that it needs; if the voters hear both, one of the two must go. */
   reportLink(peer: NodeId, nowMs: number): void {
-    const member = this.view && memberOf(this.view, peer)
-    if (member === undefined) return
+    const [member, self] = this.view === undefined ? [] : [memberOf(this.view, peer), memberOf(this.view, this.#self)]
+    if (member === undefined || self === undefined) return
     for (const voter of this.#leadersTold(nowMs))
-      if (voter === this.#self) this.#leader.linkDown({ from: this.#self, to: peer, nowMs })
+      if (voter === this.#self) this.#leader.linkDown({ from: self, to: member, nowMs })
       else this.#send(voter, { kind: "link-down", peer, since: member.since })
   }
 
@@ -401,8 +401,12 @@ export class Membership {
         return this.#detector.report(message.subject, message.since, from, nowMs)
       case "unsuspect":
         return this.#detector.withdraw(message.subject, message.since, from)
-      case "link-down":
-        return this.#leader.linkDown({ from, to: message.peer, nowMs })
+      case "link-down": {
+        const reporter = view && memberOf(view, from)
+        const to = { id: message.peer, since: message.since }
+        if (reporter !== undefined) this.#leader.linkDown({ from: reporter, to, nowMs })
+        return
+      }
       case "join-request":
         return this.#joinRequest(from, message, nowMs)
       case "try-also":

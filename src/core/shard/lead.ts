@@ -45,6 +45,7 @@ export class Lead {
   readonly #shard: Shard
   readonly #options: LeadOptions
   #committedAtMs = 0
+  #tickedAtMs = 0
 
   constructor(shard: Shard, options: LeadOptions, nowMs: number) {
     this.#shard = shard
@@ -198,8 +199,12 @@ export class Lead {
   /** Repeats what went unanswered and tells followers what has committed; returns whether anything is left to watch. */
   tick(nowMs: number): "busy" | "idle" {
     let state: "busy" | "idle" = "idle"
+    // What is missing for want of having looked is no fault of the link: this node stood still.
+    const wasAway = nowMs - this.#tickedAtMs > this.#options.linkDownMs / 2
+    this.#tickedAtMs = nowMs
     for (const follower of this.followers.values()) {
       const { transfer, isEqual } = follower
+      if (wasAway) follower.missingSinceMs = null
       this.#watch(follower, nowMs)
       if (transfer === null && !isEqual) {
         state = "busy"
