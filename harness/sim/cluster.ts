@@ -6,7 +6,7 @@ import { assert } from "../../src/base/assert.ts"
 import { Prng } from "../../src/base/prng.ts"
 import { type Config, configProblem, simulatedConfig } from "../../src/config.ts"
 import { CacheNode } from "../../src/core/node.ts"
-import { hashKeyPosition, shardOf } from "../../src/core/ring.ts"
+import { positionOf, shardOf } from "../../src/core/ring.ts"
 import { allRules, type Rules } from "../../src/core/rules.ts"
 import { protoMax, protoMin } from "../../src/protocol/limits.ts"
 import type {
@@ -391,23 +391,18 @@ export class SimulatedCluster {
     return this.#newestView !== undefined
   }
 
+  positionOf(key: string): number {
+    return positionOf(bytesOf(key), { hashKey: this.#hashKey, shardCount: this.config.shardCount })
+  }
+
   shardOf(key: string | Uint8Array): ShardId {
     const text = typeof key === "string" ? key : textOf(key)
     let shard = this.#shards.get(text)
     if (shard === undefined) {
-      shard = shardOf(hashKeyPosition(bytesOf(text), this.#hashKey), this.config.shardCount)
+      shard = shardOf(this.positionOf(text), this.config.shardCount)
       this.#shards.set(text, shard)
     }
     return shard
-  }
-
-  /** Keys of one shard. */
-  keysTogether(prefix: string, count: 2): [string, string]
-  keysTogether(prefix: string, count: 3): [string, string, string]
-  keysTogether(prefix: string, count: number): string[] {
-    const names = Array.from({ length: 10 * count * this.config.shardCount }, (_, i) => `${prefix}.${i}`)
-    const shard = this.shardOf(names[0] ?? "")
-    return names.filter(name => this.shardOf(name) === shard).slice(0, count)
   }
 
   /** From now on nothing but a group writes any of these, and always all of them. */

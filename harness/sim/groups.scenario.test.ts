@@ -7,6 +7,9 @@ import { questions } from "./client.ts"
 import { BrokenPromise, type ClusterSettings, type SimulatedCluster, simulatedCluster } from "./cluster.ts"
 import { textOf } from "./recorder.ts"
 
+/** By their tag they lie in one shard. */
+const keys = ["{pair}.1", "{pair}.2"] as const
+
 type Story = (cluster: SimulatedCluster) => void
 
 /** The promise that the story breaks; undefined: none. */
@@ -29,7 +32,6 @@ const threeCopies: Omit<ClusterSettings, "rules"> = { nodes: 4, seed: 1, config:
 
 test("whoever has a part of a group has all of it: without groupsAreOne a failover leaves half", () => {
   const story: Story = cluster => {
-    const keys = cluster.keysTogether("pair", 2)
     cluster.writesTogether(keys)
     const [writer, reader] = [cluster.client(), cluster.client()]
     equal(writer.group(both(keys, "old", null)).kind, "group-done")
@@ -57,7 +59,6 @@ test("a group that one of two replicas had and the next primary had not is undon
   const ends = [0, 1].map(place => {
     let end = ""
     const story: Story = cluster => {
-      const keys = cluster.keysTogether("pair", 2)
       cluster.writesTogether(keys)
       const [writer, reader] = [cluster.client(), cluster.client()]
       equal(writer.group(both(keys, "old")).kind, "group-done")
@@ -83,7 +84,7 @@ test("a group that one of two replicas had and the next primary had not is undon
 
 test("when one condition is not met nothing is done, and the answer names it: without groupsAllOrNothing, some is", () => {
   const story: Story = cluster => {
-    const [here, gone] = cluster.keysTogether("pair", 2)
+    const [here, gone] = keys
     const client = cluster.client()
     equal(client.set(here, "1").kind, "stored")
     const outcome = client.group([
@@ -101,7 +102,6 @@ test("when one condition is not met nothing is done, and the answer names it: wi
 
 test("repeated under its number after a failover, a group is not done again, nor refused for what it did itself", () => {
   const cluster = simulatedCluster({ nodes: 4, seed: 3 })
-  const keys = cluster.keysTogether("pair", 2)
   const primary = cluster.primaryOf(keys[0])
   const [client, reader] = [cluster.client([primary]), cluster.client()]
   equal(client.get(keys[0]).kind, "missing")

@@ -3,9 +3,8 @@
  * in its range, found or not, and a clearing is a deletion of every key: so the history says what they may be told.
  */
 import type { CallOutcome } from "../../src/client/session.ts"
-import { hashKeyPosition } from "../../src/core/ring.ts"
 import type { Operation, Place, ShardId, ShardOperation } from "../../src/protocol/message.ts"
-import { bytesOf, type SimulatedClient } from "./client.ts"
+import type { SimulatedClient } from "./client.ts"
 import type { SimulatedCluster } from "./cluster.ts"
 import { type OpenRecord, textOf } from "./recorder.ts"
 
@@ -110,7 +109,7 @@ export class Walks {
   }
 
   #position(key: string): number {
-    return hashKeyPosition(bytesOf(key), this.#cluster.newestView.hashKey)
+    return this.#cluster.positionOf(key)
   }
 }
 

@@ -56,8 +56,8 @@ export class Workload {
     this.#fleeting = named("t", options.shape.fleeting)
     this.#cold = named("c", options.shape.cold)
     this.#groups = named("w", options.shape.groups).map(name => {
-      const [first, second, beside] = options.cluster.keysTogether(name, 3)
-      return { whole: [first, second], beside }
+      // By their tag they lie in one shard.
+      return { whole: [`{${name}}.1`, `{${name}}.2`], beside: `{${name}}.beside` }
     })
     for (const { whole } of this.#groups) this.#cluster.writesTogether(whole)
     this.#hot = [...this.#keys, ...this.#counters, ...this.#fleeting, ...this.#groups.map(({ beside }) => beside)]

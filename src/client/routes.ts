@@ -2,8 +2,7 @@
  * What a client knows of the cluster: who its members are and which of them leads each shard. A value, replaced whole
  * when a newer view arrives; never merged from two.
  */
-import { hashKeyPosition } from "../base/hash.ts"
-import { shardOf } from "../core/ring.ts"
+import { shardOfKey as shardOfKeyIn } from "../core/ring.ts"
 import type { ClientMember, Epoch, NodeToClient, Operation, ShardId } from "../protocol/message.ts"
 import { isOfShards } from "./call.ts"
 
@@ -40,7 +39,7 @@ export function afterDelta(routes: Routes, delta: ClientViewDelta): Routes | und
 }
 
 export function shardOfKey(routes: Routes, key: Uint8Array): ShardId {
-  return shardOf(hashKeyPosition(key, routes.hashKey), routes.primaries.length)
+  return shardOfKeyIn(key, { hashKey: routes.hashKey, shardCount: routes.primaries.length })
 }
 
 /** The shard that decides where this operation goes; undefined: it names none that there is. */

@@ -5,8 +5,7 @@
  * the doors of a node, which hand in how they ask.
  */
 import { assert } from "../base/assert.ts"
-import { hashKeyPosition } from "../base/hash.ts"
-import { arcOf, shardOf } from "../core/ring.ts"
+import { arcOf, shardOf, shardOfKey as shardOfKeyIn } from "../core/ring.ts"
 import { maxPageEntries } from "../protocol/limits.ts"
 import type { PageEntry, Place, ShardId, ShardOperation, ShardResult } from "../protocol/message.ts"
 import type { CallOutcome, Failed } from "./call.ts"
@@ -276,7 +275,7 @@ function shardAt({ primaries }: WalkView, { position }: Place): ShardId {
 }
 
 function shardOfKey({ hashKey, primaries }: WalkView, key: Uint8Array): ShardId {
-  return shardOf(hashKeyPosition(key, hashKey), primaries.length)
+  return shardOfKeyIn(key, { hashKey, shardCount: primaries.length })
 }
 
 function beginningOf({ primaries }: WalkView, shard: ShardId | undefined): Place {

@@ -31,7 +31,7 @@ import { clientView, clientViewDelta } from "./membership/view.ts"
 import { OperationCounts } from "./operation-counts.ts"
 import { type OwnCall, OwnCalls } from "./own-calls.ts"
 import type { ConnectionId } from "./ports.ts"
-import { arcOf, hashKeyPosition, shardOf } from "./ring.ts"
+import { arcOf, positionOf, shardOf } from "./ring.ts"
 import type { Rules } from "./rules.ts"
 import { isOfShards } from "./shard/operations.ts"
 import { textOf } from "./shard/shard.ts"
@@ -326,7 +326,7 @@ function routeOf(
   const shardCount = view.shards.length
   const named = isOfShards(operation) ? firstShardOf(operation) : undefined
   if (named !== undefined && named < shardCount) return { shard: named, position: arcOf(named, shardCount).from }
-  const position = hashKeyPosition(key, view.hashKey)
+  const position = positionOf(key, { hashKey: view.hashKey, shardCount })
   return { shard: shardOf(position, shardCount), position }
 }
 

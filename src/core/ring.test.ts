@@ -3,7 +3,7 @@ import { test } from "node:test"
 import fc from "fast-check"
 import type { Member, NodeId } from "../protocol/message.ts"
 import { ContentHash, hash64 } from "../base/hash.ts"
-import { arcOf, hashKeyPosition, newestLayout, Placement, shardOf, type Targets } from "./ring.ts"
+import { arcOf, newestLayout, Placement, positionOf, shardOf, shardOfKey, tagOf, type Targets } from "./ring.ts"
 
 function member(index: number, of: Partial<Member> = {}): Member {
   return {
@@ -43,7 +43,41 @@ test("a key lies at the high word of its hash", () => {
   const key = new TextEncoder().encode("user:42")
   const out = new Uint32Array(2)
   hash64(key, [7, 8], out)
-  equal(hashKeyPosition(key, [7, 8]), out[1])
+  equal(positionOf(key, { hashKey: [7, 8], shardCount: 1_024 }), out[1])
+})
+
+for (const [key, tag] of [
+  ["user:42", undefined],
+  ["{user:42}.name", "user:42"],
+  ["name.{user:42}", "user:42"],
+  ["a{b}{c}", "b"],
+  ["a{{b}}c", "{b"],
+  // As in Redis Cluster: nothing between the first two means no tag at all.
+  ["a{}{b}", undefined],
+  ["a{b", undefined],
+  ["a}b{c}", "c"],
+] as const)
+  test(`the tag of ${key} is ${tag ?? "none"}`, () => {
+    const found = tagOf(Buffer.from(key))
+    equal(found && Buffer.from(found).toString(), tag)
+  })
+
+test("keys with one tag lie in the shard of the tag, each at a place of its own, all over its arc", () => {
+  const hashKey = [5, 6] as const
+  for (const shardCount of [1, 8, 1_000, 1_024, 65_536]) {
+    const placement = { hashKey, shardCount }
+    const names = Array.from({ length: 1_000 }, (_, i) => Buffer.from(`{cart:7}:${i}`))
+    const shard = shardOfKey(Buffer.from("cart:7"), placement)
+    ok(names.every(name => shardOfKey(name, placement) === shard))
+    const { from, to } = arcOf(shard, shardCount)
+    const places = names.map(name => positionOf(name, placement))
+    // So that no table of the store is full in one place.
+    for (let part = 0; part < 10; part++) {
+      const [low, high] = [from + ((to - from) * part) / 10, from + ((to - from) * (part + 1)) / 10]
+      const count = places.filter(place => place >= low && place < high).length
+      ok(count > 60 && count < 150, `${count} of 1000 in a tenth of the arc`)
+    }
+  }
 })
 
 const positions = [

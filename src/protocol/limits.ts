@@ -3,7 +3,7 @@
  * node's own queues are in `config.ts`.
  */
 
-/** Version of the protocol that this build speaks, and the oldest that it understands. Version 1 knew no groups, 2 no channels. */
+/** Version of the protocol that this build speaks, and the oldest that it understands. Version 1 knew no groups and no tags in keys, 2 no channels. */
 export const protoMax = 3
 export const protoMin = 2
 

@@ -4,7 +4,7 @@
  */
 import { createServer, type Server, type Socket } from "node:net"
 import { type WebSocket, WebSocketServer } from "ws"
-import { hashKeyPosition, shardOf } from "../../core/ring.ts"
+import { shardOfKey } from "../../core/ring.ts"
 import { decodeForNode, encodeClientFrame, packForClient } from "../../protocol/codec.ts"
 import { clientPath, leaseFlag, textFlags } from "../../protocol/limits.ts"
 import type {
@@ -114,7 +114,7 @@ export class FakeCluster {
       ([key, entry]) =>
         !isLease(entry) &&
         (prefix === "" ? !key.startsWith("00") : key.startsWith(prefix)) &&
-        shards.includes(shardOf(hashKeyPosition(Buffer.from(key, "hex"), [3, 4]), 4)),
+        shards.includes(shardOfKey(Buffer.from(key, "hex"), { hashKey: [3, 4], shardCount: 4 })),
     )
     if (operation.op === "size") return { kind: "size", entries: held.length, bytes: 0, next: null }
     if (operation.op === "clear") {

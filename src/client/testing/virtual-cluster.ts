@@ -3,7 +3,7 @@
  * keeps no copies and decides no views; it lets a test say what a client meets, and see what the client does.
  */
 import { Prng } from "../../base/prng.ts"
-import { shardOf, hashKeyPosition } from "../../core/ring.ts"
+import { shardOfKey } from "../../core/ring.ts"
 import type {
   Address,
   ClientToNode,
@@ -110,7 +110,7 @@ export class VirtualCluster {
   keyLedBy(index: number, salt = ""): Uint8Array {
     for (let i = 0; i < 10_000; i++) {
       const key = new TextEncoder().encode(`${salt}${i}`)
-      if (this.primaries[shardOf(hashKeyPosition(key, hashKey), shardCount)] === index) return key
+      if (this.primaries[shardOfKey(key, { hashKey, shardCount })] === index) return key
     }
     throw new RangeError(`node ${index} leads nothing`)
   }
@@ -285,7 +285,7 @@ export class VirtualCluster {
 
   /** What a healthy node does: leads, or forwards to who leads by the view that it has; silent when that one is down. */
   #asUsual(node: VirtualNode, request: Request): Reply | undefined {
-    const primary = this.nodes[this.primaries[shardOf(hashKeyPosition(request.key, hashKey), shardCount)] ?? -1]
+    const primary = this.nodes[this.primaries[shardOfKey(request.key, { hashKey, shardCount })] ?? -1]
     if (primary === undefined) return { kind: "unavailable", reason: "orphan" }
     if (node.epoch < this.epoch && primary !== node) return { kind: "retry", afterMs: 0 }
     return primary.listening === "yes" ? this.execute(request) : undefined

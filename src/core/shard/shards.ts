@@ -30,7 +30,7 @@ import type { Cursor, Entry, HashedKey, Store, StoreOptions } from "../../store/
 import type { ViewChange } from "../membership/membership.ts"
 import { isMember } from "../membership/view.ts"
 import type { Pending } from "../requests.ts"
-import { arcOf, hashKeyPosition, shardOf } from "../ring.ts"
+import { arcOf, positionOf, shardOf } from "../ring.ts"
 import type { Rules } from "../rules.ts"
 import { beginFilling, newFilling, takePiece } from "./filling.ts"
 import { Forgetting } from "./forgetting.ts"
@@ -906,7 +906,7 @@ export class Shards {
   #hashed(bytes: Uint8Array): HashedKey {
     const view = this.#view
     assert(view !== undefined, "keys are hashed with the cluster's key")
-    return { bytes, position: hashKeyPosition(bytes, view.hashKey) }
+    return { bytes, position: positionOf(bytes, { hashKey: view.hashKey, shardCount: view.shards.length }) }
   }
 
   get #fillingContext() {
