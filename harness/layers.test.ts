@@ -47,6 +47,7 @@ const layers: readonly { readonly files: string; readonly may: readonly string[]
       "src/base/",
       "src/protocol/",
       "src/client/session.ts",
+      "src/client/routes.ts",
       "src/client/walk.ts",
       "src/client/tags.ts",
       "src/client/follow.ts",

@@ -8,7 +8,7 @@ import { once } from "node:events"
 import { connect, type Socket } from "node:net"
 import { writeFile } from "node:fs/promises"
 import path from "node:path"
-import { test } from "node:test"
+import { test, type TestContext } from "node:test"
 import { promisify } from "node:util"
 import { Redis } from "ioredis"
 import { Redis as Valkey } from "iovalkey"
@@ -97,6 +97,92 @@ test("the Redis door", { timeout: 240_000 }, async context => {
       equal((await client.configGet("maxmemory-policy"))["maxmemory-policy"], "allkeys-s3fifo")
       client.destroy()
     })
+
+  await context.test("money that is moved between two accounts by many at once is neither made nor lost", async () => {
+    const accounts = ["{bank}:a", "{bank}:b"] as const
+    const movers = [first, second, first, second].map(port => new Redis({ port }))
+    await movers[0]?.mset(accounts[0], 100, accounts[1], 100)
+    let refused = 0
+    const moveOne = async (redis: Redis): Promise<void> => {
+      await redis.watch(...accounts)
+      const [a = 0, b = 0] = (await redis.mget(...accounts)).map(Number)
+      const done = await redis
+        .multi()
+        .set(accounts[0], a - 1)
+        .set(accounts[1], b + 1)
+        .exec()
+      if (done !== null) return
+      refused += 1
+      await moveOne(redis)
+    }
+    const observer = new Redis({ port: second })
+    const sums = new Set<number>()
+    let isOver = false
+    const look = async () => {
+      while (!isOver) {
+        const told = await observer.multi().get(accounts[0]).get(accounts[1]).exec()
+        sums.add((told ?? []).reduce((sum, [, value]) => sum + Number(value), 0))
+      }
+    }
+    const moveAll = async () => {
+      await Promise.all(
+        movers.map(async redis => {
+          for (let i = 0; i < 20; i++) await moveOne(redis)
+        }),
+      )
+      isOver = true
+    }
+    await Promise.all([moveAll(), look()])
+    deepEqual(await observer.mget(...accounts), ["20", "180"])
+    ok(refused > 0, "some had to begin again")
+    deepEqual([...sums], [200])
+    observer.disconnect()
+    for (const redis of movers) redis.disconnect()
+  })
+
+  await context.test(
+    "node-redis and ioredis: several keys in one step, and null when a watched key was changed",
+    async () => {
+      const client = createClient({ socket: { port: second, host: "127.0.0.1" } })
+      await client.connect()
+      deepEqual(await client.multi().set("{nr}:1", "1").incr("{nr}:2").mGet(["{nr}:1", "{nr}:2"]).exec(), [
+        "OK",
+        1,
+        ["1", "1"],
+      ])
+      equal(await client.mSetNX({ "{nr}:1": "x", "{nr}:3": "y" }), 0)
+      equal(await client.mSetNX({ "{nr}:4": "x", "{nr}:3": "y" }), 1)
+      await client.watch(["{nr}:1"])
+      const other = new Redis({ port: first })
+      await other.append("{nr}:1", "0")
+      await rejects(client.multi().set("{nr}:2", "never").exec(), /watched keys has been changed/)
+      equal(await other.get("{nr}:2"), "1")
+      await rejects(client.multi().set("nr:a", "x").set("nr:b", "y").exec(), /lie in different shards/)
+      await rejects(other.multi().set("nr:a", "x").set("nr:b", "y").exec(), /EXECABORT/)
+      equal(await other.exists("nr:a", "nr:b"), 0)
+      client.destroy()
+      other.disconnect()
+    },
+  )
+
+  await context.test(
+    "any transaction on a few keys answers what Redis answers",
+    skipWithout("redis-server"),
+    async () => {
+      const [port = 0] = await freePorts(1, new Prng(process.pid + 3))
+      await startRedis(port, context)
+      const prng = new Prng(20_261)
+      const [redis, real] = [new Redis({ port: first, db: 6 }), new Redis({ port })]
+      for (let round = 0; round < 150; round++) {
+        const commands = Array.from({ length: 1 + prng.below(8) }, () => anyCommand(prng))
+        const [told, expected] = await Promise.all(
+          [redis, real].map(async each => plainly(await each.multi(commands).exec())),
+        )
+        deepEqual(told, expected, commands.map(words => words.join(" ")).join("; "))
+      }
+      for (const each of [redis, real]) each.disconnect()
+    },
+  )
 
   await context.test("iovalkey", async () => {
     const client = new Valkey({ port: first })
@@ -249,12 +335,53 @@ except redis.ResponseError:
 
 test("the table says what Redis says", skipWithout("redis-server"), async context => {
   const [port = 0] = await freePorts(1, new Prng(process.pid + 1))
+  await startRedis(port, context)
+  for (const row of rows) if (row.only !== "dcache") await context.test(row.name, () => checkRow(port, row, "redis"))
+})
+
+async function startRedis(port: number, context: TestContext): Promise<void> {
   const server = spawn("redis-server", ["--port", String(port), "--save", "", "--bind", "127.0.0.1"], { stdio: "pipe" })
   context.after(() => server.kill("SIGKILL"))
   const [ready] = await once(server.stdout, "data")
   ok(String(ready).length > 0)
-  for (const row of rows) if (row.only !== "dcache") await context.test(row.name, () => checkRow(port, row, "redis"))
-})
+}
+
+/** A command on keys with one tag. Times to live are so long that nobody can tell the machines apart. */
+function anyCommand(prng: Prng): string[] {
+  const key = () => `{t}${prng.pick(["a", "b", "c"])}`
+  const value = () => prng.pick(["1", "20", "x", ""])
+  return prng.pick([
+    () => ["set", key(), value()],
+    () => ["set", key(), value(), prng.pick(["NX", "XX", "KEEPTTL", "GET"])],
+    () => ["get", key()],
+    () => ["getset", key(), value()],
+    () => ["getdel", key()],
+    () => ["append", key(), value()],
+    () => ["setrange", key(), "2", value()],
+    () => ["strlen", key()],
+    () => ["incrby", key(), "7"],
+    () => ["decr", key()],
+    () => ["incrbyfloat", key(), "0.5"],
+    () => ["del", key(), key()],
+    () => ["exists", key(), key(), key()],
+    () => ["mset", key(), value(), key(), value()],
+    () => ["msetnx", key(), value(), key(), value()],
+    () => ["mget", key(), key()],
+    () => ["rename", key(), key()],
+    () => ["renamenx", key(), key()],
+    () => ["copy", key(), key(), ...prng.pick([[], ["REPLACE"]])],
+    () => ["expire", key(), "10000"],
+    () => ["expire", key(), "20000", prng.pick(["NX", "XX", "GT", "LT"])],
+    () => ["persist", key()],
+    () => ["type", key()],
+    () => ["echo", value()],
+  ])()
+}
+
+/** What each command was told: its answer, or the words in which it was refused. */
+function plainly(told: readonly (readonly [Error | null, unknown])[] | null): unknown[] {
+  return (told ?? []).map(([problem, answer]) => problem?.message ?? answer)
+}
 
 async function checkRow(port: number, { steps }: Row, side: "told" | "redis" = "told"): Promise<void> {
   const redis = new Redis({ port, retryStrategy: attempt => (attempt > 50 ? null : 100), maxRetriesPerRequest: null })

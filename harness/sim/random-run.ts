@@ -140,6 +140,7 @@ export function randomRun(options: RunOptions): RunReport {
     if (restAfterMs > rest.withinMs) cluster.violate("the cluster comes back", `at rest after ${restAfterMs} ms`)
 
     workload.stop()
+    walks.stop()
     readEverythingBack(cluster, workload)
     settle(cluster)
     cluster.checkAtRest()

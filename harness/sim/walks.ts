@@ -21,6 +21,7 @@ export class Walks {
   readonly #cluster: SimulatedCluster
   readonly #keys: readonly string[]
   /** Of what expires by the clock of one node a miss says nothing of what the next will say. */
+  #isOver = false
   readonly #mayExpire: (key: string) => boolean
   /** Keys that a listing found, and entries that a clearing deleted. */
   found = 0
@@ -62,6 +63,11 @@ export class Walks {
     else recorder.abandon(record)
   }
 
+  /** Those under way ask of no further shard: one that is an orphan keeps each of them waiting for seconds. */
+  stop(): void {
+    this.#isOver = true
+  }
+
   /** Deletes everything, shard after shard. */
   clear(client: SimulatedClient, done: () => void = () => {}): void {
     this.#cluster.wasCleared = true
@@ -92,7 +98,7 @@ export class Walks {
   #eachShard(walk: (shard: ShardId, next: () => void) => void, done: () => void): void {
     const { shardCount } = this.#cluster.config
     const from = (shard: ShardId) => {
-      if (shard === shardCount) done()
+      if (shard === shardCount || this.#isOver) done()
       else walk(shard, () => from(shard + 1))
     }
     from(0)

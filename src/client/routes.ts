@@ -38,7 +38,7 @@ export function afterDelta(routes: Routes, delta: ClientViewDelta): Routes | und
   return { ...routes, epoch: delta.epoch, primaries }
 }
 
-export function shardOfKey(routes: Routes, key: Uint8Array): ShardId {
+export function shardOfKey(routes: Pick<Routes, "hashKey" | "primaries">, key: Uint8Array): ShardId {
   return shardOfKeyIn(key, { hashKey: routes.hashKey, shardCount: routes.primaries.length })
 }
 

@@ -4,6 +4,7 @@
  * the primary at most.
  */
 import { asking as askingOnly, follow } from "../client/follow.ts"
+import { shardOfKey } from "../client/routes.ts"
 import type { CallOutcome } from "../client/session.ts"
 import { isTagged, untagged as untaggedOf } from "../client/tags.ts"
 import { type Asking, WalkFailure, type WalkView } from "../client/walk.ts"
@@ -67,6 +68,12 @@ export class LocalCache {
       askingOnly(({ key, operation }) => this.ask(key, operation)),
     )
     return untagged
+  }
+
+  /** Whether both can be written in one step. Nobody knows before this node is in a cluster; then it is not refused here. */
+  areTogether(one: Uint8Array, other: Uint8Array): boolean {
+    const routes = this.#node.routes()
+    return routes === undefined || shardOfKey(routes, one) === shardOfKey(routes, other)
   }
 
   /** For what goes through all keys (`src/client/walk.ts`). Throws a `WalkFailure` when this node is in no cluster yet. */

@@ -77,9 +77,9 @@ export type Command = {
   readonly isAllowedWhileSubscribed?: true
   readonly subcommands?: Readonly<Record<string, Subcommand>>
 } & (
-  | { readonly run: Run; readonly transact?: OnKey; readonly own?: undefined }
-  /** Looks at one key and changes it, nothing else: so it can be part of a transaction, too. */
-  | { readonly run?: undefined; readonly transact: OnKey; readonly own?: undefined }
+  | { readonly run: Run; readonly transact?: OnKey | OnKeys; readonly own?: undefined }
+  /** Looks at its keys and changes them, nothing else: so it can be part of a transaction, too. */
+  | { readonly run?: undefined; readonly transact: OnKey | OnKeys; readonly own?: undefined }
   /** Changes how the commands after it are taken: the connection itself carries it out. */
   | { readonly run?: undefined; readonly transact?: undefined; readonly own: OwnCommand }
 )
@@ -89,10 +89,30 @@ export type OwnCommand =
   | ("quit" | "reset" | "multi" | "exec" | "discard" | "watch" | "unwatch")
   | ("subscribe" | "unsubscribe" | "psubscribe" | "punsubscribe")
 
+/** What a command makes of one key, its first word. */
 export type OnKey = {
   readonly needs: "value" | "value-and-ttl"
   /** `args` without the name. Pure but for `state`: it is repeated when the key changed meanwhile. Throws `CommandError`. */
   readonly work: (state: KeyState, args: Arguments, wallMs: number) => Reply
+}
+
+/** What a command makes of several keys, in one step if they lie in one shard. */
+export type OnKeys = {
+  readonly needs: "value" | "value-and-ttl"
+  /** `stateOf`: of a word that is one of its keys. */
+  readonly workOnAll: (stateOf: (word: Buffer) => KeyState, args: Arguments, wallMs: number) => Reply
+}
+
+/** The words of a command that are keys; `args` without the name. */
+export function keyWordsOf({ keys: { first, last, step } }: Pick<Command, "keys">, args: Arguments): Buffer[] {
+  if (first === 0) return []
+  const end = last < 0 ? args.length + 1 + last : last
+  const words: Buffer[] = []
+  for (let i = first; i <= end; i += step) {
+    const word = args[i - 1]
+    if (word !== undefined) words.push(word)
+  }
+  return words
 }
 
 export const oneKey = { first: 1, last: 1, step: 1 } as const

@@ -5,7 +5,7 @@
  * connection is not read further.
  */
 import type { Socket } from "node:net"
-import type { Arguments, ClientState, Command, Context, ServerView } from "./command.ts"
+import { type Arguments, type ClientState, type Command, type Context, keyWordsOf, type ServerView } from "./command.ts"
 import { keyOfDatabase } from "./keys.ts"
 import { CommandParser, type ParseLimits, ProtocolError } from "./parse.ts"
 import { CommandError } from "./refusals.ts"
@@ -13,7 +13,7 @@ import { error, ok, type Reply, type RespVersion } from "./reply.ts"
 import { Subscriber, type SubscriberLimits } from "./subscriber.ts"
 import type { Cutoff, Shared } from "./shared.ts"
 import { commandNamed, isArity, type NumberedCommand } from "./table.ts"
-import { Transaction } from "./transaction.ts"
+import { inOneStep, Transaction } from "./transaction.ts"
 
 export type ConnectionLimits = ParseLimits &
   SubscriberLimits & {
@@ -232,7 +232,8 @@ export class RespConnection {
     const context = this.#context
     let reply: Reply | Promise<Reply>
     try {
-      reply = row.run !== undefined ? row.run(context, args) : Transaction.single(row.transact, args, context)
+      reply =
+        row.run !== undefined ? row.run(context, args) : inOneStep(row.transact, keyWordsOf(row, args), args, context)
     } catch (problem) {
       return this.#answer(this.#replyFor(problem))
     }
@@ -263,12 +264,8 @@ export class RespConnection {
   }
 
   /** By database, one character a byte. */
-  #keysOf({ keys: { first, last, step } }: Command, args: Arguments): string[] {
-    if (first === 0) return []
-    const end = last < 0 ? args.length + 1 + last : last
-    const keys: string[] = []
-    for (let i = first; i <= end; i += step) keys.push(`${this.client.database} ${args[i - 1]?.toString("latin1")}`)
-    return keys
+  #keysOf(row: Command, args: Arguments): string[] {
+    return keyWordsOf(row, args).map(word => `${this.client.database} ${word.toString("latin1")}`)
   }
 
   #replyFor(problem: unknown): Reply {

@@ -1,13 +1,14 @@
 /**
  * One key as a command sees it: what is there, and what the command makes of it. A command that must read before it
  * writes works on this, and what it leaves is written under the condition that nothing has changed meanwhile; so it is one
- * step to everyone else, and so is a transaction of several commands on one key.
+ * step to everyone else. So is what is done to several keys of one shard: a transaction.
  */
 import { isUtf8 } from "node:buffer"
 import { textFlags } from "../../protocol/limits.ts"
-import type { Condition, Operation } from "../../protocol/message.ts"
+import type { Condition, GroupStep, KeyOperation, Operation } from "../../protocol/message.ts"
 import type { LocalCache } from "../local-cache.ts"
-import { after, type Soon } from "../soon.ts"
+import { assert } from "../../base/assert.ts"
+import { after, allOf, type Soon } from "../soon.ts"
 import { CacheRefusal } from "./refusals.ts"
 
 /** An entry as it was read. `ttlMs` null: never expires. */
@@ -21,6 +22,7 @@ export type Held = {
 export class KeyState {
   readonly before: Held | undefined
   #bytes: Uint8Array | undefined
+  #flags: number
   #ttlMs: number | null
   #change: "none" | "ttl" | "value" | "deleted" = "none"
   /** Nothing that happened here said anything of the time to live. */
@@ -29,11 +31,17 @@ export class KeyState {
   constructor(before: Held | undefined) {
     this.before = before
     this.#bytes = before?.bytes
+    this.#flags = before?.flags ?? 0
     this.#ttlMs = before?.ttlMs ?? null
   }
 
   get bytes(): Uint8Array | undefined {
     return this.#bytes
+  }
+
+  /** How native clients read it. */
+  get flags(): number {
+    return this.#flags
   }
 
   /** What is left of the time to live; null: never expires. Of a missing key: null. */
@@ -42,8 +50,9 @@ export class KeyState {
   }
 
   /** `ttlMs` "keep": as it was, for ever if there was nothing. */
-  set(bytes: Uint8Array, ttlMs: number | null | "keep"): void {
+  set(bytes: Uint8Array, ttlMs: number | null | "keep", flags = flagsOf(bytes)): void {
     this.#bytes = bytes
+    this.#flags = flags
     if (ttlMs !== "keep") {
       this.#ttlMs = ttlMs
       this.#keepsTtl = false
@@ -65,7 +74,7 @@ export class KeyState {
   }
 
   /** What makes the cache agree; undefined: nothing was changed. */
-  operation(): Operation | undefined {
+  operation(): Extract<KeyOperation, { op: "set" | "delete" | "touch" }> | undefined {
     const { before } = this
     const condition: Condition = before === undefined ? { if: "absent" } : { if: "version", version: before.version }
     switch (this.#change) {
@@ -77,10 +86,19 @@ export class KeyState {
         return before === undefined ? undefined : { op: "delete", condition }
       case "value": {
         const value = this.#bytes ?? new Uint8Array()
-        return { op: "set", value, flags: flagsOf(value), ttlMs: this.#keepsTtl ? "keep" : this.#ttlMs, condition }
+        return { op: "set", value, flags: this.#flags, ttlMs: this.#keepsTtl ? "keep" : this.#ttlMs, condition }
       }
     }
   }
+}
+
+/** The same as a part of what becomes of several keys: also that nothing does, as long as it is what was read. */
+export function stepOf(key: Uint8Array, state: KeyState): GroupStep {
+  const operation = state.operation()
+  if (operation !== undefined) return { key, operation }
+  const { before } = state
+  const condition: Condition = before === undefined ? { if: "absent" } : { if: "version", version: before.version }
+  return { key, operation: { op: "check", condition } }
 }
 
 /** Text where it is text, so that native clients read strings as strings. */
@@ -114,6 +132,66 @@ export function onKey<T>(
       throw new CacheRefusal({ kind: "failed", code: "busy", mayHaveHappened: "no" })
     })
   })
+}
+
+/** Keys by their names (`nameOf`). */
+export type Keys = ReadonlyMap<string, Uint8Array>
+
+/**
+ * The same for several keys, which must lie in one shard. `watched`: by name, the version that the key must still have; 0: it
+ * is absent. "changed": one of them has another, and nothing was done.
+ */
+export function onKeys<T>(
+  cache: LocalCache,
+  asked: {
+    readonly keys: Keys
+    readonly needs: "value" | "value-and-ttl"
+    readonly watched: ReadonlyMap<string, number>
+  },
+  work: (stateOf: (key: Uint8Array) => KeyState) => T,
+  attempt = 1,
+): Soon<T | "changed"> {
+  const { keys, needs, watched } = asked
+  return after(allOf([...keys.values()].map(key => readKey(cache, key, needs))), held => {
+    const states = new Map([...keys.keys()].map((name, i) => [name, new KeyState(held[i])]))
+    for (const [name, version] of watched) {
+      const state = states.get(name)
+      if (state !== undefined && (state.before?.version ?? 0) !== version) return "changed"
+    }
+    const answer = work(key => stateIn(states, key))
+    const checks = [...watched].filter(([name]) => !states.has(name)).map(([name, version]) => checkOf(name, version))
+    const steps = [...checks, ...[...keys].map(([name, key]) => stepOf(key, stateIn(states, name)))]
+    const [first] = steps
+    if (first === undefined) return answer
+    const isOfOneKey = steps.length === 1 && checks.length === 0
+    // What one key alone was read to be, it was at one moment.
+    if (isOfOneKey && first.operation.op === "check") return answer
+    const operation: Operation = isOfOneKey && first.operation.op !== "check" ? first.operation : { op: "group", steps }
+    return after(cache.ask(first.key, operation), outcome => {
+      if (outcome.kind === "failed") throw new CacheRefusal(outcome)
+      // Of what is watched and not read, nobody has looked again.
+      if (outcome.kind === "group-unmet" && outcome.step < checks.length) return "changed"
+      if (outcome.kind !== "group-unmet" && outcome.kind !== "unmet" && outcome.kind !== "missing") return answer
+      if (attempt < maxAttempts) return onKeys(cache, asked, work, attempt + 1)
+      throw new CacheRefusal({ kind: "failed", code: "busy", mayHaveHappened: "no" })
+    })
+  })
+}
+
+function stateIn(states: ReadonlyMap<string, KeyState>, key: Uint8Array | string): KeyState {
+  const state = states.get(typeof key === "string" ? key : nameOf(key))
+  assert(state !== undefined, "a command touches the keys that it names")
+  return state
+}
+
+function checkOf(name: string, version: number): GroupStep {
+  const condition: Condition = version === 0 ? { if: "absent" } : { if: "version", version }
+  return { key: Buffer.from(name, "latin1"), operation: { op: "check", condition } }
+}
+
+/** One character a byte. */
+export function nameOf(key: Uint8Array): string {
+  return Buffer.from(key).toString("latin1")
 }
 
 /** Value, version and, where asked for, time to live of one moment. */

@@ -3,11 +3,25 @@ import type { CallOutcome } from "../../client/session.ts"
 import type { Operation, Result } from "../../protocol/message.ts"
 import { after, allOf, type Soon } from "../soon.ts"
 import { int64Of, integerOf, optionOf, type TimeUnit, ttlFrom, wordAt } from "./arguments.ts"
-import { allKeys, type Arguments, type Command, type Context, oneKey } from "./command.ts"
+import { allKeys, type Arguments, type Command, type Context, oneKey, type OnKeys, type Run } from "./command.ts"
 import { type Held, readKey, ttlOperation } from "./key-state.ts"
 import { CacheRefusal, CommandError, noSuchKey, syntaxError } from "./refusals.ts"
 import { family } from "./subcommands.ts"
+import { inOneStep } from "./transaction.ts"
 import { bulk, error, integer, nil, ok, type Reply } from "./reply.ts"
+
+const copying: OnKeys = {
+  needs: "value-and-ttl",
+  workOnAll: (stateOf, args) => {
+    const { how, database } = copyOptionsOf(args)
+    if (database !== undefined) throw new CommandError("ERR COPY with DB cannot be part of a transaction here")
+    const [from, to] = [stateOf(wordAt(args, 0)), stateOf(wordAt(args, 1))]
+    if (from === to) throw new CommandError("ERR source and destination objects are the same")
+    if (from.bytes === undefined || (to.bytes !== undefined && how === "if-absent")) return integer(0)
+    to.set(from.bytes, from.ttlMs, from.flags)
+    return integer(1)
+  },
+}
 
 export const keyCommands: readonly Command[] = [
   counting("del", ["write"], "Deletes one or more keys. Not atomic across keys.", { op: "delete", condition: null }),
@@ -53,19 +67,20 @@ export const keyCommands: readonly Command[] = [
   },
   {
     ...{ name: "rename", arity: 3, keys: { first: 1, last: 2, step: 1 }, flags: ["write"], group: "generic" },
-    summary: "Renames a key and overwrites the destination. Not atomic across the two keys.",
-    run: (context, args) => after(rename(context, args, "overwrite"), done => (done ? ok : error(noSuchKey))),
+    summary: "Renames a key and overwrites the destination. In one step if both lie in one shard.",
+    ...renaming("overwrite", () => ok),
   },
   {
     ...{ name: "renamenx", arity: 3, keys: { first: 1, last: 2, step: 1 }, flags: ["write", "fast"] },
     group: "generic",
-    summary: "Renames a key only when the target key name doesn't exist. Not atomic across the two keys.",
-    run: (context, args) => after(rename(context, args, "if-absent"), done => integer(done ? 1 : 0)),
+    summary: "Renames a key only when the target key name doesn't exist. In one step if both lie in one shard.",
+    ...renaming("if-absent", done => integer(done ? 1 : 0)),
   },
   {
     ...{ name: "copy", arity: -3, keys: { first: 1, last: 2, step: 1 }, flags: ["write", "denyoom"], group: "generic" },
-    summary: "Copies the value of a key to a new key. Not atomic across the two keys.",
+    summary: "Copies the value of a key to a new key. In one step if both lie in one shard.",
     run: copy,
+    transact: copying,
   },
   {
     ...{ name: "object", arity: -2, keys: { first: 2, last: 2, step: 1 }, flags: ["readonly"], group: "generic" },
@@ -116,11 +131,14 @@ function counting(name: string, flags: readonly string[], summary: string, opera
       ),
     transact: {
       needs: "value",
-      work: (state, keys) => {
-        if (state.bytes === undefined) return integer(0)
-        if (operation.op !== "delete") return integer(keys.length)
-        state.delete()
-        return integer(1)
+      workOnAll: (stateOf, keys) => {
+        let count = 0
+        for (const state of keys.map(stateOf)) {
+          if (state.bytes === undefined) continue
+          count += 1
+          if (operation.op === "delete") state.delete()
+        }
+        return integer(count)
       },
     },
   }
@@ -191,29 +209,66 @@ function remaining(name: string, summary: string, told: (ttlMs: number, wallMs: 
 
 // ------------------------------------------------------------------------------------------------------------ names
 
+type Overwriting = "overwrite" | "if-absent"
+
+/** In one step where that can be; elsewhere the value is seen under both names for a moment. */
+function renaming(how: Overwriting, replyTo: (done: boolean) => Reply) {
+  const transact: OnKeys = {
+    needs: "value-and-ttl",
+    workOnAll: (stateOf, args) => {
+      const [from, to] = [stateOf(wordAt(args, 0)), stateOf(wordAt(args, 1))]
+      if (from.bytes === undefined) throw new CommandError(noSuchKey)
+      if (from === to) return replyTo(how === "overwrite")
+      if (to.bytes !== undefined && how === "if-absent") return replyTo(false)
+      to.set(from.bytes, from.ttlMs, from.flags)
+      from.delete()
+      return replyTo(true)
+    },
+  }
+  const run: Run = (context, args) =>
+    areTogether(context, args)
+      ? inOneStep(transact, args, args, context)
+      : after(renameApart(context, args, how), replyTo)
+  return { run, transact }
+}
+
+function areTogether(context: Context, args: Arguments): boolean {
+  return context.cache.areTogether(context.key(wordAt(args, 0)), context.key(wordAt(args, 1)))
+}
+
 /** The value appears under its new name before it goes from the old one: whoever looks in between sees both. */
-async function rename(context: Context, args: Arguments, how: "overwrite" | "if-absent"): Promise<boolean> {
+async function renameApart(context: Context, args: Arguments, how: Overwriting): Promise<boolean> {
   const [from, to] = [context.key(wordAt(args, 0)), context.key(wordAt(args, 1))]
   const held = await readKey(context.cache, from, "value-and-ttl")
   if (held === undefined) throw new CommandError(noSuchKey)
-  if (Buffer.compare(from, to) === 0) return how === "overwrite"
   if (!(await put(context, to, held, how))) return false
   // Written to meanwhile: the newer value stays under the old name.
   await after(context.cache.ask(from, { op: "delete", condition: { if: "version", version: held.version } }), answered)
   return true
 }
 
-async function copy(context: Context, args: Arguments): Promise<Reply> {
-  let { database } = context.client
-  let how: "overwrite" | "if-absent" = "if-absent"
+/** `database` undefined: not stated. */
+function copyOptionsOf(args: Arguments): { readonly how: Overwriting; readonly database: number | undefined } {
+  let database: number | undefined
+  let how: Overwriting = "if-absent"
   for (let i = 2; i < args.length; i++) {
     const option = optionOf(args[i])
     if (option === "REPLACE") how = "overwrite"
     else if (option === "DB") database = databaseOf(wordAt(args, ++i))
     else throw new CommandError(syntaxError)
   }
+  return { how, database }
+}
+
+function copy(context: Context, args: Arguments): Soon<Reply> {
+  const { how, database = context.client.database } = copyOptionsOf(args)
+  const isHere = database === context.client.database
+  if (isHere && areTogether(context, args)) return inOneStep(copying, args.slice(0, 2), args, context)
+  return copyApart(context, args, how, database)
+}
+
+async function copyApart(context: Context, args: Arguments, how: Overwriting, database: number): Promise<Reply> {
   const [from, to] = [context.key(wordAt(args, 0)), keyOfDatabase(database, wordAt(args, 1))]
-  if (Buffer.compare(from, to) === 0) throw new CommandError("ERR source and destination objects are the same")
   const held = await readKey(context.cache, from, "value-and-ttl")
   if (held === undefined) return integer(0)
   return integer((await put(context, to, held, how)) ? 1 : 0)
@@ -223,7 +278,7 @@ async function put(
   { cache }: Context,
   key: Uint8Array,
   { bytes, flags, ttlMs }: { bytes: Uint8Array; flags: number; ttlMs: number | null },
-  how: "overwrite" | "if-absent",
+  how: Overwriting,
 ): Promise<boolean> {
   const condition = how === "overwrite" ? null : ({ if: "absent" } as const)
   const stored = await cache.ask(key, { op: "set", value: bytes, flags, ttlMs, condition })

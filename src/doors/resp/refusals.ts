@@ -18,6 +18,9 @@ export class CacheRefusal extends CommandError {
   }
 }
 
+export const keysApart =
+  "ERR these keys lie in different shards and have no common moment: give them one {tag}, as in {user:1}:name and {user:1}:age"
+
 const texts: Readonly<Record<FailureCode, string>> = {
   busy: "BUSY the cluster is at a limit, try again",
   "too-many-calls": "BUSY this node has too many commands waiting, try again",
@@ -32,7 +35,7 @@ const texts: Readonly<Record<FailureCode, string>> = {
   "wrong-cluster": "CLUSTERDOWN this node belongs to another cluster now",
   "key-too-long": `ERR key exceeds maximum allowed size (${maxKeyBytes} bytes)`,
   "value-too-large": `ERR string exceeds maximum allowed size (${maxValueBytes} bytes)`,
-  "keys-apart": "ERR keys of one transaction must lie in one shard",
+  "keys-apart": keysApart,
   "group-too-large": `ERR a transaction holds at most ${maxGroupKeys} keys and ${maxGroupBytes} bytes`,
   "bad-request": "ERR the cluster did not understand this command",
   duplicate: "ERR outcome unknown: the command was repeated too late",

@@ -74,6 +74,7 @@ export const stringCommands: readonly Command[] = [
     ...{ name: "mget", arity: -2, keys: allKeys, flags: ["readonly", "fast"], group: "string" },
     summary: "Returns the string values of one or more keys. Not atomic across keys.",
     run: (context, keys) => after(allOf(keys.map(key => get(context, key))), array),
+    transact: { needs: "value", workOnAll: (stateOf, keys) => array(keys.map(key => valueOf(stateOf(key)))) },
   },
   {
     ...{ name: "mset", arity: -3, keys: { first: 1, last: -1, step: 2 }, flags: ["write", "denyoom"], group: "string" },
@@ -83,17 +84,26 @@ export const stringCommands: readonly Command[] = [
       const sets = pairs(args, "mset").map(([key, value]) => ({ key, set: plainSet(value) }))
       return after(allOf(sets.map(({ key, set }) => store(context, key, set))), () => ok)
     },
+    transact: {
+      needs: "value",
+      workOnAll: (stateOf, args) => {
+        for (const [key, value] of pairs(args, "mset")) stateOf(key).set(checkedSize(value), null)
+        return ok
+      },
+    },
   },
   {
     ...{ name: "msetnx", arity: -3, keys: { first: 1, last: -1, step: 2 }, flags: ["write", "denyoom"] },
     group: "string",
-    summary: "Sets one key if it does not exist. Refused for more: they would not be set in one step.",
-    run: (context, args) => {
-      const [first, ...others] = pairs(args, "msetnx")
-      if (first === undefined || others.some(([key]) => !key.equals(first[0])))
-        throw new CommandError("ERR MSETNX takes one key here: keys of different shards cannot be set in one step")
-      const set: SetCommand = { ...plainSet((others.at(-1) ?? first)[1]), condition: { if: "absent" } }
-      return after(store(context, first[0], set), stored => integer(stored === "stored" ? 1 : 0))
+    summary: "Sets one or more keys of one shard, in one step, if none of them exists.",
+    transact: {
+      needs: "value",
+      workOnAll: (stateOf, args) => {
+        const sets = pairs(args, "msetnx")
+        if (sets.some(([key]) => stateOf(key).bytes !== undefined)) return integer(0)
+        for (const [key, value] of sets) stateOf(key).set(checkedSize(value), null)
+        return integer(1)
+      },
     },
   },
   {

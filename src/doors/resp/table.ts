@@ -26,7 +26,7 @@ const connectionCommands: readonly Command[] = [
   },
   {
     ...{ name: "multi", arity: 1, keys: noKeys, flags: always, group: "transactions", own: "multi" },
-    summary: "Starts a transaction: of commands on one key.",
+    summary: "Starts a transaction: of commands on keys of one shard.",
   },
   {
     ...{ name: "exec", arity: 1, keys: noKeys, flags: ["loading", "stale"], group: "transactions", own: "exec" },

@@ -1,22 +1,26 @@
 /**
- * Commands that are carried out in one step: all of them on one key, whose entry is read, changed by each in turn, and
- * written if it is still what was read. Keys of different shards have no common moment here, so a transaction over several
- * is refused in words, before anything is done.
+ * Commands that are carried out in one step: their keys are read, changed by each command in turn, and written if they all still are
+ * what was read. The keys lie in one shard, which is what has a common moment here; others are refused in words, before
+ * anything is done.
  */
-import type { Soon } from "../soon.ts"
+import { assert } from "../../base/assert.ts"
+import { maxGroupKeys } from "../../protocol/limits.ts"
+import { after, type Soon } from "../soon.ts"
 import { wordAt } from "./arguments.ts"
-import { type Arguments, type Command, type Context, noKeys, type OnKey } from "./command.ts"
-import { KeyState, onKey, readKey } from "./key-state.ts"
-import { CommandError } from "./refusals.ts"
+import { type Arguments, type Command, type Context, keyWordsOf, noKeys, type OnKey, type OnKeys } from "./command.ts"
+import { type KeyState, nameOf, onKey, onKeys, readKey } from "./key-state.ts"
+import { CommandError, keysApart } from "./refusals.ts"
 import { array, error, ok, type Reply } from "./reply.ts"
 
 /** Commands of one transaction; more are refused. */
 const maxQueued = 10_000
 
-type Queued = { readonly row: Command; readonly args: Arguments; readonly key: Uint8Array | undefined }
+type Queued = { readonly row: Command; readonly args: Arguments }
 
 export class Transaction {
   readonly #queue: Queued[] = []
+  /** All that its commands name. */
+  readonly #keys = new Map<string, Uint8Array>()
   #isSpoiled = false
 
   get length(): number {
@@ -25,24 +29,28 @@ export class Transaction {
 
   /** Takes a command into the queue, or says why it cannot be part of a transaction. */
   add(row: Command, args: Arguments, context: Context): Reply {
-    if (this.#queue.length >= maxQueued) return this.#refuse(`ERR a transaction has at most ${maxQueued} commands`)
-    if (row.keys.first === 0) {
-      this.#queue.push({ row, args, key: undefined })
-      return { kind: "status", text: "QUEUED" }
-    }
-    if (row.transact === undefined)
-      return this.#refuse(`ERR '${row.name}' cannot be part of a transaction here: it is not one step on one key`)
-    const key = context.key(wordAt(args, 0))
-    if (args.length > 1 && row.keys.last !== 1 && row.keys.first === 1) return this.#refuse(severalKeys)
-    const [other] = this.#queue.flatMap(queued => (queued.key === undefined ? [] : [queued.key]))
-    if (other !== undefined && Buffer.compare(other, key) !== 0) return this.#refuse(severalKeys)
-    this.#queue.push({ row, args, key })
-    return { kind: "status", text: "QUEUED" }
+    const problem = this.#problemOf(row, args, context)
+    if (problem !== undefined) return this.#refuse(problem)
+    this.#queue.push({ row, args })
+    return queued
+  }
+
+  #problemOf(row: Command, args: Arguments, context: Context): string | undefined {
+    if (this.#queue.length >= maxQueued) return `ERR a transaction has at most ${maxQueued} commands`
+    if (row.isWhole) return `ERR '${row.name}' concerns all keys, and cannot be part of a transaction here`
+    if (row.name === "select") return "ERR SELECT inside MULTI is not allowed here: a transaction is of one database"
+    if (row.keys.first === 0) return undefined
+    if (row.transact === undefined) return `ERR '${row.name}' cannot be part of a transaction here`
+    const keys = keyWordsOf(row, args).map(word => context.key(word))
+    const [one] = [...this.#keys.values(), ...keys]
+    if (one !== undefined && !keys.every(key => context.cache.areTogether(one, key))) return keysApart
+    for (const key of keys) this.#keys.set(nameOf(key), key)
+    return this.#keys.size > maxGroupKeys ? `ERR a transaction has at most ${maxGroupKeys} keys` : undefined
   }
 
   addUnwatch(): Reply {
-    this.#queue.push({ row: unwatch, args: [], key: undefined })
-    return { kind: "status", text: "QUEUED" }
+    this.#queue.push({ row: unwatch, args: [] })
+    return queued
   }
 
   /** A command was refused while it was queued: EXEC will refuse all. */
@@ -50,51 +58,26 @@ export class Transaction {
     this.#isSpoiled = true
   }
 
-  /** `watched`: keys, one character a byte, and the version that each had; 0: none. Throws `CacheRefusal`. */
+  /** `watched`: keys by name, and the version that each had; 0: none. Throws `CacheRefusal`. */
   async execute(context: Context, watched: ReadonlyMap<string, number>): Promise<Reply> {
     if (this.#isSpoiled) return error("EXECABORT Transaction discarded because of previous errors.")
-    const key = this.#queue.find(queued => queued.key !== undefined)?.key
-    const name = key && nameOf(key)
-    if ([...watched.keys()].some(other => other !== name) && name !== undefined) return error(severalWatched)
-    if (key === undefined) return this.#withoutKeys(context, watched)
-    return onKey(context.cache, key, "value-and-ttl", state => {
-      const seen = watched.get(nameOf(key))
-      if (seen !== undefined && seen !== (state.before?.version ?? 0)) return { kind: "nil-array" }
-      return array(this.#queue.map(queued => this.#step(queued, state, context)))
-    })
-  }
-
-  async #withoutKeys(context: Context, watched: ReadonlyMap<string, number>): Promise<Reply> {
-    for (const [name, version] of watched) {
-      const held = await readKey(context.cache, Buffer.from(name, "latin1"), "value")
-      if ((held?.version ?? 0) !== version) return { kind: "nil-array" }
-    }
-    const replies: Reply[] = []
-    for (const { row, args } of this.#queue) replies.push((await row.run?.(context, args)) ?? ok)
-    return array(replies)
-  }
-
-  /** A command that fails leaves the others their effect, as in Redis. */
-  #step({ row, args }: Queued, state: KeyState, context: Context): Reply {
-    try {
-      if (row.transact !== undefined) return row.transact.work(state, args, context.wallMs)
-      const reply = row.run?.(context, args) ?? ok
-      return reply instanceof Promise ? error(`ERR '${row.name}' cannot be part of this transaction`) : reply
-    } catch (problem) {
-      if (problem instanceof CommandError) return error(problem.message)
-      throw problem
-    }
+    const needsTtl = this.#queue.some(({ row }) => row.transact?.needs === "value-and-ttl")
+    const asked = { keys: this.#keys, needs: needsTtl ? "value-and-ttl" : "value", watched } as const
+    const replies = await onKeys(context.cache, asked, stateOf =>
+      this.#queue.map(({ row: { transact }, args }) => {
+        if (transact === undefined) return undefined
+        return refusable(() => worked(transact, word => stateOf(context.key(word)), args, context.wallMs))
+      }),
+    )
+    if (replies === "changed") return { kind: "nil-array" }
+    // What touches no key is carried out when the rest is done, since the rest may be repeated.
+    const all = this.#queue.map(({ row, args }, i) => replies[i] ?? refusable(() => row.run?.(context, args) ?? ok))
+    return array(await Promise.all(all))
   }
 
   #refuse(text: string): Reply {
     this.spoil()
     return error(text)
-  }
-
-  /** A command of its own, in one step. */
-  static single(command: OnKey, args: Arguments, context: Context): Soon<Reply> {
-    const key = context.key(wordAt(args, 0))
-    return onKey(context.cache, key, command.needs, state => command.work(state, args, context.wallMs))
   }
 
   /** Notes what version each key has now. */
@@ -108,15 +91,51 @@ export class Transaction {
   }
 }
 
+/** A command that fails leaves the others their effect, as in Redis. */
+function refusable<R extends Soon<Reply>>(run: () => R): R | Reply {
+  try {
+    return run()
+  } catch (problem) {
+    if (problem instanceof CommandError) return error(problem.message)
+    throw problem
+  }
+}
+
+/** A command of its own, in one step. `words`: its keys. */
+export function inOneStep(
+  transact: OnKey | OnKeys,
+  words: readonly Buffer[],
+  args: Arguments,
+  context: Context,
+): Soon<Reply> {
+  const { cache, wallMs } = context
+  if ("work" in transact) {
+    const key = context.key(wordAt(args, 0))
+    return onKey(cache, key, transact.needs, state => transact.work(state, args, wallMs))
+  }
+  const keys = new Map(words.map(word => [nameOf(context.key(word)), context.key(word)]))
+  const [one] = keys.values()
+  for (const key of keys.values())
+    if (one !== undefined && !cache.areTogether(one, key)) throw new CommandError(keysApart)
+  const asked = { keys, needs: transact.needs, watched: nothingWatched }
+  const work = (stateOf: (key: Uint8Array) => KeyState) =>
+    transact.workOnAll(word => stateOf(context.key(word)), args, wallMs)
+  return after(onKeys(cache, asked, work), reply => {
+    assert(reply !== "changed", "nothing was watched")
+    return reply
+  })
+}
+
+function worked(transact: OnKey | OnKeys, stateOf: (word: Buffer) => KeyState, args: Arguments, wallMs: number): Reply {
+  if ("work" in transact) return transact.work(stateOf(wordAt(args, 0)), args, wallMs)
+  return transact.workOnAll(stateOf, args, wallMs)
+}
+
+const nothingWatched: ReadonlyMap<string, number> = new Map()
+const queued: Reply = { kind: "status", text: "QUEUED" }
+
 /** Within a transaction nothing is watched any more: its execution has looked. */
 const unwatch: Command = {
   ...{ name: "unwatch", arity: 1, keys: noKeys, flags: [], group: "transactions", summary: "" },
   run: () => ok,
-}
-
-const severalKeys = "ERR a transaction holds commands on one key here: keys of different shards have no common moment"
-const severalWatched = "ERR only the key of the transaction can be watched here: others may change in between"
-
-function nameOf(key: Uint8Array): string {
-  return Buffer.from(key).toString("latin1")
 }
