@@ -133,7 +133,9 @@ export class Requests {
         const deadlineAtMs = nowMs + Math.min(request.deadlineMs, maxDeadlineMs)
         const pending: Pending = {
           origin: { kind: "client", connection, attempt },
-          ...{ request, arrivedAtMs: nowMs, deadlineAtMs },
+          request,
+          arrivedAtMs: nowMs,
+          deadlineAtMs,
         }
         if (known?.clientId !== request.clientId)
           return this.answer(pending, { kind: "rejected", reason: "bad-request" })

@@ -14,6 +14,8 @@ type Client = {
 export class Dedup {
   /** The client used longest ago comes first. */
   readonly #clients = new Map<ClientId, Client>()
+  /** Which comes last. */
+  #newest: Client | undefined
 
   /** What is known of an operation: "below" means finished long ago, as its client said. */
   find(client: ClientId, n: number): "below" | { readonly result: Result; readonly seq: Seq } | undefined {
@@ -32,6 +34,9 @@ export class Dedup {
     const known = this.#clients.get(client) ?? { low: 0, results: new Map(), usedAtMs: nowMs }
     known.results.set(n, { result, seq })
     known.usedAtMs = nowMs
+    // Mostly one client after another does many: to move it each time would cost more than all the rest.
+    if (known === this.#newest) return
+    this.#newest = known
     this.#clients.delete(client)
     this.#clients.set(client, known)
   }
@@ -60,6 +65,7 @@ export class Dedup {
   }
 
   restore(client: ClientId, forgotten: Client): void {
+    this.#newest = forgotten
     this.#clients.set(client, forgotten)
   }
 
@@ -99,6 +105,7 @@ export class Dedup {
 
   /** The same beside what is there: clients that were used later than those. */
   add(records: readonly DedupRecord[], seq: Seq, nowMs: number): void {
+    this.#newest = undefined
     for (const { client, low, idleMs, results } of records)
       this.#clients.set(client, {
         low,

@@ -232,7 +232,7 @@ export class Shard {
     return overlay
   }
 
-  /** Applies and commits the next operation at once, where nobody else holds the shard and nobody can ask for it again. */
+  /** Applies and commits the next operation at once, where nobody else holds the shard: there is nothing to undo. */
   applyAlone(writes: readonly { readonly key: HashedKey; readonly effect: WriteEffect }[], nowMs: number): void {
     this.seq += 1
     this.commit = this.seq

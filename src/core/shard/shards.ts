@@ -514,8 +514,7 @@ export class Shards {
       // One that has expired is deleted first, in the shard's order.
       return entry !== undefined && hasExpired(entry, nowMs) ? undefined : read(entry, operation, nowMs)
     }
-    const isAlone = shard.lead?.followers.size === 0 && shard.log.length === 0
-    if (!isAlone && this.#options.rules.aloneAtOnce) return undefined
+    if (!isAlone(shard) && this.#options.rules.aloneAtOnce) return undefined
     if (operation.op === "group") return this.#groupNow(shard, operation, nowMs)
     const entry = shard.newest(key)
     if (entry !== undefined && hasExpired(entry, nowMs)) return undefined
@@ -571,7 +570,14 @@ export class Shards {
     if (own.kind === "none" && !rules.recordUnmet) return answer(pending, result)
     // Missing here is not missing everywhere: a copy may hold what this node has forgotten, and lead next.
     const isMiss = own.kind === "none" && entry === undefined && rules.missIsWritten
-    const effect: ReplicatedOp["effect"] = isMiss ? { kind: "delete" } : own
+    const effect = isMiss ? ({ kind: "delete" } as const) : own
+    if (isAlone(shard)) {
+      // It commits when it is applied: there is nobody to send it to, and it is never undone.
+      shard.applyAlone([{ key, effect }], nowMs)
+      shard.dedup.record(clientId, n, result, seq, nowMs)
+      shard.dedup.finished(clientId, ackedBelow)
+      return answer(pending, result)
+    }
     const origin = { client: clientId, n, ackedBelow }
     // The key came in a frame that must not be kept alive by it.
     this.#append(shard, { seq, key: copyOf(key.bytes), effect, origin, result }, key, pending, nowMs)
@@ -917,6 +923,11 @@ export class Shards {
       rules: this.#options.rules,
     }
   }
+}
+
+/** Whether this primary holds the only copy, and nothing is open. */
+function isAlone({ lead, log }: Shard): boolean {
+  return lead !== null && lead.followers.size === 0 && log.length === 0
 }
 
 /** Of a shard's data. Whoever is a member holds no orphan, and what a learner has is of no use to anybody. */
