@@ -219,6 +219,45 @@ test("a client that does not read its answers is cut off at the bound", async co
   })
 })
 
+test("a client that asks for more than a connection holds is answered as fast as it reads, in order", async context => {
+  const { network, node } = await oneNode(context, { unsentBytes: 2 * 2 ** 20, fullBytes: 2 ** 20 })
+  const client = await RawPeer.dial(node.address, "/client")
+  context.after(() => client.close())
+  client.send(fromClient(helloAsClient))
+  await network.until("the introduction", () => node.clientMessages.length === 1)
+  // Each is answered at once, by 200 KiB.
+  const addresses = new Array(1_000).fill("a".repeat(200))
+  node.onClientMessage = connection => node.clients.send(connection, { kind: "client-not-ready", addresses })
+  client.stopReading()
+  const questions = Array.from({ length: 100 }, (_, n): ClientToNode => ({ kind: "status-request", n }))
+  client.send(fromClient(...questions.slice(0, 50)))
+  client.send(fromClient(...questions.slice(50)))
+  await network.until("some are begun", () => node.clientMessages.length > 5)
+  ok(node.clientMessages.length < 60, "the others wait")
+  client.goOnReading()
+  await network.until("all are begun", () => node.clientMessages.length === 101)
+  deepEqual(
+    node.clientMessages.slice(1).map(({ message }) => (message.kind === "status-request" ? message.n : undefined)),
+    questions.map((_, n) => n),
+  )
+  deepEqual(node.clientsGone, [])
+})
+
+test("a client that asks for more than it ever reads is cut off after the deadline", async context => {
+  const { network, node } = await oneNode(context, { unsentBytes: 2 * 2 ** 20, fullBytes: 2 ** 20, unbegunMs: 100 })
+  const client = await RawPeer.dial(node.address, "/client")
+  context.after(() => client.close())
+  const addresses = new Array(1_000).fill("a".repeat(200))
+  node.onClientMessage = connection => node.clients.send(connection, { kind: "client-not-ready", addresses })
+  client.stopReading()
+  client.send(
+    fromClient(helloAsClient, ...Array.from({ length: 100 }, (_, n): ClientToNode => ({ kind: "status-request", n }))),
+  )
+  await network.until("the node gives up", () => node.clientsGone.length === 1)
+  ok(node.events.some(event => event.kind === "client-ended" && event.why === "overflow"))
+  ok(node.clientMessages.length < 60, "what was not begun never is")
+})
+
 // ------------------------------------------------------------------------------------------------------- half frames
 
 /** A client that has introduced itself, and may now send what no library would. */

@@ -52,6 +52,10 @@ export class RawPeer {
     this.#websocket.pause()
   }
 
+  goOnReading(): void {
+    this.#websocket.resume()
+  }
+
   close(): void {
     this.#websocket.terminate()
   }

@@ -65,6 +65,8 @@ export class SocketEndpoint implements Endpoint {
   readonly events: HostEvent[] = []
   readonly clientMessages: { connection: ConnectionId; message: ClientToNode }[] = []
   readonly clientsGone: ConnectionId[] = []
+  /** What it does about what a client says. */
+  onClientMessage: (connection: ConnectionId) => void = () => {}
   clusterId = ""
   address: Address = ""
   #links: Links | undefined
@@ -173,7 +175,10 @@ export class SocketEndpoint implements Endpoint {
       bounds: options.bounds,
     })
     this.#clients = new Clients({
-      message: (connection, message) => this.clientMessages.push({ connection, message }),
+      message: (connection, message) => {
+        this.clientMessages.push({ connection, message })
+        this.onClientMessage(connection)
+      },
       gone: connection => this.clientsGone.push(connection),
       event: event => this.events.push(event),
       turnEnd,

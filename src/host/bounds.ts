@@ -15,6 +15,13 @@ export type HostBounds = {
   readonly queueBytes: number
   /** Bytes unsent on one connection: 8 MiB above the largest frame. Beyond: it is closed, and counted as lost. */
   readonly unsentBytes: number
+  /**
+   * Bytes unsent on a client's connection, less than `unsentBytes` by more than the largest answer. Beyond: nothing more that it asks
+   * is begun, or read, until they are sent.
+   */
+  readonly fullBytes: number
+  /** What a client asked, and was not begun for that reason, is too old after so long: the connection is closed. */
+  readonly unbegunMs: number
   /** Something sent and nothing heard since for so long: ask for a sign of life. */
   readonly pingMs: number
   /** Still nothing heard: the connection is dead. Also how long a pause makes what lies in buffers too old to read. */
@@ -43,6 +50,8 @@ export const hostBounds: HostBounds = {
   queueMs: 500,
   queueBytes: 8 * 1024 * 1024,
   unsentBytes: maxFrameBytes + 8 * 1024 * 1024,
+  fullBytes: 8 * 1024 * 1024,
+  unbegunMs: 20_000,
   pingMs: 1_000,
   silenceMs: 5_000,
   slowestBytesPerMs: 1_024,

@@ -34,7 +34,11 @@ type Client = {
   readonly remote: string
   readonly madeAtMs: number
   greeting: "due" | "done"
+  /** What it asked while it had answers of many bytes to read, and is not begun. */
+  unbegun: Unbegun | undefined
 }
+
+type Unbegun = { readonly sinceMs: number; readonly messages: ClientToNode[] }
 
 export class Clients {
   readonly #options: ClientsOptions
@@ -60,11 +64,13 @@ export class Clients {
         ...(beforeFrame === undefined ? {} : { beforeFrame }),
         encode: encodeClientFrame,
         frame: frame => this.#frame(client, frame),
+        drained: () => this.#goOn(client),
         ended: end => this.#ended(client, end),
       }),
       remote: `${tcp.remoteAddress}:${tcp.remotePort}`,
       madeAtMs: nowMs(),
       greeting: "due",
+      unbegun: undefined,
     }
     this.#clients.set(id, client)
     const { maxClients } = bounds
@@ -82,6 +88,9 @@ export class Clients {
       client.socket.tick()
       if (client.greeting === "due" && nowMs - client.madeAtMs > this.#options.bounds.greetingMs)
         client.socket.close(closeCodes.policy, "no client-hello")
+      const { unbegun } = client
+      if (unbegun !== undefined && nowMs - unbegun.sinceMs > this.#options.bounds.unbegunMs)
+        client.socket.drop("its answers are not read", { kind: "overflow", unsentBytes: client.socket.unsentBytes })
     }
     this.#halfFrames.tick(this.#sockets(), nowMs)
   }
@@ -102,14 +111,38 @@ export class Clients {
   #frame(client: Client, frame: Uint8Array): void {
     const decoded = decodeForNode(frame)
     if (decoded.kind === "malformed") return this.#violation(client, decoded.reason)
-    for (const message of decoded.messages) {
+    if (client.unbegun === undefined) this.#begin(client, decoded.messages, this.#options.nowMs)
+    else for (const message of decoded.messages) client.unbegun.messages.push(message)
+  }
+
+  /**
+   * Few bytes ask for many: a frame of reads may be answered by more than a connection can hold. So reads are begun only as
+   * fast as their answers leave.
+   */
+  #begin(client: Client, messages: readonly ClientToNode[], sinceMs: () => number): void {
+    let index = 0
+    for (const message of messages) {
       // Whatever the core does with one message may end the connection.
       if (client.socket.isEnded) return
+      if (client.socket.isFull) {
+        client.unbegun = { sinceMs: sinceMs(), messages: messages.slice(index) }
+        client.socket.pauseReading()
+        return
+      }
       const problem = greetingProblem(client.greeting, message)
       if (problem !== undefined) return this.#violation(client, problem)
       client.greeting = "done"
       this.#options.message(client.id, message)
+      index++
     }
+  }
+
+  #goOn(client: Client): void {
+    const { unbegun } = client
+    if (unbegun === undefined) return
+    client.unbegun = undefined
+    this.#begin(client, unbegun.messages, () => unbegun.sinceMs)
+    if (client.unbegun === undefined && !client.socket.isEnded) client.socket.resumeReading()
   }
 
   #violation(client: Client, detail: string): void {

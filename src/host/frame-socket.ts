@@ -37,9 +37,11 @@ export type FrameSocketOptions<M extends Sized> = {
   readonly encode: (messages: readonly M[]) => Uint8Array
   /** The connection stands (at once, for one that was accepted). */
   readonly opened?: () => void
-  /** Called before each frame is handed over, and may end the connection: what waited through a pause is too old. */
+  /** Called before each frame is handed over, and before `drained`, and may end the connection: what waited through a pause is too old. */
   readonly beforeFrame?: () => void
   readonly frame: (frame: Uint8Array) => void
+  /** After `pauseReading`: nothing is unsent any more. */
+  readonly drained?: () => void
   /** Once, whoever ended it, and never from within a call of this object. Nothing is received afterwards. */
   readonly ended: (end: SocketEnd) => void
 }
@@ -63,6 +65,7 @@ export class FrameSocket<M extends Sized> {
   /** Undefined: it has not been asked for a sign of life. */
   #bytesReadAtPing: number | undefined
   #activeAtMs: number
+  #reading: "yes" | "paused" = "yes"
 
   /** Whether an address that a peer told can be dialed at all. */
   static canDial(address: string): boolean {
@@ -129,6 +132,22 @@ export class FrameSocket<M extends Sized> {
     return this.#pendingBytes + this.#websocket.bufferedAmount
   }
 
+  /** Whether enough is unsent to wait for `drained` before more is made for this connection. */
+  get isFull(): boolean {
+    return this.unsentBytes > this.#options.bounds.fullBytes
+  }
+
+  /** Nothing is read from here on, but for frames that have arrived already. */
+  pauseReading(): void {
+    this.#reading = "paused"
+    this.#websocket.pause()
+  }
+
+  resumeReading(): void {
+    this.#reading = "yes"
+    this.#websocket.resume()
+  }
+
   /** What there is of a frame that is not complete, and since when this has been asked without a whole one in between. */
   halfFrame(nowMs: number): { readonly bytes: number; readonly sinceMs: number } | undefined {
     const { _receiver: receiver } = this.#websocket as Receiving
@@ -137,7 +156,8 @@ export class FrameSocket<M extends Sized> {
       this.#heldSinceMs = undefined
       return undefined
     }
-    this.#heldSinceMs ??= nowMs
+    // That it does not become complete is our own doing while nothing is read.
+    this.#heldSinceMs = this.#reading === "paused" ? nowMs : (this.#heldSinceMs ?? nowMs)
     return { bytes, sinceMs: this.#heldSinceMs }
   }
 
@@ -198,6 +218,15 @@ export class FrameSocket<M extends Sized> {
     tcp.setNoDelay(true)
     // For the far end of a link that is never used: hours would pass before its machine's disappearance shows.
     tcp.setKeepAlive(true, 30_000)
+    tcp.on("drain", () => this.#drained())
+  }
+
+  #drained(): void {
+    if (this.#isEnded || this.#reading === "yes") return
+    // What would show that the other end lives is not read; that it reads is shown by this.
+    this.#heard()
+    this.#options.beforeFrame?.()
+    if (!this.#isEnded) this.#options.turnEnd.guarded(() => this.#options.drained?.())
   }
 
   #heard(): void {
