@@ -25,6 +25,20 @@ const benches: Readonly<Record<string, Bench>> = {
 ${json}`,
     run: () => import("./throughput.ts"),
   },
+  growth: {
+    about: "how operations a second and CPU an operation change with nodes, callers at once and the size of values",
+    options: `--parts nodes,...      some of: nodes (2 minutes), callers and values (a minute each)
+--nodes 1,3,5,10,20    sizes of clusters, with two copies where there are two nodes
+--callers 1,16,256,4096
+--sizes 10B,1KiB,64KiB,1MiB
+--members 3            nodes that callers and values are measured with
+--rounds 3             of each; medians are printed
+--ms 1000              of each round
+--reads 0.9            share of reads
+--program ./dcache     what to start
+${json}`,
+    run: () => import("./growth.ts"),
+  },
   peers: {
     about:
       "beside Redis, a Redis cluster and memcached, each through its own clients: speed, memory, the loss of a primary",

@@ -9,7 +9,9 @@ import { freePorts } from "../../cluster/free-ports.ts"
 import { type CommandLine, NodeProcess } from "../../cluster/node-process.ts"
 import type { Target } from "./target.ts"
 
+/** They start at once, and share the cores. */
 const readyWithinMs = 20_000
+const readyPerNodeMs = 3_000
 
 export async function dcacheTarget(options: {
   readonly command: CommandLine
@@ -19,6 +21,7 @@ export async function dcacheTarget(options: {
   readonly nodeArgs?: readonly string[]
 }): Promise<Target & { readonly addresses: readonly string[] }> {
   const { command, copies, nodeArgs = [] } = options
+  const withinMs = readyWithinMs + readyPerNodeMs * options.nodes
   const directory = mkdtempSync(path.join(tmpdir(), "dcache-bench-"))
   const ports = await freePorts(options.nodes, new Prng(crypto.getRandomValues(new Uint32Array(1))[0] ?? 0))
   const addresses = ports.map(port => `127.0.0.1:${port}`)
@@ -39,8 +42,8 @@ export async function dcacheTarget(options: {
     rmSync(directory, { recursive: true, force: true })
   }
   try {
-    const client = await CacheClient.connect(addresses, { connectTimeoutMs: readyWithinMs, timeoutMs: 60_000 })
-    await complete(client, options.nodes)
+    const client = await CacheClient.connect(addresses, { connectTimeoutMs: withinMs, timeoutMs: 60_000 })
+    await complete(client, options.nodes, withinMs)
     const close = async () => {
       await client.close()
       await end()
@@ -64,13 +67,13 @@ export async function dcacheTarget(options: {
 }
 
 /** Every member is there and every copy made. */
-async function complete(client: CacheClient, nodes: number): Promise<void> {
-  for (let waitedMs = 0; waitedMs < readyWithinMs; waitedMs += 100) {
+async function complete(client: CacheClient, nodes: number, withinMs: number): Promise<void> {
+  for (let waitedMs = 0; waitedMs < withinMs; waitedMs += 100) {
     const reports = (await client.status()).flatMap(({ report }) => (report === null ? [] : [report]))
     const isComplete = ({ members, underReplicated }: (typeof reports)[number]) =>
       members.length === nodes && underReplicated === 0
     if (reports.length === nodes && reports.every(isComplete)) return
     await sleep(100)
   }
-  throw new Error(`no complete cluster of ${nodes} within ${readyWithinMs} ms`)
+  throw new Error(`no complete cluster of ${nodes} within ${withinMs} ms`)
 }
