@@ -58,6 +58,9 @@ export class Listener {
       connectionsCheckingInterval: 1_000,
       keepAliveTimeout: greetingMs,
       maxHeaderSize: 8 * 1024,
+      // The far end of a connection that nobody uses may be gone, with its machine: the systems ask.
+      keepAlive: true,
+      keepAliveInitialDelay: 30_000,
     })
     this.#server.maxConnections = maxConnections
     this.#tellApart()

@@ -20,6 +20,8 @@ export type ConnectionLimits = ParseLimits &
     /** Commands of one connection under way or waiting, and their bytes; beyond, it is not read. */
     readonly maxPending: number
     readonly maxPendingBytes: number
+    /** A connection that is to be closed and is not, from the other end, is ended when nothing has passed for so long. */
+    readonly lingerMs: number
     /** Bytes that a client has not taken; beyond, it is not served until it has. */
     readonly maxUnsentBytes: number
     /** The same of a half command and of what is unsent, for each connection, when all together keep too much. */
@@ -35,6 +37,7 @@ export const connectionLimits: ConnectionLimits = {
   maxPendingBytes: 16 * 1024 * 1024,
   maxUnsentBytes: 32 * 1024 * 1024,
   crowdedBytes: 64 * 1024,
+  lingerMs: 5_000,
   maxSubscriptions: 16_384,
   // As Redis' client-output-buffer-limit has it for these.
   maxUnreadBytes: 32 * 1024 * 1024,
@@ -80,6 +83,8 @@ export class RespConnection {
   #input: "flowing" | "paused" | "ended" = "flowing"
   #flush: "none" | "due" = "none"
   #accountedBytes = 0
+  /** Whether half a command is at hand, of which `halves` has been told. */
+  #half: "none" | "begun" = "none"
 
   constructor({ socket, client, shared, inline, limits, ended }: RespConnectionOptions) {
     this.client = client
@@ -97,8 +102,21 @@ export class RespConnection {
     socket.on("close", () => this.#closed())
   }
 
+  get heldBytes(): number {
+    return this.#parser.heldBytes
+  }
+
   close(): void {
     this.#socket.destroy()
+  }
+
+  /** The rest of its command has not come. */
+  endHalf(): void {
+    if (this.#phase !== "open") return
+    this.#half = "none"
+    this.#answer(error("ERR half a command, and its end did not come in time"))
+    this.#cutOff("half-command")
+    this.#send()
   }
 
   // --------------------------------------------------------------------------------------------------------- reading
@@ -135,6 +153,7 @@ export class RespConnection {
       this.#send()
     }
     this.#flow()
+    this.#watchHalf()
   }
 
   /** Our own mistake: it costs this connection, and nobody else. */
@@ -154,8 +173,28 @@ export class RespConnection {
       } else if (!this.#parser.next()) {
         if (this.#input === "ended") this.#phase = "closing"
         return
-      } else this.#meet()
+      } else {
+        this.#wholeCommand()
+        this.#meet()
+      }
     }
+  }
+
+  /** What is incomplete from here on is another command. */
+  #wholeCommand(): void {
+    if (this.#half === "none") return
+    this.#half = "none"
+    this.#shared.halves.ended(this)
+  }
+
+  /** Half a command has its time as long as it is this end that reads. */
+  #watchHalf(): void {
+    const isHalf = this.#phase === "open" && this.#input === "flowing" && this.#parser.heldBytes > 0
+    if (!isHalf) return this.#wholeCommand()
+    if (this.#half === "begun") return
+    this.#half = "begun"
+    this.#shared.halves.begun(this, this.#shared.nowMs())
+    this.#shared.busy()
   }
 
   #hasRoom(): boolean {
@@ -418,7 +457,17 @@ export class RespConnection {
     const parts = this.#shared.writer.take()
     if (this.#phase === "closed") return
     writeAll(this.#socket, parts)
-    if (this.#phase === "closing" && this.#slots.length === 0) this.#socket.end()
+    if (this.#phase === "closing" && this.#slots.length === 0) this.#end()
+  }
+
+  /** The other end may take its time to read what is left, and none to do nothing. */
+  #end(): void {
+    const socket = this.#socket
+    if (socket.writableEnded) return
+    socket.end()
+    socket.setTimeout(this.#limits.lingerMs, () => socket.destroy())
+    // What still comes is read, and is nothing any more: else the other end's good-bye would not be seen.
+    socket.resume()
   }
 
   /** Says nothing more after what is due, and reads nothing more. */
@@ -437,6 +486,7 @@ export class RespConnection {
     this.#phase = "closed"
     this.#slots.length = 0
     this.#held = undefined
+    this.#wholeCommand()
     this.#subscriber?.leave()
     this.#subscriber?.take()
     this.#shared.memory.change(-this.#accountedBytes)

@@ -11,8 +11,9 @@ import type { ChannelLimits } from "./channels.ts"
 import { ClusterChannels } from "./cluster-channels.ts"
 import type { ClientState, ServerView } from "./command.ts"
 import { RespConnection } from "./connection.ts"
+import { HalfCommands, type HalfCommandLimits } from "./half-commands.ts"
 import { ReplyWriter } from "./reply.ts"
-import { type Cutoff, Memory, type RespCounts, type Shared, TurnEnd } from "./shared.ts"
+import { type Cutoff, type Half, Memory, type RespCounts, type Shared, TurnEnd } from "./shared.ts"
 import { commands } from "./table.ts"
 
 export type RespDoorOptions = {
@@ -48,8 +49,13 @@ const channelLimits: ChannelLimits & BroadcastLimits = {
   maxWaitingBytes: 64 * 1024 * 1024,
 }
 
-/** How often it is looked which members have let a deadline pass, while something is under way. */
+const halfCommandLimits: HalfCommandLimits = { halfCommandMs: 10_000, slowestBytesPerMs: 32 }
+
+/** How often it is looked who has let a deadline pass, members and connections, while something is under way. */
 const lookEveryMs = 100
+
+/** The far end of a connection that nobody uses may be gone, with its machine: the systems ask. */
+const listening = { noDelay: true, keepAlive: true, keepAliveInitialDelay: 30_000 }
 
 /** What all connections together may keep in memory before each makes do with little. */
 const maxMemoryBytes = 256 * 1024 * 1024
@@ -85,12 +91,13 @@ export class RespDoor {
       ...{ nowMs, limits: channelLimits },
       busy: () => this.#look(),
     })
+    const halves = new HalfCommands<Half>(halfCommandLimits)
     this.#shared = {
       ...{ server, channels: this.#channels, wallMs, nowMs, failed, beforeInput: () => node.beforeInput() },
       cache: new LocalCache(node),
       writer: new ReplyWriter(),
       turnEnd: new TurnEnd(),
-      ...{ memory, counts },
+      ...{ memory, counts, halves, busy: () => this.#look() },
     }
   }
 
@@ -128,7 +135,7 @@ export class RespDoor {
 
   /** Opens a port for this protocol alone. Rejects with the operating system's error. */
   async listen(at: HostPort): Promise<void> {
-    const listener = createServer({ noDelay: true, allowHalfOpen: true }, socket => this.accept(socket, "allowed"))
+    const listener = createServer({ ...listening, allowHalfOpen: true }, socket => this.accept(socket, "allowed"))
     this.#listener = listener
     await new Promise<void>((resolve, reject) => {
       listener.once("error", reject)
@@ -163,7 +170,9 @@ export class RespDoor {
   #look(): void {
     const look = () =>
       this.#guarded(() => {
-        if (this.#channels.tick() === "busy") return
+        const { halves, nowMs } = this.#shared
+        for (const connection of halves.overdue(nowMs())) connection.endHalf()
+        if (this.#channels.tick() === "busy" || !halves.isAtRest) return
         clearInterval(this.#looking)
         this.#looking = undefined
       })

@@ -2,6 +2,7 @@
 import type { LocalCache } from "../local-cache.ts"
 import type { ClusterChannels } from "./cluster-channels.ts"
 import type { ServerView } from "./command.ts"
+import type { HalfCommands } from "./half-commands.ts"
 import type { ReplyWriter } from "./reply.ts"
 
 export type Shared = {
@@ -12,6 +13,9 @@ export type Shared = {
   readonly turnEnd: TurnEnd
   readonly memory: Memory
   readonly counts: RespCounts
+  readonly halves: HalfCommands<Half>
+  /** Something is under way that is to be looked at now and then. */
+  readonly busy: () => void
   readonly wallMs: () => number
   readonly nowMs: () => number
   /** Before anything is done with what arrived. */
@@ -19,6 +23,9 @@ export type Shared = {
   /** An exception that is nobody's wrong input. */
   readonly failed: (error: unknown) => void
 }
+
+/** A connection that has begun a command. */
+export type Half = { readonly heldBytes: number; endHalf(): void }
 
 /** Why a connection was ended, or refused, by this side. */
 export type Cutoff = "too-many-connections" | "protocol-error" | "memory" | "slow-reader" | "half-command"
