@@ -405,6 +405,14 @@ export class SimulatedCluster {
     return shard
   }
 
+  /** A key of another shard than `key`, of the same primary; `isRight`: of its other holders. */
+  keyBeside(key: string, isRight: (config: ShardConfig, beside: ShardConfig) => boolean = () => true): string {
+    const { shards } = this.newestView
+    const config = shards[this.shardOf(key)]
+    assert(config !== undefined, "every key has a shard")
+    return this.keyWhere(other => other !== config && other.primary === config.primary && isRight(config, other))
+  }
+
   /** From now on nothing but a group writes any of these, and always all of them. */
   writesTogether(keys: readonly string[]): void {
     this.together.push(keys)

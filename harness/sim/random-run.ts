@@ -75,7 +75,8 @@ export function randomRun(options: RunOptions): RunReport {
   const prng = new Prng(options.seed)
   const { settings, actMs, clientCount, kinds, mayLoseData, slowness } = chooseRun(options, prng)
   const cluster = new SimulatedCluster(settings)
-  const shape = { ...chooseShape(prng), groups: new Prng(options.seed ^ 0x67726f).below(3) }
+  const ofGroups = new Prng(options.seed ^ 0x67726f)
+  const shape = { ...chooseShape(prng), groups: ofGroups.below(3), apart: ofGroups.pick([0, 0.05, 0.2]) }
   const workload = new Workload({ cluster, prng: prng.fork(), shape })
   const walks = new Walks({ cluster, keys: workload.allKeys, mayExpire: key => workload.isFleeting(key) })
   const faults = new Faults({

@@ -97,6 +97,7 @@ export function randomStop(options: {
       counters: 1 + prng.below(3),
       fleeting: prng.below(3),
       groups: 1,
+      apart: 0.1,
       cold: 60,
       thinkMs: prng.pick([2, 5, 20]),
       reads: prng.pick([0.2, 0.5]),

@@ -2,6 +2,7 @@
  * What clients do in a random run: few keys, so that they get in each other's way; every value written once, so that a
  * read says whose write it saw; bursts and lulls.
  */
+import { assert } from "../../src/base/assert.ts"
 import type { Prng } from "../../src/base/prng.ts"
 import type { CallOutcome } from "../../src/client/session.ts"
 import { type Part, type Question, questions, type SimulatedClient } from "./client.ts"
@@ -17,6 +18,8 @@ export type WorkloadShape = {
   readonly fleeting: number
   /** Sets of keys that are written together, and keys beside them that are written alone as well. */
   readonly groups: number
+  /** Share of questions that change several keys in one step, wherever these lie. */
+  readonly apart: number
   /** Keys written once at the beginning and hardly touched again: data that is there to be lost. */
   readonly cold: number
   /** Mean time between an answer and the next question of one client. */
@@ -107,6 +110,7 @@ export class Workload {
 
   #choose(): Question {
     const prng = this.#prng
+    if (this.#shape.apart > 0 && prng.chance(this.#shape.apart)) return this.#chooseApart()
     if (this.#groups.length > 0 && prng.chance(0.2)) return this.#chooseGroup(prng.pick(this.#groups))
     const key = this.#cold.length > 0 && prng.chance(0.02) ? prng.pick(this.#cold) : prng.pick(this.#hot)
     if (prng.chance(this.#shape.reads)) return prng.chance(0.9) ? questions.get(key) : questions.ttl(key)
@@ -163,6 +167,28 @@ export class Workload {
     return questions.group(
       prng.shuffled([{ key: whole[0], ...expected, ...change }, { key: whole[1], ...expected, ...change }, other]),
     )
+  }
+
+  /** Mostly of one primary: the others are refused. */
+  #chooseApart(): Question {
+    const prng = this.#prng
+    const [first, ...others] = prng.shuffled(this.#keys)
+    assert(first !== undefined, "there are keys")
+    const { shards } = this.#cluster.newestView
+    const primaryOf = (key: string) => shards[this.#cluster.shardOf(key)]?.primary
+    const beside = others.filter(key => primaryOf(key) === primaryOf(first))
+    const rest = beside.length > 0 && prng.chance(0.9) ? beside : others
+    const parts = [first, ...rest.slice(0, 1 + prng.below(2))].map((key): Part => {
+      const value = `${this.#cluster.seed}.${++this.#written}`
+      const expected = this.#seen.get(key) ?? null
+      return prng.pick([
+        { key, change: "set", value },
+        { key, change: "set", value, expected },
+        { key, change: "none", expected },
+        { key, change: "delete" },
+      ])
+    })
+    return questions.group(parts)
   }
 
   #learn({ key, operation }: Question, outcome: CallOutcome): void {

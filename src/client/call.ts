@@ -34,7 +34,7 @@ export type FailureCode =
   | "wrong-cluster"
   | "key-too-long"
   | "value-too-large"
-  /** The keys of a group lie in different shards; a group has too many keys or bytes. */
+  /** The keys of a group lie with different primaries; a group has too many keys or bytes. */
   | "keys-apart"
   | "group-too-large"
   | "bad-request"

@@ -15,7 +15,7 @@ function asker(changed: Partial<OwnCallsOptions> = {}) {
   let nowMs = 0
   const calls = new OwnCalls({
     ...{ self: "00000000ffffffff", prng: new Prng(1), maxOpen: 10_000, rules: { ownNumbers: true }, epoch: () => 7 },
-    shardOf: key => key[0],
+    laneOf: key => key[0],
     run: pending => asked.push(pending),
     ...changed,
   })
@@ -106,7 +106,7 @@ test("what certainly fails ends at once", () => {
 
 test("before there is a view an operation waits for one, without a number", () => {
   let shard: number | undefined
-  const { asked, call, pass, told } = asker({ shardOf: () => shard })
+  const { asked, call, pass, told } = asker({ laneOf: () => shard })
   call(1, write)
   equal(asked.length, 0)
   shard = 1

@@ -4,22 +4,12 @@
  * refused for a moment, and ends exactly once: with a result, or with what is known of its fate.
  *
  * To each shard this process is a client of its own. So the record of a shard holds hardly more than what is under way,
- * and operations that wait for one shard use up no numbers of another's.
+ * and operations that wait for one shard use up no numbers of another's. For groups over several shards it is one more.
  */
 import { assert, unreachable } from "../base/assert.ts"
 import type { Prng } from "../base/prng.ts"
 import { maxDeadlineMs, maxOperationsAhead } from "../protocol/limits.ts"
-import type {
-  ClientId,
-  Epoch,
-  NodeId,
-  Operation,
-  Refusal,
-  Reply,
-  Request,
-  Result,
-  ShardId,
-} from "../protocol/message.ts"
+import type { ClientId, Epoch, NodeId, Operation, Refusal, Reply, Request, Result } from "../protocol/message.ts"
 import type { Pending } from "./requests.ts"
 import { changesNothing } from "./shard/operations.ts"
 
@@ -54,8 +44,8 @@ export type OwnCallsOptions = {
   readonly self: NodeId
   readonly prng: Prng
   readonly maxOpen: number
-  /** Undefined: no view is known yet. */
-  readonly shardOf: (key: Uint8Array, operation: Operation) => ShardId | undefined
+  /** Its shard, or for what lies in several another number; undefined: no view is known yet. */
+  readonly laneOf: (key: Uint8Array, operation: Operation) => number | undefined
   readonly epoch: () => Epoch
   readonly rules: { readonly ownNumbers: boolean }
   /** Takes an operation from its beginning; `answered` follows, at once or later, or never once its deadline has passed. */
@@ -92,12 +82,12 @@ export class OwnCall {
   }
 }
 
-/** The client that this process is to one shard. */
+/** The client that this process is to one shard, or to whatever shards it writes in one step. */
 type Lane = { readonly clientId: ClientId; nextN: number; ackedBelow: number; readonly open: Set<number> }
 
 export class OwnCalls {
   readonly #options: OwnCallsOptions
-  readonly #lanes = new Map<ShardId, Lane>()
+  readonly #lanes = new Map<number, Lane>()
   readonly #open = new Set<OwnCall>()
   readonly #waiting = new Set<OwnCall>()
   #expireAtMs = Number.NEGATIVE_INFINITY
@@ -182,15 +172,15 @@ export class OwnCalls {
   }
 
   #number(call: OwnCall): Lane | undefined {
-    const shard = this.#options.shardOf(call.key, call.operation)
-    if (shard === undefined) {
+    const number = this.#options.laneOf(call.key, call.operation)
+    if (number === undefined) {
       call.lastCode = "joining"
       return undefined
     }
-    let lane = this.#lanes.get(shard)
+    let lane = this.#lanes.get(number)
     if (lane === undefined) {
-      lane = { clientId: clientIdFor(this.#options.self, shard), nextN: 1, ackedBelow: 1, open: new Set() }
-      this.#lanes.set(shard, lane)
+      lane = { clientId: clientIdFor(this.#options.self, number), nextN: 1, ackedBelow: 1, open: new Set() }
+      this.#lanes.set(number, lane)
     }
     if (lane.nextN - lane.ackedBelow >= maxOperationsAhead) {
       call.lastCode = "busy"
@@ -263,8 +253,8 @@ export class OwnCalls {
   }
 }
 
-/** The id of a node is chance; with the number of the shard added it is as unlike every other client's. */
-function clientIdFor(self: NodeId, shard: ShardId): ClientId {
-  const low = (Number.parseInt(self.slice(8), 16) + shard + 1) >>> 0
+/** The id of a node is chance; with the number of the lane added it is as unlike every other client's. */
+function clientIdFor(self: NodeId, lane: number): ClientId {
+  const low = (Number.parseInt(self.slice(8), 16) + lane + 1) >>> 0
   return self.slice(0, 8) + low.toString(16).padStart(8, "0")
 }

@@ -5,6 +5,7 @@ import type { MemberInfo, NodeToClient, PeerMessage, Refusal, View } from "../pr
 import { maxGroupBytes, maxGroupKeys, maxKeyBytes } from "../protocol/limits.ts"
 import { initialView } from "./layout.ts"
 import { Requests } from "./requests.ts"
+import { shardOfKey } from "./ring.ts"
 import { allRules } from "./rules.ts"
 
 const self = "00000000000000aa"
@@ -58,6 +59,13 @@ function forwarder(shardCount = 1) {
   answered.length = 0
   return {
     ...{ requests, sent, answered },
+    /** Another node leads the shard of this key. */
+    installViewWithout(primary: string, key: string) {
+      const other = shardOfKey(Buffer.from(key), { hashKey: view.hashKey, shardCount: view.shards.length })
+      const led = view.shards.map((config, i) => (i === other ? { ...config, primary: newPrimary } : config))
+      equal(view.shards[other]?.primary, primary)
+      view = { ...view, shards: led }
+    },
     ask(n: number) {
       const key = new Uint8Array([n])
       const request = {
@@ -144,8 +152,10 @@ test("a view that names the same primary disturbs nothing", () => {
   equal(node.answered.filter(({ kind }) => kind === "reply").length, 1)
 })
 
-test("a group is taken only as a whole: of one shard, each key once, within its bounds", () => {
+test("a group is taken only as a whole: of one primary, each key once, within its bounds", () => {
   const several = forwarder(1_024)
+  equal(several.askGroup(["a", "b"]), undefined)
+  several.installViewWithout(oldPrimary, "b")
   equal(several.askGroup(["a", "b"]), "keys-apart")
   equal(several.askGroup(["a"]), undefined)
   const one = forwarder()

@@ -17,6 +17,7 @@ import type {
   NodeId,
   NodeToClient,
   Operation,
+  Refusal,
   Rejection,
   Reply,
   Request,
@@ -31,7 +32,7 @@ import { clientView, clientViewDelta } from "./membership/view.ts"
 import { OperationCounts } from "./operation-counts.ts"
 import { type OwnCall, OwnCalls } from "./own-calls.ts"
 import type { ConnectionId } from "./ports.ts"
-import { arcOf, positionOf, shardOf } from "./ring.ts"
+import { arcOf, positionOf, shardOf, shardOfKey } from "./ring.ts"
 import type { Rules } from "./rules.ts"
 import { isOfShards } from "./shard/operations.ts"
 import { textOf } from "./shard/shard.ts"
@@ -48,8 +49,10 @@ export type Pending = {
   readonly deadlineAtMs: number
   /** Since when it waits; undefined: it never had to. */
   parkedAtMs?: number
-  /** It was forwarded to a node that never answered, and that may have executed it. */
+  /** It was forwarded to a node that never answered and may have executed it, or some of it was appended here: no refusal says that it was not done. */
   mayBeDone?: true
+  /** A group of which several shards have a part: answered when all of these have committed. */
+  isInParts?: true
 }
 
 export type RequestsOptions = {
@@ -101,9 +104,13 @@ export class Requests {
       self: options.self,
       prng: options.prng,
       maxOpen: options.maxOwnCalls,
-      shardOf: (key, operation) => {
+      laneOf: (key, operation) => {
         const view = options.view()
-        return view && routeOf(key, operation, view).shard
+        if (view === undefined) return undefined
+        if (operation.op !== "group") return routeOf(key, operation, view).shard
+        const shards = shardsOf(operation, view)
+        // One more than there are shards: each of them then knows this process by one more client, not by one for each other shard.
+        return shards.size === 1 ? routeOf(key, operation, view).shard : view.shards.length
       },
       epoch: () => options.view()?.epoch ?? 0,
       rules: options.rules,
@@ -194,6 +201,9 @@ export class Requests {
     const config = current.shards[shard]
     assert(config !== undefined, "every key has a shard")
     if (config.primary === null) return this.answer(pending, { kind: "unavailable", reason: "orphan" })
+    const obstacle =
+      request.operation.op === "group" ? obstacleOf(request.operation, config.primary, current) : undefined
+    if (obstacle !== undefined) return this.answer(pending, obstacle)
     if (config.primary === self) return shards().execute(shard, pending, { bytes: request.key, position }, nowMs)
     if (pending.origin.kind === "peer")
       return this.answer(pending, { kind: "moved", shard, primary: config.primary, epoch: current.epoch })
@@ -211,6 +221,7 @@ export class Requests {
     if (isOfShards(operation) || problemOf(key, operation, current) !== undefined) return undefined
     const { shard, position } = routeOf(key, operation, current)
     if (current.shards[shard]?.primary !== self) return undefined
+    if (operation.op === "group" && obstacleOf(operation, self, current) !== undefined) return undefined
     const result = shards().executeNow(shard, operation, { bytes: key, position }, nowMs)
     if (result !== undefined) this.counts.record(operation.op, result.kind, 0)
     return result
@@ -341,11 +352,11 @@ function problemOf(key: Uint8Array, operation: Operation, view: View): Rejection
   if (key.length > maxKeyBytes) return "key-too-long"
   if (operation.op === "set" && operation.value.length > maxValueBytes) return "value-too-large"
   if (isOfShards(operation)) return problemOfShards(operation, view.shards.length)
-  if (operation.op === "group") return problemOfGroup(key, operation, view)
+  if (operation.op === "group") return problemOfGroup(key, operation)
   return hasBadNumber(operation) ? "bad-request" : undefined
 }
 
-function problemOfGroup(key: Uint8Array, { steps }: GroupOperation, view: View): Rejection | undefined {
+function problemOfGroup(key: Uint8Array, { steps }: GroupOperation): Rejection | undefined {
   if (steps.length > maxGroupKeys) return "group-too-large"
   const keys = new Set(steps.map(step => textOf(step.key)))
   if (steps.length === 0 || keys.size < steps.length || !keys.has(textOf(key))) return "bad-request"
@@ -356,13 +367,19 @@ function problemOfGroup(key: Uint8Array, { steps }: GroupOperation, view: View):
     bytes += each.length + (operation.op === "set" ? operation.value.length : 0)
     if (operation.condition?.if === "value") bytes += operation.condition.value.length
   }
-  if (bytes > maxGroupBytes) return "group-too-large"
-  const { shard } = routeOf(key, noOperation, view)
-  return steps.every(step => routeOf(step.key, noOperation, view).shard === shard) ? undefined : "keys-apart"
+  return bytes > maxGroupBytes ? "group-too-large" : undefined
 }
 
-/** Of one key: it lies where the key does. */
-const noOperation: Operation = { op: "get" }
+/** Why nobody executes this group now, given who leads the shard of its first key. */
+function obstacleOf(operation: GroupOperation, primary: NodeId, view: View): Refusal | undefined {
+  const primaries = [...shardsOf(operation, view)].map(shard => view.shards[shard]?.primary)
+  if (primaries.includes(null)) return { kind: "unavailable", reason: "orphan" }
+  return primaries.every(one => one === primary) ? undefined : { kind: "rejected", reason: "keys-apart" }
+}
+
+function shardsOf({ steps }: GroupOperation, { shards, hashKey }: View): Set<ShardId> {
+  return new Set(steps.map(({ key }) => shardOfKey(key, { hashKey, shardCount: shards.length })))
+}
 
 function problemOfShards(operation: ShardOperation, shardCount: number): "key-too-long" | "bad-request" | undefined {
   if (operation.op !== "size" && operation.prefix.length > maxKeyBytes) return "key-too-long"

@@ -85,6 +85,10 @@ export type Rules = {
   groupsAreOne: boolean
   /** When one condition of a group is not met, nothing of it is done. */
   groupsAllOrNothing: boolean
+  /** All conditions of a group are judged before anything of it is written, in whatever shards. */
+  groupsInOneStep: boolean
+  /** A repeated group of which some shards have a part and others have not is finished. */
+  groupsAreFinished: boolean
   /** A condition is judged by the newest value, committed or not. */
   conditionsOnNewest: boolean
   /** A new primary serves when what it inherited has committed. */
@@ -200,6 +204,8 @@ export const allRules: Rules = {
   undo: true,
   groupsAreOne: true,
   groupsAllOrNothing: true,
+  groupsInOneStep: true,
+  groupsAreFinished: true,
   conditionsOnNewest: true,
   inheritedFirst: true,
   finishedStaysFinished: true,

@@ -180,8 +180,8 @@ export type GroupStep = {
 }
 
 /**
- * Several keys of one shard in one step: every condition is met and everything is written, or nothing is. Each key comes once;
- * the `key` of the request is that of the first step. A touch needs its key to be there.
+ * Several keys in one step: every condition is met and everything is written, or nothing is. Each key comes once; one primary leads
+ * the shards of all of them. The `key` of the request is that of the first step. A touch needs its key to be there.
  */
 export type GroupOperation = { readonly op: "group"; readonly steps: readonly GroupStep[] }
 
@@ -235,7 +235,7 @@ export type ShardResult =
   | { readonly kind: "cleared"; readonly count: number; readonly next: Place | null }
 
 export type GroupResult =
-  /** All that was written has this version. */
+  /** What was written in the shard of the request's key has this version. In another shard it has the next one of that. */
   | { readonly kind: "group-done"; readonly version: Seq }
   /** The first step whose condition was not met, by its place. Nothing was written. */
   | { readonly kind: "group-unmet"; readonly step: number }
@@ -259,7 +259,7 @@ export type Refusal =
   | { readonly kind: "duplicate" }
   | { readonly kind: "rejected"; readonly reason: Rejection }
 
-/** Why no repetition of this operation would be executed. "keys-apart": those of a group lie in different shards. */
+/** Why no repetition of this operation would be executed. "keys-apart": as long as no one node leads the shards of all of them. */
 export type Rejection = "key-too-long" | "value-too-large" | "keys-apart" | "group-too-large" | "bad-request"
 
 export type Reply = Result | Refusal

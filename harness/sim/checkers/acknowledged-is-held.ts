@@ -5,9 +5,15 @@
 import type { ShardInspection } from "../../../src/core/shard/shards.ts"
 import type { Request, Seq } from "../../../src/protocol/message.ts"
 import type { MakeChecker } from "../checker.ts"
+import type { SimulatedCluster } from "../cluster.ts"
+import type { SimulatedProcess } from "../process.ts"
+
+const promise = "what is acknowledged is held by every in-sync replica"
 
 export const acknowledgedIsHeld: MakeChecker = cluster => ({
   answers(process, request, result) {
+    // A process that asks itself does so under a number that is not seen here.
+    if (result.kind === "group-done" && request.firstEpoch > 0) eachPartIsHeld(cluster, process, request)
     if (!("version" in result) || result.kind === "value" || result.kind === "ttl" || result.kind === "unmet") return
     const shard = cluster.shardOf(request.key)
     const config = cluster.newestView.shards[shard]
@@ -18,11 +24,12 @@ export const acknowledgedIsHeld: MakeChecker = cluster => ({
       if (replica === undefined) continue
       const held = replica.node.inspectShard(shard)
       const [key, problem] = keysWrittenBy(request)
+        .filter(key => cluster.shardOf(key) === shard)
         .map(key => [key, problemOf(held, key, result.version)] as const)
         .find(([, problem]) => problem !== undefined) ?? ["", undefined]
       if (problem === undefined) continue
       cluster.violate(
-        "what is acknowledged is held by every in-sync replica",
+        promise,
         `${cluster.nameOf(process.id)} acknowledges version ${result.version} of ${key} in shard ${shard}; ` +
           `in-sync ${cluster.nameOf(id)} ${problem}`,
       )
@@ -33,6 +40,32 @@ export const acknowledgedIsHeld: MakeChecker = cluster => ({
 function keysWrittenBy({ key, operation }: Request): string[] {
   if (operation.op !== "group") return [latin1(key)]
   return operation.steps.flatMap(step => (step.operation.op === "check" ? [] : [latin1(step.key)]))
+}
+
+/** Of a group each shard has its own number, and the record of it, which whoever leads next answers a repetition from. */
+function eachPartIsHeld(
+  cluster: SimulatedCluster,
+  process: SimulatedProcess,
+  { clientId, n, key: asked, operation }: Request,
+): void {
+  if (operation.op !== "group") return
+  for (const step of operation.steps) {
+    const key = latin1(step.key)
+    const shard = cluster.shardOf(key)
+    const config = cluster.newestView.shards[shard]
+    if (config === undefined || config.orphan || config.resetAt > 0) continue
+    for (const id of config.inSync) {
+      const held = cluster.livingProcess(id)?.node.inspectShard(shard)
+      if (held === undefined) continue
+      const seq = held.recordOf(clientId, n)
+      if (seq === "below") continue
+      const isWritten = step.operation.op !== "check" && shard !== cluster.shardOf(latin1(asked))
+      const problem = seq === undefined ? "knows nothing of it" : isWritten ? problemOf(held, key, seq) : undefined
+      if (problem === undefined) continue
+      const who = `${cluster.nameOf(process.id)} acknowledges a group with ${key} in shard ${shard}`
+      cluster.violate(promise, `${who}; in-sync ${cluster.nameOf(id)} ${problem}`)
+    }
+  }
 }
 
 function problemOf(held: ShardInspection | undefined, key: string, version: Seq): string | undefined {

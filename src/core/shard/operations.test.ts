@@ -277,8 +277,11 @@ test("reading tells value, flags, version, and what is left of the time to live"
 const rules = { missIsWritten: true, groupsAllOrNothing: true }
 const step = (key: string, operation: GroupStep["operation"]): GroupStep => ({ key: bytes(key), operation })
 const group = (steps: readonly GroupStep[], entries: readonly (Entry | undefined)[]) => {
-  const { writes, result } = evaluateGroup({ operation: { op: "group", steps }, entries, seq: 9, nowMs: 0, rules })
-  return { result, writes: writes.map(({ key, effect }) => `${new TextDecoder().decode(key)} ${effect.kind}`) }
+  const { writes, unmetAt } = evaluateGroup({ steps, entries, nowMs: 0, rules })
+  return {
+    unmetAt,
+    writes: writes.flatMap(one => (one ? `${new TextDecoder().decode(one.key)} ${one.effect.kind}` : [])),
+  }
 }
 const setAny = { op: "set", value: bytes("new"), flags: 0, ttlMs: null, condition: null } as const
 
@@ -290,7 +293,7 @@ test("a group writes what it says when all that it expects is there; a check lea
     step("d", { op: "touch", ttlMs: 5, condition: null }),
   ]
   const found = group(steps, [entryOf("x"), entryOf("x"), entryOf("x"), entryOf("x")])
-  deepEqual(found, { result: { kind: "group-done", version: 9 }, writes: ["b put", "c delete", "d put"] })
+  deepEqual(found, { unmetAt: undefined, writes: ["b put", "c delete", "d put"] })
 })
 
 test("a group of which one condition is not met names the first such step, and does nothing", () => {
@@ -301,10 +304,10 @@ test("a group of which one condition is not met names the first such step, and d
     step("c", { ...setAny, condition: version }),
   ]
   const found = group(steps, [entryOf("x"), entryOf("x"), entryOf("x")])
-  deepEqual(found, { result: { kind: "group-unmet", step: 1 }, writes: [] })
+  deepEqual(found, { unmetAt: 1, writes: [] })
   // A touch needs something to touch; a delete may find nothing.
-  deepEqual(group([step("a", { op: "touch", ttlMs: 5, condition: null })], [undefined]).result.kind, "group-unmet")
-  deepEqual(group([step("a", { op: "delete", condition: null })], [undefined]).result.kind, "group-done")
+  deepEqual(group([step("a", { op: "touch", ttlMs: 5, condition: null })], [undefined]).unmetAt, 0)
+  deepEqual(group([step("a", { op: "delete", condition: null })], [undefined]).unmetAt, undefined)
 })
 
 test("what a group finds missing is missing at every copy, met or not", () => {
@@ -313,17 +316,14 @@ test("what a group finds missing is missing at every copy, met or not", () => {
     step("b", { op: "check", condition: { if: "present" } }),
   ]
   deepEqual(group(steps, [undefined, undefined]), {
-    result: { kind: "group-unmet", step: 1 },
+    unmetAt: 1,
     writes: ["a delete", "b delete"],
   })
 })
 
 test("a lease is nothing to a group, but for who names its version", () => {
   const lease = { ...entryOf(""), flags: leaseFlag }
-  deepEqual(group([step("a", { op: "check", condition: { if: "absent" } })], [lease]).result.kind, "group-done")
-  deepEqual(group([step("a", { op: "check", condition: { if: "present" } })], [lease]).result.kind, "group-unmet")
-  deepEqual(
-    group([step("a", { op: "check", condition: { if: "version", version: 4 } })], [lease]).result.kind,
-    "group-done",
-  )
+  deepEqual(group([step("a", { op: "check", condition: { if: "absent" } })], [lease]).unmetAt, undefined)
+  deepEqual(group([step("a", { op: "check", condition: { if: "present" } })], [lease]).unmetAt, 0)
+  deepEqual(group([step("a", { op: "check", condition: { if: "version", version: 4 } })], [lease]).unmetAt, undefined)
 })

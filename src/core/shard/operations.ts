@@ -7,8 +7,6 @@ import { copyOf } from "../../base/bytes.ts"
 import { leaseFlag, textFlags } from "../../protocol/limits.ts"
 import type {
   Condition,
-  GroupOperation,
-  GroupResult,
   GroupStep,
   GroupWrite,
   KeyOperation,
@@ -110,40 +108,43 @@ export function evaluate(options: {
 }
 
 /**
- * What a group does: all of it, or nothing. `entries`: of the keys of its steps, in their order. What is not there is deleted,
- * met or not: missing here is not missing everywhere.
+ * What a group does: all of it, or nothing. `entries`: of the keys of its steps, in their order, as are the `writes`. What is
+ * not there is deleted, met or not: missing here is not missing everywhere.
  */
 export function evaluateGroup(options: {
-  readonly operation: GroupOperation
+  readonly steps: readonly GroupStep[]
   readonly entries: readonly (Entry | undefined)[]
-  readonly seq: Seq
   readonly nowMs: number
   readonly rules: { readonly missIsWritten: boolean; readonly groupsAllOrNothing: boolean }
-}): { readonly writes: GroupWrite[]; readonly result: GroupResult } {
-  const { operation, entries, seq, nowMs, rules } = options
-  const steps = operation.steps.map((step, i) => ({ step, ...evaluateStep(step, entries[i], seq, nowMs) }))
+}): {
+  readonly writes: readonly (GroupWrite | undefined)[]
+  /** The place of the first step whose condition is not met; undefined: all are. */
+  readonly unmetAt: number | undefined
+} {
+  const { entries, nowMs, rules } = options
+  const steps = options.steps.map((step, i) => ({ step, ...evaluateStep(step, entries[i], nowMs) }))
   const unmetAt = steps.findIndex(({ isMet }) => !isMet)
-  const writes = steps.flatMap(({ step: { key }, effect, isMet }, i): GroupWrite[] => {
+  const writes = steps.map(({ step: { key }, effect, isMet }, i): GroupWrite | undefined => {
     const isDone = unmetAt < 0 || (isMet && !rules.groupsAllOrNothing)
-    if (isDone && effect.kind !== "none") return [{ key: copyOf(key), effect }]
-    return entries[i] === undefined && rules.missIsWritten ? [{ key: copyOf(key), effect: { kind: "delete" } }] : []
+    if (isDone && effect.kind !== "none") return { key: copyOf(key), effect }
+    return entries[i] === undefined && rules.missIsWritten
+      ? { key: copyOf(key), effect: { kind: "delete" } }
+      : undefined
   })
-  const result: GroupResult =
-    unmetAt < 0 ? { kind: "group-done", version: seq } : { kind: "group-unmet", step: unmetAt }
-  return { writes, result }
+  return { writes, unmetAt: unmetAt < 0 ? undefined : unmetAt }
 }
 
 function evaluateStep(
   { operation }: GroupStep,
   held: Entry | undefined,
-  seq: Seq,
   nowMs: number,
 ): { readonly effect: Evaluation["effect"]; readonly isMet: boolean } {
   if (operation.op === "check") {
     const entry = held !== undefined && isLease(held) ? undefined : held
     return { effect: { kind: "none" }, isMet: unmet(entry, held, operation.condition) === undefined }
   }
-  const { effect, result } = evaluate({ entry: held, operation, seq, nowMs })
+  // Its version is that of the whole, of which it is not told here.
+  const { effect, result } = evaluate({ entry: held, operation, seq: 0, nowMs })
   const { kind } = result
   const isMet = kind === "stored" || kind === "touched" || kind === "deleted"
   return { effect, isMet: isMet || (operation.op === "delete" && operation.condition === null) }
@@ -153,7 +154,7 @@ function evaluateStep(
 const entryBytes = 64
 
 /** The same of a group. */
-export function bytesAddedByGroup({ steps }: GroupOperation): number {
+export function bytesAddedByGroup(steps: readonly GroupStep[]): number {
   let bytes = 0
   for (const { key, operation } of steps) {
     const added = operation.op === "check" ? 0 : bytesAdded(operation, key)

@@ -11,11 +11,14 @@ import type {
   DataMessage,
   Epoch,
   GroupOperation,
+  GroupResult,
+  GroupStep,
   GroupWrite,
   NodeId,
   Operation,
   Place,
   ReplicatedOp,
+  Refusal,
   Reply,
   Result,
   Seq,
@@ -34,6 +37,7 @@ import { arcOf, positionOf, shardOf } from "../ring.ts"
 import type { Rules } from "../rules.ts"
 import { beginFilling, newFilling, takePiece } from "./filling.ts"
 import { Forgetting } from "./forgetting.ts"
+import { type GroupPart, groupPartsOf, restOf } from "./groups.ts"
 import { Lead } from "./lead.ts"
 import {
   bytesAdded,
@@ -46,7 +50,7 @@ import {
   read,
 } from "./operations.ts"
 import { scanShards, sizeOfShards, stretchToClear } from "./pages.ts"
-import { ownedEffect, type Role, Shard, textOf } from "./shard.ts"
+import { type LogRecord, ownedEffect, type Role, Shard, textOf } from "./shard.ts"
 import { partsOf, SnapshotReader } from "./snapshot.ts"
 import { expiryOf, Sweep } from "./sweep.ts"
 import { Transfers } from "./transfers.ts"
@@ -95,6 +99,8 @@ export type ShardInspection = {
   readonly parked: number
   readonly entries: ReadonlyMap<string, Pick<Entry, "value" | "version" | "expiresAtMs">>
   readonly dedupClients: number
+  /** By which operation of the shard this one of a client was recorded; "below": it is finished. */
+  readonly recordOf: (client: ClientId, n: number) => Seq | "below" | undefined
   readonly isComplete: boolean
 }
 
@@ -137,7 +143,11 @@ export class Shards {
       rules: options.rules,
       shardAt: position => this.#shardAt(position),
       serves: (shard, nowMs) => this.#state(shard, nowMs) === "serving",
-      appended: (shard, nowMs) => this.#appended(shard, nowMs),
+      appended: (shard, nowMs) => {
+        const freed: Pending[] = []
+        this.#appended(shard, freed, nowMs)
+        for (const pending of freed) options.rerun(pending, nowMs)
+      },
     })
     this.#transfers = new Transfers({
       send: options.send,
@@ -496,7 +506,7 @@ export class Shards {
     if (operation.op === "scan") this.#scan(operation, pending, nowMs)
     else if (operation.op === "size") this.#size(operation, pending, nowMs)
     else if (operation.op === "clear") this.#clear(shard, operation, pending, nowMs)
-    else if (operation.op === "group") this.#group(shard, operation, pending, nowMs)
+    else if (operation.op === "group") this.#group(operation, pending, nowMs)
     else if (isRead(operation)) this.#read(shard, pending, key, nowMs)
     else this.#write(shard, pending, key, nowMs)
   }
@@ -509,13 +519,13 @@ export class Shards {
     const shard = this.#table[index]
     if (shard === undefined || this.#state(shard, nowMs) !== "serving") return undefined
     if (isOfShards(operation)) return undefined
+    if (operation.op === "group") return this.#groupNow(shard, operation, nowMs)
     if (isRead(operation)) {
       const entry = this.#options.rules.committedReads ? shard.committed(key) : shard.newest(key)
       // One that has expired is deleted first, in the shard's order.
       return entry !== undefined && hasExpired(entry, nowMs) ? undefined : read(entry, operation, nowMs)
     }
     if (!isAlone(shard) && this.#options.rules.aloneAtOnce) return undefined
-    if (operation.op === "group") return this.#groupNow(shard, operation, nowMs)
     const entry = shard.newest(key)
     if (entry !== undefined && hasExpired(entry, nowMs)) return undefined
     const added = bytesAdded(operation, key.bytes)
@@ -525,19 +535,22 @@ export class Shards {
     return result
   }
 
-  #groupNow(shard: Shard, operation: GroupOperation, nowMs: number): Result | undefined {
-    const keys = operation.steps.map(({ key }) => this.#hashed(key))
-    const entries = keys.map(key => shard.newest(key))
-    if (entries.some(entry => entry !== undefined && hasExpired(entry, nowMs))) return undefined
-    const added = bytesAddedByGroup(operation)
-    if (added > 0 && !this.#fits(shard, added, nowMs)) return undefined
-    const { rules } = this.#options
-    const { writes, result } = evaluateGroup({ operation, entries, seq: shard.seq + 1, nowMs, rules })
-    shard.applyAlone(
-      writes.map(({ key, effect }) => ({ key: this.#hashed(key), effect })),
-      nowMs,
-    )
-    return result
+  #groupNow(asked: Shard, { steps }: GroupOperation, nowMs: number): Result | undefined {
+    const keys = steps.map(({ key }) => this.#hashed(key))
+    const parts = groupPartsOf(keys, position => this.#shardAt(position))
+    const { aloneAtOnce } = this.#options.rules
+    const isRight = ({ shard }: GroupPart) =>
+      this.#state(shard, nowMs) === "serving" && (isAlone(shard) || !aloneAtOnce)
+    if (parts === undefined || !parts.every(isRight)) return undefined
+    const isExpired = ({ shard, places }: GroupPart) =>
+      places.some(place => {
+        const entry = shard.newest(placed(keys, place))
+        return entry !== undefined && hasExpired(entry, nowMs)
+      })
+    if (parts.some(isExpired) || !this.#fitsGroup(steps, parts, nowMs)) return undefined
+    const judged = this.#judge(steps, keys, parts, nowMs)
+    for (const { shard, places } of parts) shard.applyAlone(keyedWrites(keys, judged, places), nowMs)
+    return resultOf(judged.unmetAt, asked.seq)
   }
 
   #read(shard: Shard, pending: Pending, key: HashedKey, nowMs: number): void {
@@ -564,7 +577,7 @@ export class Shards {
     const added = bytesAdded(operation, request.key)
     if (added > 0 && !this.#fits(shard, added, nowMs)) return answer(pending, { kind: "full" })
 
-    const entry = this.#unexpired(shard, key, nowMs)
+    const entry = this.#deletingExpired(shard, key, nowMs)
     const seq = shard.seq + 1
     const { effect: own, result } = evaluate({ entry, operation, seq, nowMs })
     if (own.kind === "none" && !rules.recordUnmet) return answer(pending, result)
@@ -583,33 +596,120 @@ export class Shards {
     this.#append(shard, { seq, key: copyOf(key.bytes), effect, origin, result }, key, pending, nowMs)
   }
 
+  #newest(shard: Shard, key: HashedKey): Entry | undefined {
+    return this.#options.rules.conditionsOnNewest ? shard.newest(key) : shard.committed(key)
+  }
+
   /** What a write of the key builds on. An entry that has expired is deleted first. */
-  #unexpired(shard: Shard, key: HashedKey, nowMs: number): Entry | undefined {
-    const entry = this.#options.rules.conditionsOnNewest ? shard.newest(key) : shard.committed(key)
+  #deletingExpired(shard: Shard, key: HashedKey, nowMs: number): Entry | undefined {
+    const entry = this.#newest(shard, key)
     if (entry === undefined || !hasExpired(entry, nowMs)) return entry
     this.#expired += 1
     this.#append(shard, expiryOf(shard, key), key, undefined, nowMs)
     return undefined
   }
 
-  /** Several keys of one shard in one step: one operation in its order, so that no copy ever has a part of it. */
-  #group(shard: Shard, operation: GroupOperation, pending: Pending, nowMs: number): void {
+  /**
+   * Several keys in one step: one operation in the order of their shard, so that no copy ever has a part of it. Where they lie in
+   * several shards it is one in each, appended together.
+   */
+  #group({ steps }: GroupOperation, pending: Pending, nowMs: number): void {
     const { answer, config, rules } = this.#options
-    if (!this.#isNew(shard, pending)) return
-    const keys = operation.steps.map(({ key }) => this.#hashed(copyOf(key)))
-    if (keys.some(key => shard.pendingOf(key) >= config.maxPendingPerKey))
-      return answer(pending, { kind: "busy", retryAfterMs: busyRetryMs })
-    const added = bytesAddedByGroup(operation)
-    if (added > 0 && !this.#fits(shard, added, nowMs)) return answer(pending, { kind: "full" })
-    const entries = keys.map(key => this.#unexpired(shard, key, nowMs))
-    const seq = shard.seq + 1
-    const { writes, result } = evaluateGroup({ operation, entries, seq, nowMs, rules })
-    const { clientId, n, ackedBelow } = pending.request
-    const key: HashedKey = { bytes: new Uint8Array(0), position: shard.arc.from }
+    const keys = steps.map(({ key }) => this.#hashed(copyOf(key)))
+    const parts = groupPartsOf(keys, position => this.#shardAt(position))
+    // A view that names this node the primary of all of them is being taken up.
+    if (parts === undefined) return answer(pending, { kind: "busy", retryAfterMs: busyRetryMs })
+    const late = parts.find(({ shard }) => this.#state(shard, nowMs) !== "serving")
+    if (late !== undefined) return this.#waiting.park(late.shard, pending, nowMs)
+    const standings = parts.map(({ shard }) => this.#standing(shard, pending))
+    const known = standings.filter(standing => standing.kind === "known")
+    const left = parts.filter((_, i) => standings[i]?.kind === "new")
+    if (known.length > 0 && parts.length > 1) pending.mayBeDone = true
+    const refused = standings.find(standing => standing.kind === "refused")
+    if (refused !== undefined) return answer(pending, refused.reply)
+    const remembered = known[0]
+    if (remembered !== undefined && (left.length === 0 || !rules.groupsAreFinished)) {
+      // They were appended in this order, and so the last is likely to be the last to commit.
+      const open = known.findLast(standing => standing.open !== undefined)?.open
+      if (open !== undefined) return this.#await(open, parts, pending)
+      const asked = this.#shardAt(this.#hashed(pending.request.key).position)
+      const own = standings[parts.findIndex(({ shard }) => shard === asked)]
+      return answer(pending, own?.kind === "known" ? own.result : remembered.result)
+    }
+    const isCrowded = ({ shard, places }: GroupPart) =>
+      places.some(place => shard.pendingOf(placed(keys, place)) >= config.maxPendingPerKey)
+    if (left.some(isCrowded)) return answer(pending, { kind: "busy", retryAfterMs: busyRetryMs })
+    if (!this.#fitsGroup(steps, left, nowMs)) return answer(pending, { kind: "full" })
+    const { writes, unmetAt } = this.#judge(steps, keys, left, nowMs)
+    const rest = restOf(remembered?.result, left, unmetAt)
+    if (rest === "torn") return answer(pending, { kind: "timeout" })
+    const unmet = remembered?.result.kind === "group-unmet" ? remembered.result : undefined
+    const records = left.map(part => {
+      const result = unmet ?? resultOf(unmetAt, part.shard.seq + 1)
+      return this.#applyPart(part, rest === "nothing" ? [] : writes, result, pending, nowMs)
+    })
+    const last = records.at(-1)
+    assert(last !== undefined, "a group has a step")
+    this.#await(last, parts, pending)
+    // Nothing else is done before all of it is where it belongs.
+    const freed: Pending[] = []
+    for (const { shard } of left) this.#appended(shard, freed, nowMs)
+    for (const each of freed) this.#options.rerun(each, nowMs)
+  }
+
+  /** Its answer leaves when this record has committed; where others have a part of it, they are looked at again then. */
+  #await(record: LogRecord, parts: readonly GroupPart[], pending: Pending): void {
+    record.waiters.push(pending)
+    if (parts.length === 1) return
+    pending.isInParts = true
+    pending.mayBeDone = true
+  }
+
+  /** What the steps of these parts do, each at its place. The conditions of all of them are judged before anything is written. */
+  #judge(steps: readonly GroupStep[], keys: readonly HashedKey[], parts: readonly GroupPart[], nowMs: number): Judged {
+    const { rules } = this.#options
+    const writes: (GroupWrite | undefined)[] = []
+    const unmet: number[] = []
+    for (const some of rules.groupsInOneStep ? [parts] : parts.map(part => [part])) {
+      const judged = some.flatMap(({ shard, places }) => places.map(place => ({ shard, place })))
+      judged.sort((a, b) => a.place - b.place)
+      const entries = judged.map(({ shard, place }) => this.#unexpired(shard, placed(keys, place), nowMs))
+      const found = evaluateGroup({ steps: judged.map(({ place }) => placed(steps, place)), entries, nowMs, rules })
+      for (const [i, { place }] of judged.entries()) writes[place] = found.writes[i]
+      if (found.unmetAt !== undefined) unmet.push(placed(judged, found.unmetAt).place)
+    }
+    return { writes, unmetAt: unmet.length === 0 ? undefined : Math.min(...unmet) }
+  }
+
+  /** What a step builds on. What has expired counts as missing, and so is deleted, or written over. */
+  #unexpired(shard: Shard, key: HashedKey, nowMs: number): Entry | undefined {
+    const entry = this.#newest(shard, key)
+    if (entry === undefined || !hasExpired(entry, nowMs)) return entry
+    this.#expired += 1
+    return undefined
+  }
+
+  #applyPart(
+    { shard, places }: GroupPart,
+    all: Judged["writes"],
+    result: GroupResult,
+    { request }: Pending,
+    nowMs: number,
+  ): LogRecord {
+    const writes = places.flatMap(place => all[place] ?? [])
+    const { clientId, n, ackedBelow } = request
     const origin = { client: clientId, n, ackedBelow }
-    if (!rules.groupsAreOne) this.#appendEach(shard, writes, nowMs)
-    const effect = { kind: "group", writes: rules.groupsAreOne ? writes : [] } as const
-    this.#append(shard, { seq: shard.seq + 1, key: key.bytes, effect, origin, result }, key, pending, nowMs)
+    const key: HashedKey = { bytes: new Uint8Array(0), position: shard.arc.from }
+    const { groupsAreOne } = this.#options.rules
+    if (!groupsAreOne) this.#appendEach(shard, writes, nowMs)
+    const effect = { kind: "group", writes: groupsAreOne ? writes : [] } as const
+    return shard.apply({ seq: shard.seq + 1, key: key.bytes, effect, origin, result }, key, nowMs)
+  }
+
+  /** Each shard of them by itself would hold all of it. */
+  #fitsGroup(steps: readonly GroupStep[], parts: readonly GroupPart[], nowMs: number): boolean {
+    const added = bytesAddedByGroup(steps)
+    return added === 0 || parts.every(({ shard }) => this.#fits(shard, added, nowMs))
   }
 
   /** As a group must not be written: in parts. */
@@ -623,26 +723,32 @@ export class Shards {
 
   /** Whether a write is to be executed. Otherwise it is answered here, or when the operation that it repeats has committed. */
   #isNew(shard: Shard, pending: Pending): boolean {
-    const { answer, config, rules } = this.#options
-    const { clientId, n, ackedBelow, firstEpoch } = pending.request
-    const known = rules.dedup ? shard.dedup.find(clientId, n) : undefined
+    const standing = this.#standing(shard, pending)
+    if (standing.kind === "refused") this.#options.answer(pending, standing.reply)
+    else if (standing.kind === "known" && standing.open === undefined) this.#options.answer(pending, standing.result)
+    else if (standing.kind === "known") standing.open?.waiters.push(pending)
+    return standing.kind === "new"
+  }
+
+  /** What a shard remembers of a write, and whether it takes it. */
+  #standing(shard: Shard, { request, isInParts }: Pending): Standing {
+    const { config, rules } = this.#options
+    const { clientId, n, ackedBelow, firstEpoch } = request
+    const known = rules.dedup || isInParts ? shard.dedup.find(clientId, n) : undefined
     // A reset forgot what this client did before it.
-    if (firstEpoch < shard.config.resetAt && rules.resetsForget) answer(pending, { kind: "timeout" })
-    else if (known === "below" && rules.finishedStaysFinished) answer(pending, { kind: "duplicate" })
-    else if (known !== undefined && known !== "below") {
+    if (firstEpoch < shard.config.resetAt && rules.resetsForget) return refused({ kind: "timeout" })
+    if (known === "below" && rules.finishedStaysFinished) return refused({ kind: "duplicate" })
+    if (known !== undefined && known !== "below") {
       const open = known.seq <= shard.commit ? undefined : shard.log.find(({ op }) => op.seq === known.seq)
       assert(open !== undefined || known.seq <= shard.commit, "an uncommitted operation is in the log")
-      if (open === undefined) answer(pending, known.result)
-      else open.waiters.push(pending)
-    } else if (n < ackedBelow) answer(pending, { kind: "rejected", reason: "bad-request" })
-    else if (
+      return { kind: "known", result: known.result, open }
+    }
+    if (n < ackedBelow) return refused({ kind: "rejected", reason: "bad-request" })
+    const isFull =
       n - ackedBelow > maxOperationsAhead ||
       this.#isCrowded(shard, clientId) ||
       shard.log.length >= config.maxUncommitted
-    )
-      answer(pending, { kind: "busy", retryAfterMs: busyRetryMs })
-    else return true
-    return false
+    return isFull ? refused({ kind: "busy", retryAfterMs: busyRetryMs }) : { kind: "new" }
   }
 
   #isCrowded(shard: Shard, client: ClientId): boolean {
@@ -703,30 +809,36 @@ export class Shards {
     assert(lead !== null, "only a primary orders operations")
     const record = shard.apply(op, key, nowMs)
     if (waiter !== undefined) record.waiters.push(waiter)
-    this.#appended(shard, nowMs)
+    const freed: Pending[] = []
+    this.#appended(shard, freed, nowMs)
+    for (const pending of freed) this.#options.rerun(pending, nowMs)
   }
 
-  #appended(shard: Shard, nowMs: number): void {
+  #appended(shard: Shard, freed: Pending[], nowMs: number): void {
     shard.lead?.appended(nowMs)
     this.#active.add(shard)
-    this.#tryCommit(shard, nowMs)
+    this.#commit(shard, freed, nowMs)
   }
 
-  /** Commits what everyone required has acknowledged, and answers it. */
   #tryCommit(shard: Shard, nowMs: number): void {
+    const freed: Pending[] = []
+    this.#commit(shard, freed, nowMs)
+    for (const pending of freed) this.#options.rerun(pending, nowMs)
+  }
+
+  /** Commits what everyone required has acknowledged, and answers it. `freed`: what is to be taken up again. */
+  #commit(shard: Shard, freed: Pending[], nowMs: number): void {
     const { lead } = shard
     if (lead === null || !this.#options.hasLease(nowMs) || this.#settleUntilMs === Number.NEGATIVE_INFINITY) return
     const seq = lead.committable()
     if (seq <= shard.commit) return
     const done = shard.commitTo(seq)
     lead.committed(nowMs)
-    const freed: Pending[] = []
     for (const { op, waiters } of done)
       for (const pending of waiters)
-        if (op.origin === null || op.result === null) freed.push(pending)
+        if (op.origin === null || op.result === null || pending.isInParts) freed.push(pending)
         else this.#options.answer(pending, op.result)
     this.#waiting.unpark(shard, freed)
-    for (const pending of freed) this.#options.rerun(pending, nowMs)
   }
 
   /** Whether this shard may answer now, checked in the same step as the answer. */
@@ -887,6 +999,10 @@ export class Shards {
       parked: shard.parked.length,
       entries,
       dedupClients: shard.dedup.size,
+      recordOf: (client, n) => {
+        const found = shard.dedup.find(client, n)
+        return found === undefined || found === "below" ? found : found.seq
+      },
       isComplete: shard.filling === null || shard.filling.isComplete,
     }
   }
@@ -928,6 +1044,35 @@ export class Shards {
 /** Whether this primary holds the only copy, and nothing is open. */
 function isAlone({ lead, log }: Shard): boolean {
   return lead !== null && lead.followers.size === 0 && log.length === 0
+}
+
+/** What a shard remembers of a write. */
+type Standing =
+  | { readonly kind: "new" }
+  /** It was done, or is under way: then `open` has not committed yet. */
+  | { readonly kind: "known"; readonly result: Result; readonly open: LogRecord | undefined }
+  | { readonly kind: "refused"; readonly reply: Refusal }
+
+function refused(reply: Refusal): Standing {
+  return { kind: "refused", reply }
+}
+
+/** What the steps of a group write, and the first whose condition is not met, by their places. */
+type Judged = { readonly writes: readonly (GroupWrite | undefined)[]; readonly unmetAt: number | undefined }
+
+function resultOf(unmetAt: number | undefined, version: Seq): GroupResult {
+  return unmetAt === undefined ? { kind: "group-done", version } : { kind: "group-unmet", step: unmetAt }
+}
+
+function placed<T>(all: readonly T[], place: number): T {
+  return all[place] as T // places are those of the steps
+}
+
+function keyedWrites(keys: readonly HashedKey[], { writes }: Judged, places: readonly number[]) {
+  return places.flatMap(place => {
+    const write = writes[place]
+    return write === undefined ? [] : [{ key: placed(keys, place), effect: write.effect }]
+  })
 }
 
 /** Of a shard's data. Whoever is a member holds no orphan, and what a learner has is of no use to anybody. */
