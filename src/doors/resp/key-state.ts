@@ -128,10 +128,32 @@ export function onKey<T>(
     return after(cache.ask(key, operation), outcome => {
       if (outcome.kind === "failed") throw new CacheRefusal(outcome)
       if (outcome.kind !== "unmet" && outcome.kind !== "missing") return answer
-      if (attempt < maxAttempts) return onKey(cache, key, needs, work, attempt + 1)
+      if (attempt < maxAttempts)
+        return after(makeWay(cache, [key], [held]), () => onKey(cache, key, needs, work, attempt + 1))
       throw new CacheRefusal({ kind: "failed", code: "busy", mayHaveHappened: "no" })
     })
   })
+}
+
+/**
+ * An entry whose tags were invalidated is nothing to whoever reads it, and in the way of whoever writes where nothing is: it is
+ * deleted. It is known by its version, which was seen before it was read in vain: a value that is written meanwhile has another.
+ */
+function makeWay(cache: LocalCache, keys: readonly Uint8Array[], held: readonly (Held | undefined)[]): Soon<unknown> {
+  const missing = keys.filter((_, i) => held[i] === undefined)
+  return allOf(
+    missing.map(key =>
+      after(cache.ask(key, ttlOperation), (life): Soon<unknown> => {
+        if (life.kind !== "ttl") return undefined
+        const condition = { if: "version", version: life.version } as const
+        return after(
+          cache.ask(key, getOperation),
+          (found): Soon<unknown> =>
+            found.kind === "missing" ? cache.ask(key, { op: "delete", condition }) : undefined,
+        )
+      }),
+    ),
+  )
 }
 
 /** Keys by their names (`nameOf`). */
@@ -172,7 +194,8 @@ export function onKeys<T>(
       // Of what is watched and not read, nobody has looked again.
       if (outcome.kind === "group-unmet" && outcome.step < checks.length) return "changed"
       if (outcome.kind !== "group-unmet" && outcome.kind !== "unmet" && outcome.kind !== "missing") return answer
-      if (attempt < maxAttempts) return onKeys(cache, asked, work, attempt + 1)
+      if (attempt < maxAttempts)
+        return after(makeWay(cache, [...keys.values()], held), () => onKeys(cache, asked, work, attempt + 1))
       throw new CacheRefusal({ kind: "failed", code: "busy", mayHaveHappened: "no" })
     })
   })
