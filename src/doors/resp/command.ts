@@ -71,8 +71,6 @@ export type Command = {
   readonly since?: string
   /** Concerns keys that it does not name: nothing else of its connection is under way at the same time. */
   readonly isWhole?: true
-  /** Has effects, or looks, beyond keys: it is no part of a transaction. */
-  readonly isOutside?: true
   /** In the older version of the protocol a connection that listens takes little else. */
   readonly isAllowedWhileSubscribed?: true
   readonly subcommands?: Readonly<Record<string, Subcommand>>

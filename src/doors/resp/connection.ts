@@ -266,7 +266,6 @@ export class RespConnection {
     // What was published before it was asked goes before its answer.
     if (this.#subscriber !== undefined && this.#subscriber.waitingBytes > 0) this.#push()
     if (row.own !== undefined) return this.#own(row.own, args)
-    if (this.#transaction !== undefined && row.isOutside === true) return this.#refuse(notInTransaction(row.name))
     if (this.#transaction !== undefined) return this.#answer(this.#transaction.add(row, args, this.#context))
     const context = this.#context
     let reply: Reply | Promise<Reply>

@@ -15,12 +15,12 @@ export const pubsubCommands: readonly Command[] = [
   listening("punsubscribe", -1, "Stops listening to messages published to channels that match one or more patterns."),
   {
     ...{ name: "publish", arity: 3, keys: noKeys, flags: ["pubsub", "loading", "stale", "fast"], group: "pubsub" },
-    ...{ summary: "Posts a message to a channel.", since: "2.0.0", isOutside: true },
+    ...{ summary: "Posts a message to a channel.", since: "2.0.0" },
     run: ({ channels }, args) => after(channels.publish(wordAt(args, 0), wordAt(args, 1)), integer),
   },
   {
     ...{ name: "pubsub", arity: -2, keys: noKeys, flags: ["pubsub", "loading", "stale"], group: "pubsub" },
-    ...{ summary: "Tells of channels and of who listens to them.", since: "2.8.0", isOutside: true },
+    ...{ summary: "Tells of channels and of who listens to them.", since: "2.8.0" },
     ...family("pubsub", {
       channels: {
         ...{ arity: -2, summary: "Returns the active channels." },

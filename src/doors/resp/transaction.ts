@@ -70,7 +70,7 @@ export class Transaction {
       }),
     )
     if (replies === "changed") return { kind: "nil-array" }
-    // What touches no key is carried out when the rest is done, since the rest may be repeated.
+    // What touches no key, as a message to a channel, is carried out when the rest is done, since the rest may be repeated.
     const all = this.#queue.map(({ row, args }, i) => replies[i] ?? refusable(() => row.run?.(context, args) ?? ok))
     return array(await Promise.all(all))
   }
@@ -92,13 +92,18 @@ export class Transaction {
 }
 
 /** A command that fails leaves the others their effect, as in Redis. */
-function refusable<R extends Soon<Reply>>(run: () => R): R | Reply {
+function refusable<R extends Soon<Reply>>(run: () => R): R | Reply | Promise<Reply> {
   try {
-    return run()
+    const reply = run()
+    return reply instanceof Promise ? reply.catch(refused) : reply
   } catch (problem) {
-    if (problem instanceof CommandError) return error(problem.message)
-    throw problem
+    return refused(problem)
   }
+}
+
+function refused(problem: unknown): Reply {
+  if (problem instanceof CommandError) return error(problem.message)
+  throw problem
 }
 
 /** A command of its own, in one step. `words`: its keys. */
