@@ -331,7 +331,7 @@ export class RespConnection {
         return this.#answer({ kind: "status", text: "RESET" })
       case "multi":
         if (isQueueing) return this.#answer(error("ERR MULTI calls can not be nested"))
-        this.#transaction = new Transaction()
+        this.#transaction = new Transaction(this.#watched)
         return this.#answer(ok)
       case "discard":
         if (!isQueueing) return this.#answer(error("ERR DISCARD without MULTI"))
@@ -350,9 +350,8 @@ export class RespConnection {
         const transaction = this.#transaction
         if (transaction === undefined) return this.#answer(error("ERR EXEC without MULTI"))
         this.#transaction = undefined
-        const watched = this.#watched
         this.#watched = new Map()
-        return this.#alone(transaction.execute(this.#context, watched))
+        return this.#alone(transaction.execute(this.#context))
       }
       case "subscribe":
       case "psubscribe":

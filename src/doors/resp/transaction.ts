@@ -22,6 +22,12 @@ export class Transaction {
   /** All that its commands name. */
   readonly #keys = new Map<string, Uint8Array>()
   #isSpoiled = false
+  readonly #watched: ReadonlyMap<string, number>
+
+  /** `watched`: keys by name, and the version that each had when that was asked for; 0: none. */
+  constructor(watched: ReadonlyMap<string, number>) {
+    this.#watched = watched
+  }
 
   get length(): number {
     return this.#queue.length
@@ -42,7 +48,7 @@ export class Transaction {
     if (row.keys.first === 0) return undefined
     if (row.transact === undefined) return `ERR '${row.name}' cannot be part of a transaction here`
     const keys = keyWordsOf(row, args).map(word => context.key(word))
-    const [one] = [...this.#keys.values(), ...keys]
+    const [one = keys[0]] = this.#watched.size > 0 ? [keyOf(this.#watched)] : this.#keys.values()
     if (one !== undefined && !keys.every(key => context.cache.areTogether(one, key))) return keysApart
     for (const key of keys) this.#keys.set(nameOf(key), key)
     return this.#keys.size > maxGroupKeys ? `ERR a transaction has at most ${maxGroupKeys} keys` : undefined
@@ -58,11 +64,11 @@ export class Transaction {
     this.#isSpoiled = true
   }
 
-  /** `watched`: keys by name, and the version that each had; 0: none. Throws `CacheRefusal`. */
-  async execute(context: Context, watched: ReadonlyMap<string, number>): Promise<Reply> {
+  /** Throws `CacheRefusal`. */
+  async execute(context: Context): Promise<Reply> {
     if (this.#isSpoiled) return error("EXECABORT Transaction discarded because of previous errors.")
     const needsTtl = this.#queue.some(({ row }) => row.transact?.needs === "value-and-ttl")
-    const asked = { keys: this.#keys, needs: needsTtl ? "value-and-ttl" : "value", watched } as const
+    const asked = { keys: this.#keys, needs: needsTtl ? "value-and-ttl" : "value", watched: this.#watched } as const
     const replies = await onKeys(context.cache, asked, stateOf =>
       this.#queue.map(({ row: { transact }, args }) => {
         if (transact === undefined) return undefined
@@ -80,10 +86,14 @@ export class Transaction {
     return error(text)
   }
 
-  /** Notes what version each key has now. */
-  static async watch(keys: Arguments, context: Context, watched: Map<string, number>): Promise<Reply> {
-    for (const word of keys) {
-      const key = context.key(word)
+  /** Notes what version each key has now. Those that could not be part of one transaction are refused before any is noted. */
+  static async watch(words: Arguments, context: Context, watched: Map<string, number>): Promise<Reply> {
+    const keys = words.map(word => context.key(word))
+    const names = new Set([...watched.keys(), ...keys.map(nameOf)])
+    if (names.size > maxGroupKeys) return error(`ERR at most ${maxGroupKeys} keys can be watched`)
+    const one = watched.size > 0 ? keyOf(watched) : keys[0]
+    if (one !== undefined && !keys.every(key => context.cache.areTogether(one, key))) return error(keysApart)
+    for (const key of keys) {
       const held = await readKey(context.cache, key, "value")
       if (!watched.has(nameOf(key))) watched.set(nameOf(key), held?.version ?? 0)
     }
@@ -134,6 +144,11 @@ export function inOneStep(
 function worked(transact: OnKey | OnKeys, stateOf: (word: Buffer) => KeyState, args: Arguments, wallMs: number): Reply {
   if ("work" in transact) return transact.work(stateOf(wordAt(args, 0)), args, wallMs)
   return transact.workOnAll(stateOf, args, wallMs)
+}
+
+function keyOf(watched: ReadonlyMap<string, number>): Uint8Array | undefined {
+  const [name] = watched.keys()
+  return name === undefined ? undefined : Buffer.from(name, "latin1")
 }
 
 const nothingWatched: ReadonlyMap<string, number> = new Map()
