@@ -431,6 +431,9 @@ export class SimulatedProcess implements LinkedProcess {
   #answer(connection: ConnectionId, message: NodeToClient): void {
     if (!this.#maySend()) return
     if (message.kind === "reply") this.#answers(`${connection} ${message.n}`, message.reply)
+    if (message.kind === "many-read")
+      for (const [i, result] of message.results.entries())
+        if (result !== null) this.#answers(`${connection} many ${message.n} ${i}`, result)
     this.#connections.get(connection)?.send(acceptor, message)
   }
 
@@ -448,6 +451,9 @@ export class SimulatedProcess implements LinkedProcess {
         const run = () => {
           if (!this.#connections.has(connection)) return
           if (message.kind === "request") this.#requests.set(`${connection} ${message.request.n}`, message.request)
+          if (message.kind === "read-many")
+            for (const [i, key] of message.keys.entries())
+              this.#requests.set(`${connection} many ${message.n} ${i}`, { ...aRead, key })
           this.#options.observer.asked(this, connection, message)
           this.node.clientMessage(connection, message)
         }
@@ -545,6 +551,16 @@ function stoppedView([first]: readonly SnapshotBlock[]): View {
 
 /** A host whose clock leapt further than this closes its clients' connections without reading what they hold. */
 const staleAfterMs = 5_000
+
+/** A read of many keys, for checkers: as if each had been asked for alone. */
+const aRead: Omit<Request, "key"> = {
+  clientId: "0".repeat(16),
+  n: 1,
+  ackedBelow: 1,
+  firstEpoch: 1,
+  operation: { op: "get" },
+  deadlineMs: 1,
+}
 
 /** Thousands of nodes in one process: each maps little before it needs it. Those that forget have room for a few entries alone. */
 function shapeOf({ maxBytes }: StoreOptions): Shape {

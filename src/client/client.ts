@@ -273,7 +273,7 @@ export class CacheClient implements AsyncDisposable {
    * `CacheManyError` that holds what came of each; so do the two below.
    */
   async getMany<T = unknown>(keys: readonly Key[], options?: CallOptions): Promise<(T | undefined)[]> {
-    const values = await this.#many("getMany", keys, () => getOperation, options, valueOf)
+    const values = await this.#many("getMany", keys, () => getOperation, options, valueOf, "reads")
     return values as (T | undefined)[] // as the caller says
   }
 
@@ -517,6 +517,7 @@ export class CacheClient implements AsyncDisposable {
     operationOf: (index: number) => Operation,
     options: CallOptions | undefined,
     read: (result: Result, key: Key) => R,
+    how: "reads" | "operations" = "operations",
   ): Promise<R[]> {
     if (keys.length === 0) return []
     const bytes = keys.map(keyBytes)
@@ -529,7 +530,11 @@ export class CacheClient implements AsyncDisposable {
         missing -= 1
         if (missing === 0) resolve(outcomes)
       }
-      bytes.forEach((key, index) => this.#start(key, operationOf(index), options, done, index))
+      if (how === "reads" && options?.signal === undefined) {
+        const timeoutMs = options?.timeoutMs === undefined ? this.#timeoutMs : checkedTimeoutMs(options.timeoutMs)
+        this.#session.readMany({ keys: bytes, timeoutMs, done })
+        this.#arm()
+      } else bytes.forEach((key, index) => this.#start(key, operationOf(index), options, done, index))
     })
     if (outcomes.some(outcome => outcome.kind === "value" && isTagged(outcome)))
       outcomes = await follow(untagged(outcomes), asking(this.#askBy(deadlineAtMs, options?.signal)))

@@ -913,3 +913,70 @@ test("once faults stop, calls succeed again within two seconds", () => {
     { numRuns: 200 },
   )
 })
+
+// ------------------------------------------------------------------------------------------------ many keys
+
+/** Of 4 nodes, each led by one of them, as the client has found out. */
+function keysOfFour(cluster: VirtualCluster): Uint8Array[] {
+  cluster.run(20)
+  for (let i = 0; i < 4; i++) cluster.call(cluster.keyLedBy(i, "first"), get)
+  cluster.run(50)
+  cluster.seen.length = 0
+  return Array.from({ length: 12 }, (_, i) => cluster.keyLedBy(i % 4, `${i}:`))
+}
+const missing: CallOutcome = { kind: "missing" }
+
+test("many keys are read in one message for each node that leads some of them", () => {
+  const cluster = new VirtualCluster({ nodes: 4 })
+  const outcomes = cluster.readMany(keysOfFour(cluster))
+  cluster.run(10)
+  deepEqual(outcomes, Array(12).fill([missing]))
+  deepEqual(cluster.manySeen.map(({ to, keys }) => `${to} ${keys}`).toSorted(), ["n0 3", "n1 3", "n2 3", "n3 3"])
+  deepEqual(cluster.seen, [])
+  equal(cluster.session.openCalls, 0)
+})
+
+test("what a node cannot read at once is asked for alone, and so is what it no longer leads", () => {
+  const cluster = new VirtualCluster({ nodes: 4 })
+  const keys = keysOfFour(cluster)
+  cluster.node(1).manyReads = "none at once"
+  // Node 2 takes over what node 3 led; the client does not know yet.
+  cluster.primaries = cluster.primaries.map(primary => (primary === 3 ? 2 : primary))
+  const outcomes = cluster.readMany(keys)
+  cluster.run(100)
+  deepEqual(outcomes, Array(12).fill([missing]))
+  equal(cluster.seen.length, 6)
+})
+
+test("a read of many keys that is not answered, or whose connection breaks, is done key by key, in the time that is left", () => {
+  const cluster = new VirtualCluster({ nodes: 4 })
+  const keys = keysOfFour(cluster)
+  cluster.node(1).manyReads = "silence"
+  cluster.node(2).manyReads = "silence"
+  const outcomes = cluster.readMany(keys, 1_000)
+  cluster.run(5)
+  cluster.breakLink(2)
+  cluster.run(50)
+  deepEqual(
+    outcomes.map(({ length }) => length),
+    keys.map((_, i) => (i % 4 === 1 ? 0 : 1)),
+  )
+  cluster.run(1_000)
+  deepEqual(
+    outcomes.map(each => each.length),
+    keys.map(() => 1),
+  )
+  ok(outcomes.flat().every(({ kind }) => kind === "missing" || kind === "failed"))
+  equal(cluster.session.openCalls, 0)
+})
+
+test("reads of many keys end with the session, and are refused after it", () => {
+  const cluster = new VirtualCluster({ nodes: 4 })
+  const keys = keysOfFour(cluster)
+  for (const node of cluster.nodes) node.manyReads = "silence"
+  const before = cluster.readMany(keys)
+  cluster.run(5)
+  cluster.session.close()
+  const after = cluster.readMany(keys)
+  deepEqual([...before, ...after], Array(24).fill([failed("closed", "no")]))
+})

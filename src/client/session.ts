@@ -9,25 +9,27 @@
  */
 import { assert, unreachable } from "../base/assert.ts"
 import type { Prng } from "../base/prng.ts"
-import { maxDeadlineMs, maxOperationsAhead, protoMax, protoMin } from "../protocol/limits.ts"
+import { maxDeadlineMs, maxKeyBytes, maxKeysRead, maxOperationsAhead, protoMax, protoMin } from "../protocol/limits.ts"
 import type {
   Address,
   ClientId,
   ClientMember,
   ClientToNode,
   Epoch,
+  NodeId,
   NodeToClient,
+  Operation,
   Refusal,
   StatusReport,
 } from "../protocol/message.ts"
-import type { Attempt, CallOptions, CallOutcome, FailureCode } from "./call.ts"
+import type { Attempt, CallOptions, Done, CallOutcome, FailureCode } from "./call.ts"
 import { Call, isRefusal, mayHaveHappened, saysNotExecuted, settled, tooLong } from "./call.ts"
 import { CallQueue } from "./call-queue.ts"
 import type { Contact, ContactLimits } from "./contacts.ts"
 import { Contacts } from "./contacts.ts"
 import { OpenCalls } from "./open-calls.ts"
 import type { ClientView, Routes } from "./routes.ts"
-import { afterDelta, primaryOf, routesOf, shardOfOperation } from "./routes.ts"
+import { afterDelta, primaryOf, routesOf, shardOfKey, shardOfOperation } from "./routes.ts"
 
 export type { CallOutcome, FailureCode } from "./call.ts"
 export { isRefusal } from "./call.ts"
@@ -52,6 +54,8 @@ export type SessionLimits = ContactLimits & {
   maxQueuedBytes: number
   /** Status reports asked for at once. */
   maxStatusRequests: number
+  /** Reads of many keys under way at once, each with an answer of a frame at most. Keys beyond are asked one by one. */
+  maxManyReads: number
   /** A refused operation is repeated after this, doubling, with a random part. */
   firstRetryMs: number
   longestRetryMs: number
@@ -83,6 +87,7 @@ export const defaultSessionLimits: SessionLimits = {
   maxQueued: Number.POSITIVE_INFINITY,
   maxQueuedBytes: 64 * 1024 * 1024,
   maxStatusRequests: 2_048,
+  maxManyReads: 256,
   firstRetryMs: 5,
   longestRetryMs: 200,
   attemptMs: 250,
@@ -127,6 +132,24 @@ type StatusWait = {
   readonly done: (outcome: StatusOutcome) => void
 }
 
+/**
+ * Reads that one node is asked to do in one message. It has no number of the client's operations: reads may be repeated at
+ * will. Whatever goes wrong with it, its keys are asked for one by one, in the time that is left.
+ */
+type ManyRead = {
+  readonly n: number
+  readonly attempt: Attempt
+  readonly primary: NodeId
+  readonly keys: readonly Uint8Array[]
+  /** What each key is called by its asker. */
+  readonly indexes: readonly number[]
+  readonly askAloneAtMs: number
+  readonly deadlineAtMs: number
+  readonly done: Done
+}
+
+const getOperation: Operation = { op: "get" }
+
 /** Connections being made at once while nobody can be asked: one dead address must not hold up the next. */
 const dialsAtOnce = 3
 
@@ -140,6 +163,9 @@ export class Session {
   readonly #queue: CallQueue
   /** Numbered and not settled, in the order of their numbers. */
   readonly #active = new OpenCalls()
+  /** Few: an array is searched as fast. */
+  #manyReads: ManyRead[] = []
+  #nextManyN = 1
   readonly #statusWaits = new Map<number, StatusWait>()
   #nextStatusN = 1
   #routes: Routes | undefined
@@ -179,7 +205,7 @@ export class Session {
 
   /** Calls and questions for status that have not been told their outcome. */
   get openCalls(): number {
-    return this.#active.count + this.#queue.count + this.#statusWaits.size
+    return this.#active.count + this.#queue.count + this.#manyReads.length + this.#statusWaits.size
   }
 
   /** Where this member is best asked: over the connection that stands, if one does, wherever that was dialed. */
@@ -213,6 +239,37 @@ export class Session {
       this.#sendQueued()
     }
     return call
+  }
+
+  /**
+   * Reads many keys, each by itself: `done` is called once for each, with its index among them, maybe before this returns.
+   * Those of one primary travel in one message.
+   */
+  readMany({ keys, timeoutMs, done }: { keys: readonly Uint8Array[]; timeoutMs: number; done: Done }): void {
+    const nowMs = this.#now()
+    const deadlineAtMs = nowMs + Math.min(Math.max(timeoutMs, 0), maxDeadlineMs)
+    const alone: number[] = []
+    const together = new Map<Contact, number[]>()
+    let last: { readonly contact: Contact; readonly indexes: number[] } | undefined
+    for (let i = 0; i < keys.length; i++) {
+      const contact = this.#readerOf(keys[i] as Uint8Array) // the index is within bounds
+      if (contact === undefined) {
+        alone.push(i)
+        continue
+      }
+      if (last?.contact !== contact) {
+        last = { contact, indexes: together.get(contact) ?? [] }
+        together.set(contact, last.indexes)
+      }
+      last.indexes.push(i)
+    }
+    for (const [contact, indexes] of together)
+      for (let from = 0; from < indexes.length; from += maxKeysRead) {
+        const some = indexes.slice(from, from + maxKeysRead)
+        if (some.length === 1 || this.#manyReads.length >= this.#limits.maxManyReads) alone.push(...some)
+        else this.#sendRead(contact, { keys, indexes: some, nowMs, deadlineAtMs, done })
+      }
+    for (const i of alone) this.#readAlone(keys[i] as Uint8Array, i, deadlineAtMs, done)
   }
 
   /** Ends a call now, as "cancelled". What was sent may still take effect. */
@@ -274,6 +331,8 @@ export class Session {
         return this.#wakeBy(this.#now())
       case "reply":
         return this.#answered(contact, message)
+      case "many-read":
+        return this.#manyAnswered(contact, message)
       case "status": {
         const wait = this.#statusWaits.get(message.n)
         if (wait?.address !== from) return
@@ -303,6 +362,15 @@ export class Session {
       else this.#expire(call)
     }
     for (const call of this.#active.all()) this.#tend(call, nowMs)
+    this.#endReads(read => {
+      const dueAtMs = Math.min(read.askAloneAtMs, read.deadlineAtMs)
+      if (dueAtMs > nowMs) {
+        this.#wakeBy(dueAtMs)
+        return false
+      }
+      this.#doubt(read.attempt, nowMs)
+      return true
+    })
     this.#sendQueued()
     this.#tendPull(nowMs)
     this.#wakeBy(this.#tendConnections(nowMs))
@@ -319,6 +387,7 @@ export class Session {
     for (const n of this.#statusWaits.keys()) this.#statusFailed(n, "closed")
     for (const call of this.#active.all()) this.#fail(call, "closed")
     for (const call of this.#queue.waiting()) this.#fail(call, "closed")
+    this.#endReads(() => true)
   }
 
   // -------------------------------------------------------------------------------------------- sending calls
@@ -410,6 +479,64 @@ export class Session {
     const choice = speaking.length > 0 ? speaking : others.length > 0 ? others : this.#contacts.ready
     return choice.length > 0 ? this.#prng.pick(choice) : undefined
   }
+
+  // -------------------------------------------------------------------------------------------- reads of many keys
+
+  /** Who leads the key and can be asked now; undefined: it is to be asked for alone. */
+  #readerOf(key: Uint8Array): Contact | undefined {
+    if (this.#routes === undefined || this.#phase !== "running" || key.length > maxKeyBytes) return undefined
+    const primary = primaryOf(this.#routes, shardOfKey(this.#routes, key))
+    const contact = primary === undefined ? undefined : this.#contacts.readyTo(primary.id)
+    return contact?.silentSinceMs === undefined ? contact : undefined
+  }
+
+  #sendRead(
+    contact: Contact,
+    options: Pick<ManyRead, "keys" | "indexes" | "deadlineAtMs" | "done"> & { readonly nowMs: number },
+  ): void {
+    const { connection } = contact
+    assert(connection.kind === "ready", "only who is ready is asked")
+    const { indexes, nowMs, deadlineAtMs, done } = options
+    const n = this.#nextManyN++
+    const keys = indexes.map(i => options.keys[i] as Uint8Array) // indexes of these keys
+    const attempt = { number: n, to: contact.address, sentAtMs: nowMs }
+    const askAloneAtMs = nowMs + this.#limits.attemptMs
+    this.#manyReads.push({ n, attempt, primary: connection.node, keys, indexes, askAloneAtMs, deadlineAtMs, done })
+    this.#wakeBy(Math.min(askAloneAtMs, deadlineAtMs))
+    this.#ports.send(contact.address, { kind: "read-many", n, keys })
+  }
+
+  #manyAnswered(contact: Contact, { n, results, epoch }: Extract<NodeToClient, { kind: "many-read" }>): void {
+    this.#noteEpoch(contact, epoch)
+    const at = this.#manyReads.findIndex(read => read.n === n)
+    const read = this.#manyReads[at]
+    if (read === undefined || read.attempt.to !== contact.address) return
+    this.#manyReads.splice(at, 1)
+    const { keys, indexes, deadlineAtMs, done } = read
+    for (let i = 0; i < keys.length; i++) {
+      const index = indexes[i] as number // one for each key
+      const result = results[i]
+      if (result?.kind === "value" || result?.kind === "missing") done(result, index)
+      else this.#readAlone(keys[i] as Uint8Array, index, deadlineAtMs, done)
+    }
+  }
+
+  /** Nothing is to be expected of those that `ended` chooses: their keys are asked for one by one. */
+  #endReads(ended: (read: ManyRead) => boolean): void {
+    if (this.#manyReads.length === 0) return
+    const chosen = this.#manyReads.filter(ended)
+    if (chosen.length === 0) return
+    this.#manyReads = this.#manyReads.filter(read => !chosen.includes(read))
+    for (const { keys, indexes, deadlineAtMs, done } of chosen)
+      for (let i = 0; i < keys.length; i++)
+        this.#readAlone(keys[i] as Uint8Array, indexes[i] as number, deadlineAtMs, done)
+  }
+
+  #readAlone(key: Uint8Array, index: number, deadlineAtMs: number, done: Done): void {
+    this.call({ key, operation: getOperation, timeoutMs: deadlineAtMs - this.#now(), done, index })
+  }
+
+  // -------------------------------------------------------------------------------------------- time
 
   /** What time alone has made due. */
   #tend(call: Call, nowMs: number): void {
@@ -575,6 +702,7 @@ export class Session {
       call.avoid = undefined
       this.#send(call)
     }
+    this.#endReads(({ primary, keys }) => keys.some(key => primaryOf(routes, shardOfKey(routes, key))?.id !== primary))
     this.#sendQueued()
   }
 
@@ -643,6 +771,7 @@ export class Session {
     const other = this.#contacts.ready[0]
     if (wasReady && other !== undefined) this.#pull(other)
     for (const call of this.#active.all()) this.#attemptsLost(call, contact.address)
+    this.#endReads(({ attempt }) => attempt.to === contact.address)
     this.#wakeBy(this.#now())
   }
 

@@ -4,7 +4,15 @@
  */
 import { assert } from "../base/assert.ts"
 import type { Prng } from "../base/prng.ts"
-import { maxDeadlineMs, maxGroupBytes, maxGroupKeys, maxKeyBytes, maxTtlMs, maxValueBytes } from "../protocol/limits.ts"
+import {
+  maxDeadlineMs,
+  maxGroupBytes,
+  maxGroupKeys,
+  maxKeyBytes,
+  maxTtlMs,
+  maxValueBytes,
+  softFrameBytes,
+} from "../protocol/limits.ts"
 import type {
   AdminCommand,
   AdminOutcome,
@@ -80,6 +88,8 @@ export type RequestsOptions = {
 
 type Connection = { readonly clientId: ClientId; epochSent: Epoch }
 
+const getOperation: Operation = { op: "get" }
+
 /** How long a client waits before it asks again a node that cannot serve yet. */
 const retryMs = 20
 /** How often forwards are looked through for those whose client no longer waits. */
@@ -135,6 +145,9 @@ export class Requests {
         const outcome = this.#options.obey(message.command, nowMs)
         return this.#options.sendToClient(connection, { kind: "admin-reply", n: message.n, outcome })
       }
+      case "read-many":
+        if (known !== undefined) this.#readMany(connection, message, nowMs)
+        return
       case "request": {
         const { request, attempt } = message
         const deadlineAtMs = nowMs + Math.min(request.deadlineMs, maxDeadlineMs)
@@ -225,6 +238,22 @@ export class Requests {
     const result = shards().executeNow(shard, operation, { bytes: key, position }, nowMs)
     if (result !== undefined) this.counts.record(operation.op, result.kind, 0)
     return result
+  }
+
+  /**
+   * What can be read in this very step, each key by itself. What cannot, for whatever reason, and what would make the answer
+   * too large, the client asks for alone: only then does anything wait, or go to another node.
+   */
+  #readMany(connection: ConnectionId, { n, keys }: Extract<ClientToNode, { kind: "read-many" }>, nowMs: number): void {
+    const results: (Result | null)[] = []
+    let bytes = 0
+    for (const key of keys) {
+      const result = bytes < softFrameBytes ? (this.runNow(key, getOperation, nowMs) ?? null) : null
+      if (result?.kind === "value") bytes += result.value.length
+      results.push(result)
+    }
+    const epoch = this.#options.view()?.epoch ?? 0
+    this.#options.sendToClient(connection, { kind: "many-read", n, results, epoch })
   }
 
   answer(pending: Pending, answered: Reply): void {

@@ -8,6 +8,7 @@ import {
   maxFrameBytes,
   maxFrameItems,
   maxKeyBytes,
+  maxKeysRead,
   maxListItems,
   maxOperationsAhead,
   maxShards,
@@ -42,9 +43,11 @@ export function readForNode(from: CborReader): ClientToNode[] | undefined {
   const count = from.list()
   for (let i = 0; i < count && from.isIntact; i++) {
     from.listOf(3)
-    if (from.uint(2) !== 2) from.fail()
-    const attempt = from.uint(maxCounter)
-    messages.push({ kind: "request", attempt, request: readRequest(from) })
+    const kind = from.uint(6)
+    const number = from.uint(maxCounter)
+    if (kind === 2) messages.push({ kind: "request", attempt: number, request: readRequest(from) })
+    else if (kind === 6) messages.push({ kind: "read-many", n: number, keys: readKeys(from) })
+    else from.fail()
   }
   return from.end() ? messages : undefined
 }
@@ -54,9 +57,15 @@ export function readForClient(from: CborReader): NodeToClient[] | undefined {
   const messages: NodeToClient[] = []
   const count = from.list()
   for (let i = 0; i < count && from.isIntact; i++) {
-    from.listOf(5)
-    if (from.uint(4) !== 4) from.fail()
+    const length = from.list()
+    const kind = from.uint(7)
     const n = from.uint(maxCounter)
+    if (kind === 7 && length === 4) {
+      const results = readResultsOfMany(from)
+      messages.push({ kind: "many-read", n, results, epoch: from.uint(maxCounter) })
+      continue
+    }
+    if (kind !== 4 || length !== 5) from.fail()
     const attempt = from.uint(maxCounter)
     const reply = readResult(from)
     messages.push({ kind: "reply", n, attempt, reply, epoch: from.uint(maxCounter) })
@@ -232,6 +241,22 @@ function readResult(from: CborReader): Result {
   if (kind === 9 && length === 1) return { kind: "not-a-number" }
   from.fail()
   return { kind: "missing" }
+}
+
+function readKeys(from: CborReader): Uint8Array[] {
+  const count = from.list()
+  if (count > maxKeysRead) from.fail()
+  const keys: Uint8Array[] = []
+  for (let i = 0; i < count && from.isIntact; i++) keys.push(from.bytes(maxKeyBytes))
+  return keys
+}
+
+function readResultsOfMany(from: CborReader): (Result | null)[] {
+  const count = from.list()
+  if (count > maxKeysRead) from.fail()
+  const results: (Result | null)[] = []
+  for (let i = 0; i < count && from.isIntact; i++) results.push(from.isNull() ? null : readResult(from))
+  return results
 }
 
 function readOps(from: CborReader): ReplicatedOp[] {

@@ -25,8 +25,10 @@ export type AnyMessage = LinkMessage | ClientToNode | NodeToClient
 
 /** The kinds that are written here, and by how many bytes a message can exceed the keys and values in it. */
 const overheadBytes = 160
-/** The same for an entry of a transfer, and for a key that is forgotten. */
+/** The same for an entry of a transfer, for a key that is forgotten, and for a result of many. */
 const entryOverheadBytes = 40
+/** What a byte string adds to its bytes. */
+const itemOverheadBytes = 5
 
 /** The most that the message takes; undefined: it is none of those written here. */
 export function hotBytes(message: AnyMessage): number | undefined {
@@ -35,6 +37,19 @@ export function hotBytes(message: AnyMessage): number | undefined {
     case "forward": {
       const { key, operation } = message.request
       return isHotOperation(operation) ? overheadBytes + key.length + operationBytes(operation) : undefined
+    }
+    case "read-many": {
+      let bytes = overheadBytes
+      for (const key of message.keys) bytes += itemOverheadBytes + key.length
+      return bytes
+    }
+    case "many-read": {
+      let bytes = overheadBytes
+      for (const result of message.results) {
+        if (result !== null && !isHotReply(result)) return undefined
+        bytes += entryOverheadBytes + (result === null ? 0 : resultBytes(result))
+      }
+      return bytes
     }
     case "reply":
     case "forward-reply":
@@ -87,6 +102,20 @@ export function writeHot(message: AnyMessage, to: CborWriter): void {
       to.number(2)
       to.number(message.attempt)
       return writeRequest(message.request, to)
+    case "read-many":
+      to.list(3)
+      to.number(6)
+      to.number(message.n)
+      to.list(message.keys.length)
+      for (const key of message.keys) to.bytes(key)
+      return
+    case "many-read":
+      to.list(4)
+      to.number(7)
+      to.number(message.n)
+      to.list(message.results.length)
+      for (const result of message.results) writeResultOrNull(result, to)
+      return to.number(message.epoch)
     case "reply":
       assert(isHotReply(message.reply), "other replies go by the tables")
       to.list(5)
@@ -422,11 +451,13 @@ function writeReplicated({ seq, key, effect, origin, result }: ReplicatedOp, to:
     to.number(origin.n)
     to.number(origin.ackedBelow)
   }
-  if (result === null) to.null()
-  else {
-    assert(isHotReply(result), "other results go by the tables")
-    writeResult(result, to)
-  }
+  writeResultOrNull(result, to)
+}
+
+function writeResultOrNull(result: Result | null, to: CborWriter): void {
+  if (result === null) return to.null()
+  assert(isHotReply(result), "other results go by the tables")
+  writeResult(result, to)
 }
 
 function numberOrNull(value: number | null, to: CborWriter): void {

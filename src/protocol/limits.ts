@@ -47,6 +47,9 @@ export const maxDeadlineMs = 60_000
 /** Longest time to live, in ms (one hundred years): far, and well inside 48 bits. */
 export const maxTtlMs = 100 * 365 * 24 * 3_600_000
 
+/** Most keys that one message asks to read. A client asks for more in several. */
+export const maxKeysRead = 1_024
+
 /** How far a client's newest operation may be ahead of its oldest open one. Beyond: `busy`. */
 export const maxOperationsAhead = 4_096
 

@@ -543,6 +543,8 @@ export type ClientToNode =
   | { readonly kind: "client-hello"; readonly clientId: ClientId; readonly protoMin: number; readonly protoMax: number }
   /** `attempt` comes back with the answer, so that a client knows which of its attempts it belongs to. */
   | { readonly kind: "request"; readonly attempt: number; readonly request: Request }
+  /** Reads of keys that the node leads, as far as it can do them at once. */
+  | { readonly kind: "read-many"; readonly n: number; readonly keys: readonly Uint8Array[] }
   | { readonly kind: "client-pull"; readonly have: Epoch }
   | { readonly kind: "status-request"; readonly n: number }
   | { readonly kind: "admin"; readonly n: number; readonly command: AdminCommand }
@@ -574,6 +576,13 @@ export type NodeToClient =
       readonly n: number
       readonly attempt: number
       readonly reply: Reply
+      readonly epoch: Epoch
+    }
+  /** One result a key, in their order; null: to be asked by a request of its own. */
+  | {
+      readonly kind: "many-read"
+      readonly n: number
+      readonly results: readonly (Result | null)[]
       readonly epoch: Epoch
     }
   | { readonly kind: "status"; readonly n: number; readonly report: StatusReport }

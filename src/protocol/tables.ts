@@ -9,6 +9,7 @@ import {
   maxFrameBytes,
   maxGroupKeys,
   maxKeyBytes,
+  maxKeysRead,
   maxListItems,
   maxMembers,
   maxNameChars,
@@ -541,6 +542,7 @@ export const clientToNode = union<ClientToNode, "kind">("kind", {
   "client-pull": variant(3, { have: counter }),
   "status-request": variant(4, { n: counter }),
   admin: variant(5, { n: counter, command: adminCommand }),
+  "read-many": variant(6, { n: counter, keys: list(key, maxKeysRead) }),
 })
 
 const clientMember = struct<ClientMember>({ id, name, addr: address, clientAddr: address })
@@ -615,6 +617,7 @@ export const nodeToClient = union<NodeToClient, "kind">("kind", {
   reply: variant(4, { n: counter, attempt: counter, reply, epoch: counter }),
   status: variant(5, { n: counter, report: statusReport }),
   "admin-reply": variant(6, { n: counter, outcome: adminOutcome }),
+  "many-read": variant(7, { n: counter, results: list(nullable(result), maxKeysRead), epoch: counter }),
 })
 
 // ------------------------------------------------------------------------------------------------------ at rest

@@ -64,6 +64,10 @@ export class FakeCluster {
     return reply
   }
 
+  read({ key, operation }: Request): Reply {
+    return this.#run(operation, Buffer.from(key).toString("hex"))
+  }
+
   #run(operation: Operation, key: string): Reply {
     if (operation.op === "scan" || operation.op === "size" || operation.op === "clear")
       return this.#runOnShards(operation)
@@ -243,6 +247,7 @@ export class FakeNode implements AsyncDisposable {
   #answer(client: WebSocket, message: ClientToNode): void {
     if (this.phase === "silent") return
     if (message.kind === "request") return this.#answerRequest(client, message)
+    if (message.kind === "read-many") return this.#answerReads(client, message)
     if (message.kind === "status-request") {
       const { id, name, addr } = this.member
       const view = {
@@ -273,6 +278,17 @@ export class FakeNode implements AsyncDisposable {
       client,
       this.phase === "member" ? this.#cluster.view(this.member.id) : { kind: "client-not-ready", addresses: [] },
     )
+  }
+
+  /** What is to be answered in a way of its own is to be asked for alone. */
+  #answerReads(client: WebSocket, { n, keys }: Extract<ClientToNode, { kind: "read-many" }>): void {
+    const results = keys.map(key => {
+      const request = { clientId: "0".repeat(16), n: 1, ackedBelow: 1, firstEpoch: 1, deadlineMs: 1, key }
+      const asked: Request = { ...request, operation: { op: "get" } }
+      const reply = this.behaviour(asked) === "as-usual" ? this.#cluster.read(asked) : undefined
+      return reply?.kind === "value" || reply?.kind === "missing" ? reply : null
+    })
+    say(client, { kind: "many-read", n, results, epoch: 1 })
   }
 
   #answerRequest(client: WebSocket, { attempt, request }: Extract<ClientToNode, { kind: "request" }>): void {

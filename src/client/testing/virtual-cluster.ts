@@ -34,6 +34,8 @@ export type VirtualNode = {
   /** The view that this node has. */
   epoch: number
   script: Script
+  /** What it does with reads of many keys. */
+  manyReads: "as-usual" | "silence" | "none at once"
 }
 
 type Link = { state: "dialing" | "open"; readonly waiting: ClientToNode[] }
@@ -53,6 +55,8 @@ export class VirtualCluster {
   epoch = 1
   /** Every request that reached a node, in order. */
   readonly seen: Seen[] = []
+  /** Every message that asked for many keys at once. */
+  readonly manySeen: { readonly to: string; readonly keys: number }[] = []
   readonly pulls: { atMs: number; to: string; have: number }[] = []
   readonly dials: { atMs: number; to: Address }[] = []
   readonly hungUp: Address[] = []
@@ -85,6 +89,7 @@ export class VirtualCluster {
         clusterId: "one",
         epoch: 1,
         script: () => "as-usual",
+        manyReads: "as-usual",
       })
     }
     this.primaries = this.primaries.map((_, shard) => shard % options.nodes)
@@ -129,6 +134,13 @@ export class VirtualCluster {
     }
     const handle = this.session.call({ key, operation, timeoutMs, done })
     return { outcomes, atMs, cancel: () => this.session.cancel(handle) }
+  }
+
+  /** Reads many keys and gives a place where their outcomes will appear. */
+  readMany(keys: readonly Uint8Array[], timeoutMs = 5_000): CallOutcome[][] {
+    const outcomes = keys.map((): CallOutcome[] => [])
+    this.session.readMany({ keys, timeoutMs, done: (outcome, index) => outcomes[index]?.push(outcome) })
+    return outcomes
   }
 
   run(forMs: number): void {
@@ -271,6 +283,17 @@ export class VirtualCluster {
         return [{ kind: "status", n: message.n, report: reportOf(node) }]
       case "admin":
         return []
+      case "read-many": {
+        const { n, keys } = message
+        this.manySeen.push({ to: node.name, keys: keys.length })
+        if (node.manyReads === "silence") return []
+        const isLed = (key: Uint8Array) =>
+          this.nodes[this.primaries[shardOfKey(key, { hashKey, shardCount })] ?? -1] === node
+        const results = keys.map(key =>
+          node.manyReads === "as-usual" && isLed(key) ? ({ kind: "missing" } as const) : null,
+        )
+        return [{ kind: "many-read", n, results, epoch: node.epoch }]
+      }
       case "request": {
         const { attempt, request } = message
         const seen = { atMs: this.nowMs, to: node.name, attempt, request }

@@ -388,6 +388,7 @@ export const clientToNode = anyOf<ClientToNode, "kind">({
   "client-pull": fc.record({ kind: just("client-pull"), have: count }),
   "status-request": fc.record({ kind: just("status-request"), n: count }),
   admin: fc.record({ kind: just("admin"), n: count, command: adminCommand }),
+  "read-many": fc.record({ kind: just("read-many"), n: count, keys: listOf(bytes) }),
 })
 
 const adminOutcome = anyOf<AdminOutcome, "kind">({
@@ -486,6 +487,12 @@ export const nodeToClient = anyOf<NodeToClient, "kind">({
     }),
   }),
   "admin-reply": fc.record({ kind: just("admin-reply"), n: count, outcome: adminOutcome }),
+  "many-read": fc.record({
+    kind: just("many-read"),
+    n: count,
+    results: listOf(fc.option(result)),
+    epoch: count,
+  }),
 })
 
 export const snapshotBlock = anyOf<SnapshotBlock, "kind">({
