@@ -37,8 +37,8 @@ const fewestSegments = 16
 export function smallShape(options: { readonly storedBytes: number; readonly entryBytes: number }): Shape {
   const { storedBytes, entryBytes } = options
   const segmentBytes = Math.max(storedBytes / segmentCount, entriesPerSegment * (entryBytes + recordOverheadBytes))
-  const { partitionBits } = shapeFor(storedBytes)
-  return { segmentBytes: 2 ** Math.floor(Math.log2(segmentBytes)), partitionBits }
+  const shape = shapeFor(storedBytes)
+  return { ...shape, segmentBytes: 2 ** Math.floor(Math.log2(segmentBytes)) }
 }
 
 /** Below, such a store cannot be made. */

@@ -219,7 +219,7 @@ for (const rules of withAndWithout("forgottenStays"))
 for (const rules of withAndWithout("uncommittedStays"))
   test(`the end of a burst of operations builds on its beginning${named(rules)}`, () => {
     // In one frame: nothing of it has committed when its end is executed, and other keys take all the memory meanwhile.
-    const cluster = simulatedCluster({ nodes: 3, seed: 7, memory: () => 2_700, rules })
+    const cluster = simulatedCluster({ nodes: 3, seed: 7, memory: () => 3_000, rules })
     const client = cluster.client()
     const [counter = "", ...others] = keysOfFirst(cluster, 41)
     client.get(counter)

@@ -564,5 +564,7 @@ const aRead: Omit<Request, "key"> = {
 
 /** Thousands of nodes in one process: each maps little before it needs it. Those that forget have room for a few entries alone. */
 function shapeOf({ maxBytes }: StoreOptions): Shape {
-  return maxBytes < 65_536 ? { segmentBytes: 128, partitionBits: 1 } : { segmentBytes: 65_536, partitionBits: 6 }
+  return maxBytes < 65_536
+    ? { segmentBytes: 128, partitionBits: 1, tableEntries: 64 }
+    : { segmentBytes: 65_536, partitionBits: 6, tableEntries: 64 }
 }

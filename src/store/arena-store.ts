@@ -18,6 +18,8 @@ export type Shape = {
   readonly segmentBytes: number
   /** The ring is divided into 2^this partitions. More: smaller tables; each costs 250 bytes as soon as it holds something. */
   readonly partitionBits: number
+  /** Entries of a table of the index before it is divided, where positions are not spread evenly. More: its growth is a longer step. */
+  readonly tableEntries: number
 }
 
 /** A segment holds values of 8 MiB, in pieces, from this size on. */
@@ -26,13 +28,19 @@ const largestSegment = 1024 * 1024
 const segmentsAtLeast = 256
 const mostPartitionBits = 12
 const fewestSegments = 10
+/** As many as eight tables of them fit a block of the index: spread evenly, they would be a store of 32 GiB before they are so many. */
+const tableEntriesPerByte = 1 / 128
 
 /** A segment is a small part of the whole, of which the store needs a few free; and large enough for the largest values. */
 export function shapeFor(maxBytes: number): Shape {
   const segmentBytes = 2 ** Math.floor(Math.log2(Math.min(maxBytes / segmentsAtLeast, largestSegment)))
   const partitionBits = Math.min(mostPartitionBits, Math.max(4, Math.floor(Math.log2(maxBytes / 16_384))))
-  return { segmentBytes: Math.max(segmentBytes, smallestSegment), partitionBits }
+  const atLeast = Math.max(segmentBytes, smallestSegment)
+  return { segmentBytes: atLeast, partitionBits, tableEntries: atLeast * tableEntriesPerByte }
 }
+
+/** The index takes its memory in blocks of half a segment: several sizes of tables have one that is filled in part. */
+const indexBlockShare = 1 / 2
 
 /** Of the room for entries, what one of them may take. */
 const largestShare = 1 / 4
@@ -75,7 +83,10 @@ export class ArenaStore implements Store {
     const shape = options.shape ?? shapeFor(options.maxBytes)
     this.#options = options
     this.#segments = new Segments({ segmentBytes: shape.segmentBytes, queueCount: 3 })
-    this.#index = new KeyIndex(shape.partitionBits)
+    this.#index = new KeyIndex({
+      ...shape,
+      blockBytes: shape.segmentBytes * indexBlockShare,
+    })
     this.#entries = new Entries(this.#segments, this.#index)
     const [small, main, copies] = this.#segments.queues as [SegmentQueue, SegmentQueue, SegmentQueue] // three were asked for
     this.#main = main
@@ -227,34 +238,28 @@ export class ArenaStore implements Store {
 
   scan(arc: Arc, cursor: Cursor | undefined, budgetBytes: number, visit: Visit): Cursor | undefined {
     checkArc(arc)
-    let next = Math.max(arc.from, cursor ?? 0)
+    const next = Math.max(arc.from, cursor ?? 0)
     if (next >= arc.to) return undefined
-    const { shift } = this.#index
     let left = Math.max(1, budgetBytes)
     let previous = -1
+    let stoppedAt: Cursor | undefined
     this.#isVisiting = true
     try {
-      for (let partition = next >>> shift; partition <= (arc.to - 1) >>> shift; partition++) {
-        let at = this.#index.seek(next)
-        const { table } = this.#index
-        const end = this.#index.endOf(partition)
-        for (; at < end; at += 2) {
-          const place = table[at + 1] as number
-          if (place === 0) continue
-          const position = table[at] as number
-          if (position >= arc.to) return undefined
-          // All that have one position are visited in one step.
-          if (left <= 0 && position !== previous) return previous + 1
-          previous = position
-          left -= this.#entries.bytesOf(place)
-          visit(this.#entries.keyOf(place), position, this.#entries.read(place))
+      this.#index.each(next, arc.to, (position, place) => {
+        // All that have one position are visited in one step.
+        if (left <= 0 && position !== previous) {
+          stoppedAt = previous + 1
+          return "enough"
         }
-        next = (partition + 1) * 2 ** shift
-      }
+        previous = position
+        left -= this.#entries.bytesOf(place)
+        visit(this.#entries.keyOf(place), position, this.#entries.read(place))
+        return "more"
+      })
     } finally {
       this.#isVisiting = false
     }
-    return undefined
+    return stoppedAt
   }
 
   dropArc(arc: Arc, limit: number): boolean {
@@ -263,7 +268,7 @@ export class ArenaStore implements Store {
     let left = limit
     this.#eachPart(arc, (partition, from, to, isWhole) => {
       if (left <= 0) return
-      const places = this.#placesIn(partition, from, to, left)
+      const places = this.#placesIn(from, to, left)
       left -= places.length
       if (isWhole && places.length === this.#index.countOf(partition)) {
         this.#index.clear(partition)
@@ -283,7 +288,7 @@ export class ArenaStore implements Store {
         bytes += this.#index.bytesOf(partition)
         return
       }
-      for (const place of this.#placesIn(partition, from, to)) {
+      for (const place of this.#placesIn(from, to)) {
         count += 1
         bytes += this.#entries.bytesOf(place)
       }
@@ -297,7 +302,7 @@ export class ArenaStore implements Store {
     this.#eachPart(arc, (partition, from, to, isWhole) => {
       if (isWhole) digest += this.#index.digestOf(partition)
       else
-        for (const place of this.#placesIn(partition, from, to))
+        for (const place of this.#placesIn(from, to))
           digest += digestOf(this.#entries.positionOf(place), this.#entries.versionOf(place))
       digest |= 0
     })
@@ -317,16 +322,9 @@ export class ArenaStore implements Store {
     }
   }
 
-  #placesIn(partition: number, from: number, to: number, most = Number.POSITIVE_INFINITY): Place[] {
+  #placesIn(from: number, to: number, most = Number.POSITIVE_INFINITY): Place[] {
     const places: Place[] = []
-    let at = this.#index.seek(from)
-    const { table } = this.#index
-    for (const end = this.#index.endOf(partition); at < end && places.length < most; at += 2) {
-      const place = table[at + 1] as number
-      if (place === 0) continue
-      if ((table[at] as number) >= to) break
-      places.push(place)
-    }
+    this.#index.each(from, to, (_, place) => (places.push(place) < most ? "more" : "enough"))
     return places
   }
 

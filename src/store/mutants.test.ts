@@ -19,7 +19,7 @@ import { type ModelOptions, randomStep, StoreModel } from "./testing/store-model
 
 // ------------------------------------------------------------------------------------------------ what notices
 
-const shape = { segmentBytes: 1_024, partitionBits: 4 }
+const shape = { segmentBytes: 1_024, partitionBits: 4, tableEntries: 32 }
 const roomy: ModelOptions = {
   ...{ eviction: "none", shape, maxBytes: 60 * 1_024, keys: 100, longestKey: 40, keysPerPosition: 5, copiesShare: 0 },
 }

@@ -6,7 +6,7 @@ import type { Eviction } from "../store.ts"
 
 /** Of keys asked for in this order, and set when they are not there, how many are found; in a store with room for so many of them. */
 export function hitRatio(eviction: Eviction, keys: readonly number[], entries: number): number {
-  const shape = { segmentBytes: 2_048, partitionBits: 4 }
+  const shape = { segmentBytes: 2_048, partitionBits: 4, tableEntries: 512 }
   // A record of 40 bytes and its slot.
   const store = new ArenaStore({ ...ownedAlone, maxBytes: entries * 56 + 8_192, eviction, shape })
   let hits = 0

@@ -123,14 +123,9 @@ export function checkInvariants(store: ArenaStore): void {
 
   // Every entry has one slot, reachable from its home; every slot an entry; every piece of it is there.
   const listed = new Set<number>()
-  let count = 0
-  for (let partition = 0; partition < index.partitionCount; partition++) {
-    const from = index.seek(partition * 2 ** index.shift)
-    const { table } = index
-    const end = index.endOf(partition)
-    let partitionCount = 0
-    let bytes = 0
-    let digest = 0
+  const sums = Array.from({ length: index.partitionCount }, () => ({ count: 0, bytes: 0, digest: 0 }))
+  for (const { start, width, count, table, from, end } of index.tables()) {
+    let taken = 0
     let previous = -1
     for (let at = from; at < end; at += 2) {
       const place = table[at + 1] as number
@@ -141,7 +136,7 @@ export function checkInvariants(store: ArenaStore): void {
       const position = table[at] as number
       ok(position >= previous, "slots are in the order of positions")
       previous = position
-      equal(position >>> index.shift, partition)
+      ok(position >= start && position < start + width, "a table has the positions that are its own")
       ok(found.delete(place), "a slot points at an entry, and no two at one")
       equal(entries.positionOf(place), position)
       equal(index.slotOf(position, place), at, "a slot is reached from its home")
@@ -160,15 +155,21 @@ export function checkInvariants(store: ArenaStore): void {
         equal(valueBytes, (words[word] as number) & lengthMask, "pieces make up the value")
       }
       ok(word + headerWords + keyLengthAt(words, word) / 4 <= words.length)
-      partitionCount += 1
-      bytes += entries.bytesOf(place)
-      digest = (digest + digestOf(position, versionAt(words, word))) | 0
+      taken += 1
+      const sum = sums[position >>> index.shift] as { count: number; bytes: number; digest: number }
+      sum.count += 1
+      sum.bytes += entries.bytesOf(place)
+      sum.digest = (sum.digest + digestOf(position, versionAt(words, word))) | 0
     }
-    if (end > 0) equal(table[end - 1], 0, "a table ends with an empty slot")
-    equal(index.countOf(partition), partitionCount)
-    equal(index.bytesOf(partition), bytes)
-    equal(index.digestOf(partition), digest)
-    count += partitionCount
+    equal(table[end - 1], 0, "a table ends with an empty slot")
+    equal(count, taken, "entries of a table")
+  }
+  let count = 0
+  for (const [partition, sum] of sums.entries()) {
+    equal(index.countOf(partition), sum.count)
+    equal(index.bytesOf(partition), sum.bytes)
+    equal(index.digestOf(partition), sum.digest)
+    count += sum.count
   }
   deepEqual([...found], [], "entries without a slot")
   deepEqual([...pieces], [], "pieces without an entry")
