@@ -245,6 +245,17 @@ describe("a node that cannot start", () => {
     }
   })
 
+  test("the port for Redis' clients is taken -> 3, before it joins anybody", async () => {
+    const server = await listening(createServer())
+    try {
+      // Nobody is at its seed: a node that asked there first would go on asking.
+      const args = ["node", "--listen", "127.0.0.1:0", "--join", "127.0.0.1:1", "--resp", addressOf(server), ...noHints]
+      await check({ args, code: 3, out: /^$/, err: /--resp: cannot listen at 127\.0\.0\.1:\d+/, because: "" })
+    } finally {
+      server.close()
+    }
+  })
+
   test("its address is of another machine -> 3", () =>
     // 198.51.100.0/24 is for documentation: no machine has it.
     check({

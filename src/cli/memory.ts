@@ -29,8 +29,12 @@ export function isTooLittle(memoryBytes: number): boolean {
   return memoryBytes - processBytes < memoryBytes / 4
 }
 
+/** What a process can have at most, on this machine or in this container. */
+export function availableBytes({ totalBytes, limitBytes }: Machine): number {
+  return Math.min(totalBytes, limitBytes ?? Number.POSITIVE_INFINITY)
+}
+
 export function defaultMemoryBytes(machine: Machine, node: "alone" | "sharing"): number {
-  const availableBytes = Math.min(machine.totalBytes, machine.limitBytes ?? Number.POSITIVE_INFINITY)
   const share = node === "alone" ? 1 / 4 : 1 / 16
-  return Math.max(smallestMemoryBytes, Math.floor(availableBytes * share))
+  return Math.max(smallestMemoryBytes, Math.floor(availableBytes(machine) * share))
 }

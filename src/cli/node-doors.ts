@@ -1,7 +1,7 @@
 /** The doors of a `dcache node` besides its own: what other protocols than ours come in by, and how they are opened. */
-import type { Socket } from "node:net"
+import type { Server, Socket } from "node:net"
 import { formatAddress, type HostPort } from "../base/address.ts"
-import { RespDoor } from "../doors/resp/door.ts"
+import { RespDoor, respListener } from "../doors/resp/door.ts"
 import type { ChannelPort, Daemon } from "../host/daemon.ts"
 import { monotonicMs } from "../host/clock.ts"
 import type { Log } from "../host/log.ts"
@@ -15,6 +15,7 @@ const maxRespConnections = 10_000
 /** Exists before the daemon does, since the port is open by then. */
 export class NodeDoors {
   #resp: RespDoor | undefined
+  #respPort: Server | undefined
 
   /** Takes over a connection of the node's own port. */
   readonly acceptResp = (tcp: Socket): void => {
@@ -30,8 +31,24 @@ export class NodeDoors {
 
   readonly respFigures = () => this.#resp?.figures()
 
-  /** Throws `CommandFailure` when a port of its own that was asked for is not to be had. */
-  async open(daemon: Daemon, { log, resp }: { log: Log; resp: HostPort | undefined }): Promise<void> {
+  /**
+   * Takes the port for Redis' clients alone, before the node joins anybody: one that could not keep it would only come and go.
+   * Who comes before the door is open is turned away. Throws `CommandFailure` when it is not to be had.
+   */
+  async reserve(resp: HostPort | undefined): Promise<void> {
+    if (resp === undefined) return
+    try {
+      this.#respPort = await listening(resp, early => {
+        if (this.#resp === undefined) early.destroy()
+      })
+    } catch (error) {
+      const detail = error instanceof Error ? error.message : String(error)
+      const text = `--resp: cannot listen at ${formatAddress(resp)} (${detail}); choose another address`
+      throw new CommandFailure(exitCodes.unreachable, text)
+    }
+  }
+
+  open(daemon: Daemon, log: Log): void {
     this.#resp = new RespDoor({
       node: daemon,
       version,
@@ -44,17 +61,26 @@ export class NodeDoors {
         log.event("error", "resp-door", { detail })
       },
     })
-    if (resp === undefined) return
-    try {
-      await this.#resp.listen(resp)
-    } catch (error) {
-      const detail = error instanceof Error ? error.message : String(error)
-      const text = `--resp: cannot listen at ${formatAddress(resp)} (${detail}); choose another address`
-      throw new CommandFailure(exitCodes.unreachable, text)
-    }
+    if (this.#respPort !== undefined) this.#resp.serve(this.#respPort)
   }
 
   close(): void {
     this.#resp?.close()
+    this.#respPort?.close()
   }
+}
+
+/** Rejects with the operating system's error. */
+function listening({ host, port }: HostPort, accept: (socket: Socket) => void): Promise<Server> {
+  return new Promise((resolve, reject) => {
+    const listener = respListener()
+    listener.on("connection", accept)
+    listener.once("error", reject)
+    listener.listen({ host, port }, () => {
+      listener.off("error", reject)
+      // Later ones concern the accepting of one connection.
+      listener.on("error", () => {})
+      resolve(listener)
+    })
+  })
 }

@@ -14,7 +14,7 @@ import type { DiskReport } from "../protocol/message.ts"
 import { version } from "../version.ts"
 import { type ExitCode, exitCodes } from "./exit-codes.ts"
 import { CommandFailure } from "./failure.ts"
-import { defaultMemoryBytes, memoryForEntries } from "./memory.ts"
+import { availableBytes, defaultMemoryBytes, type Machine, memoryForEntries } from "./memory.ts"
 import { NodeDoors } from "./node-doors.ts"
 import type { NodeSettings } from "./node-settings.ts"
 import {
@@ -98,6 +98,7 @@ async function live(
     ending.resolve({ kind: "failed", error })
   }
   const doors = new NodeDoors()
+  await doors.reserve(settings.resp)
   const daemon = await started(settings, {
     log,
     onEvent,
@@ -106,13 +107,16 @@ async function live(
     acceptResp: doors.acceptResp,
     channels: doors.channels,
     respFigures: doors.respFigures,
+  }).catch(error => {
+    doors.close()
+    throw error
   })
   const trying = setInterval(() => {
     if (daemon.status().phase === "joining") teller.stillTrying(daemon, lastRefusal)
   }, tryingEveryMs)
   const looking = setInterval(() => teller.disk(daemon.status().disk), diskEveryMs)
   try {
-    await doors.open(daemon, { log, resp: settings.resp })
+    doors.open(daemon, log)
     teller.greet(daemon, settings)
     const end = await ended(await ending.promise, { daemon, teller, settings })
     if (failure) throw failure.error
@@ -183,8 +187,7 @@ async function started(
   >,
 ): Promise<Daemon> {
   const { memoryBytes } = settings
-  const limit = process.constrainedMemory()
-  const machine = { totalBytes: totalmem(), limitBytes: limit > 0 ? limit : undefined }
+  const machine = thisMachine()
   const maxBytes = (node: "alone" | "sharing") => memoryForEntries(memoryBytes ?? defaultMemoryBytes(machine, node))
   try {
     return await startDaemon({ ...settings, ...owner, maxBytes, version })
@@ -195,6 +198,11 @@ async function started(
       throw new CommandFailure(exitCodes.unreachable, error.message)
     throw new CommandFailure(exitCodes.unreachable, `${error.message}; choose another address with --listen`)
   }
+}
+
+function thisMachine(): Machine {
+  const limit = process.constrainedMemory()
+  return { totalBytes: totalmem(), limitBytes: limit > 0 ? limit : undefined }
 }
 
 /** The first signal asks for an orderly end, the second is obeyed at once. */
@@ -264,7 +272,14 @@ class LineTeller implements Teller {
     const reach: Greeting["reach"] = isLoopback(daemon.listen.host) ? "this machine" : "others"
     const choice = daemon.listenChoice
     const who = { version, name, address, clientAddress, listening, choice, reach, role }
-    this.#say(...greetingLines({ ...who, statedZone: zone, statedMemoryBytes: memoryBytes }))
+    this.#say(
+      ...greetingLines({
+        ...who,
+        statedZone: zone,
+        statedMemoryBytes: memoryBytes,
+        availableBytes: availableBytes(thisMachine()),
+      }),
+    )
     if (daemon.resumption !== undefined) this.#say(resumptionLine(daemon.resumption, Date.now()))
     this.#isGreeted = true
     this.#say(...this.#early.splice(0))
@@ -331,7 +346,7 @@ class LogTeller implements Teller {
     this.#log = log
   }
 
-  greet(daemon: Daemon, { role }: NodeSettings): void {
+  greet(daemon: Daemon, { role, memoryBytes }: NodeSettings): void {
     const { id, name, address, clientAddress, listen } = daemon
     const listening = formatAddress(listen)
     this.#log.event("info", "listening", { id, name, address, clientAddress, listening, role, version })

@@ -103,6 +103,7 @@ const refused: { form: Partial<NodeForm>; flag: string | undefined; because: str
   { form: { witness: true }, flag: undefined, because: "a witness cannot hold the data of a first node" },
   { form: { witness: true, listen: "a:7", join: ["a:7"] }, flag: undefined, because: "it is its own seed" },
   { form: { bootstrap: true, join: ["a"] }, flag: undefined, because: "form or join, not both" },
+  { form: { listen: "127.0.0.1:7", resp: "127.0.0.1:7" }, flag: undefined, because: "one port cannot be both" },
 ]
 for (const { form, flag, because } of refused) {
   test(`dcache node ${JSON.stringify(form).slice(0, 60)} is refused: ${because}`, () =>

@@ -103,6 +103,9 @@ export function nodeSettings(form: NodeForm): NodeSettings {
     logLevel: form.logLevel === undefined ? undefined : oneOf({ flag: "--log-level", text: form.logLevel }, logLevels),
     logFormat: form.json ? "json" : "text",
   }
+  const { resp } = settings
+  if (resp !== undefined && listen !== undefined && resp.port !== 0 && formatAddress(resp) === formatAddress(listen))
+    throw new UsageError("--resp is for another port than --listen, where Redis' clients are answered in any case")
   const own = [listen && formatAddress(listen), advertise]
   if (form.bootstrap && settings.seeds.some(seed => !own.includes(seed))) {
     throw new UsageError("--bootstrap forms a new cluster and --join enters one: give one of them")

@@ -22,6 +22,7 @@ const node: Greeting = {
   role: "member",
   statedZone: undefined,
   statedMemoryBytes: undefined,
+  availableBytes: 16 * 1024 ** 3,
   reach: "this machine",
 }
 
@@ -38,6 +39,11 @@ const fourthLines = [
     change: { statedMemoryBytes: 64 * 1024 * 1024 },
     line: /^memory 64 MiB: a node takes about 128 MiB by itself, .* entries get 16 MiB$/,
     because: "what was asked for cannot be kept to",
+  },
+  {
+    change: { statedMemoryBytes: 100 * 1024 ** 3 },
+    line: /^warning: memory 100 GiB is more than there is here \(16 GiB\)/,
+    because: "it would be killed before it evicts",
   },
   {
     change: { listening: "0.0.0.0:5555", reach: "others" },

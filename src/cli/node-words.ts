@@ -22,13 +22,15 @@ export type Greeting = {
   readonly statedZone: string | undefined
   /** Of the whole process; undefined: nobody asked for so much or so little. */
   readonly statedMemoryBytes: number | undefined
+  /** What this machine, or container, has. */
+  readonly availableBytes: number
   /** Who can dial it. */
   readonly reach: "this machine" | "others"
 }
 
 export function greetingLines(greeting: Greeting): string[] {
-  const { version, name, address, clientAddress, listening, choice, reach, role, statedZone, statedMemoryBytes } =
-    greeting
+  const { version, name, address, clientAddress, listening, choice, reach, role } = greeting
+  const { statedZone, statedMemoryBytes, availableBytes } = greeting
   return [
     `dcache ${version}: node ${name} at ${address}`,
     `  join it:  dcache node --join ${address}`,
@@ -37,15 +39,22 @@ export function greetingLines(greeting: Greeting): string[] {
     ...(statedZone === undefined
       ? []
       : [`zone ${statedZone}: copies of its data stand in other zones, where there are any`]),
-    ...(statedMemoryBytes !== undefined && isTooLittle(statedMemoryBytes) ? [smallMemoryLine(statedMemoryBytes)] : []),
+    ...(statedMemoryBytes === undefined ? [] : memoryLines(statedMemoryBytes, availableBytes)),
     ...choiceLines(choice, listening),
     ...(reach === "others" ? [openWarning(listening)] : []),
   ]
 }
 
-function smallMemoryLine(memoryBytes: number): string {
-  const [memory, entries] = [memoryBytes, memoryForEntries(memoryBytes)].map(formatSize)
-  return `memory ${memory}: a node takes about ${formatSize(processBytes)} by itself, so this one may take more than it was given; entries get ${entries}`
+/** Taken all the same: who asks for less than a process needs, or for swap, may mean it. */
+function memoryLines(memoryBytes: number, availableBytes: number): string[] {
+  const [memory, entries, available] = [memoryBytes, memoryForEntries(memoryBytes), availableBytes].map(formatSize)
+  if (memoryBytes > availableBytes)
+    return [
+      `warning: memory ${memory} is more than there is here (${available}): the system may end this node before it begins to forget`,
+    ]
+  if (!isTooLittle(memoryBytes)) return []
+  const small = `memory ${memory}: a node takes about ${formatSize(processBytes)} by itself, so this one may take more than it was given; entries get ${entries}`
+  return [small]
 }
 
 /** An address that nobody asked for is explained. */

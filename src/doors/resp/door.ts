@@ -3,7 +3,6 @@
  * connections and what they share.
  */
 import { createServer, type Server, type Socket } from "node:net"
-import type { HostPort } from "../../base/address.ts"
 import { LocalCache, type LocalNode } from "../local-cache.ts"
 import type { ChannelMessage, NodeId } from "../../protocol/message.ts"
 import type { BroadcastLimits } from "./broadcast.ts"
@@ -59,6 +58,10 @@ const listening = { noDelay: true, keepAlive: true, keepAliveInitialDelay: 30_00
 
 /** What all connections together may keep in memory before each makes do with little. */
 const maxMemoryBytes = 256 * 1024 * 1024
+
+export function respListener(): Server {
+  return createServer({ ...listening, allowHalfOpen: true })
+}
 
 export class RespDoor {
   readonly #options: RespDoorOptions
@@ -133,19 +136,10 @@ export class RespDoor {
     this.#connections.add(connection)
   }
 
-  /** Opens a port for this protocol alone. Rejects with the operating system's error. */
-  async listen(at: HostPort): Promise<void> {
-    const listener = createServer({ ...listening, allowHalfOpen: true }, socket => this.accept(socket, "allowed"))
+  /** Takes over a port for this protocol alone: a `respListener` that listens already. */
+  serve(listener: Server): void {
     this.#listener = listener
-    await new Promise<void>((resolve, reject) => {
-      listener.once("error", reject)
-      listener.listen({ host: at.host, port: at.port }, () => {
-        listener.off("error", reject)
-        // Later ones concern the accepting of one connection.
-        listener.on("error", () => {})
-        resolve()
-      })
-    })
+    listener.on("connection", socket => this.accept(socket, "allowed"))
   }
 
   /** What another node's door tells or asks. */
