@@ -172,11 +172,12 @@ export class Sockets implements SessionPorts {
 
   #flush(link: Link): void {
     const { pending, pendingBytes, websocket } = link
-    if (websocket.readyState !== WebSocket.OPEN || pending.length === 0) return
+    if (websocket.readyState !== WebSocket.OPEN || link.tcp === undefined || pending.length === 0) return
     link.pending = []
     link.pendingBytes = 0
     if (websocket.bufferedAmount + pendingBytes > this.#limits.unsentBytes) return this.#end(link, "does not read")
-    for (const together of cut(pending)) websocket.send(encodeClientFrame(together))
+    // Past ws, which would write the header and the frame as two buffers. All that it writes by itself goes the same way.
+    for (const together of cut(pending)) link.tcp.write(encodeClientFrame(together, "dialed"))
     if (link.unansweredSinceMs !== undefined) return
     link.unansweredSinceMs = this.#nowMs()
     link.bytesRead = link.tcp?.bytesRead ?? 0

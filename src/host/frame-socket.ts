@@ -27,6 +27,9 @@ export type SocketEnd =
 /** ws does not tell what it holds of frames that are not complete; a test notices when it keeps that elsewhere. */
 type Receiving = { readonly _receiver?: { readonly _bufferedBytes: number; readonly _messageLength: number } | null }
 
+/** Of this end of a connection: who dials masks. */
+export type Side = "dialed" | "accepted"
+
 /** A message with the bytes that it takes at most. */
 export type Sized = { readonly bytes: number }
 
@@ -34,7 +37,8 @@ export type FrameSocketOptions<M extends Sized> = {
   readonly bounds: HostBounds
   readonly turnEnd: TurnEnd
   readonly nowMs: () => number
-  readonly encode: (messages: readonly M[]) => Uint8Array
+  /** The messages as one frame, with the header that it has on the socket. */
+  readonly encode: (messages: readonly M[], side: Side) => Uint8Array
   /** The connection stands (at once, for one that was accepted). */
   readonly opened?: () => void
   /** Called before each frame is handed over, and before `drained`, and may end the connection: what waited through a pause is too old. */
@@ -52,11 +56,13 @@ export const closeCodes = { goingAway: 1001, unsupportedData: 1003, policy: 1008
 export class FrameSocket<M extends Sized> {
   readonly #options: FrameSocketOptions<M>
   readonly #websocket: WebSocket
+  readonly #side: Side
   #tcp: Socket | undefined
   #isEnded = false
   #pending: M[] = []
   #pendingBytes = 0
   readonly #flush = () => this.#sendPending()
+  readonly #goOn = () => this.#drained()
 
   /** When something was sent that nothing has followed yet; undefined: all is answered. */
   #unansweredSinceMs: number | undefined
@@ -84,18 +90,19 @@ export class FrameSocket<M extends Sized> {
       generateMask: mask => mask.fill(0),
     }
     const websocket = new WebSocket(`ws://${address}${path}`, dialing)
-    return new FrameSocket(websocket, options)
+    return new FrameSocket(websocket, "dialed", options)
   }
 
   /** Takes over a connection that was accepted. */
   static accepted<M extends Sized>(websocket: WebSocket, tcp: Socket, options: FrameSocketOptions<M>): FrameSocket<M> {
-    const socket = new FrameSocket(websocket, options)
+    const socket = new FrameSocket(websocket, "accepted", options)
     socket.#takeTcp(tcp)
     return socket
   }
 
-  private constructor(websocket: WebSocket, options: FrameSocketOptions<M>) {
+  private constructor(websocket: WebSocket, side: Side, options: FrameSocketOptions<M>) {
     this.#options = options
+    this.#side = side
     this.#websocket = websocket
     this.#activeAtMs = options.nowMs()
     websocket.on("upgrade", response => this.#takeTcp(response.socket))
@@ -236,11 +243,14 @@ export class FrameSocket<M extends Sized> {
   }
 
   #sendPending(): void {
-    if (this.#isEnded || this.#websocket.readyState !== WebSocket.OPEN) return
+    if (this.#isEnded || this.#websocket.readyState !== WebSocket.OPEN || this.#tcp === undefined) return
     const messages = this.#pending
     this.#pending = []
     this.#pendingBytes = 0
-    for (const together of cut(messages)) this.#websocket.send(this.#options.encode(together))
+    // Past ws, which would write the header and the frame as two buffers. All that it writes by itself goes the same way.
+    for (const together of cut(messages)) this.#tcp.write(this.#options.encode(together, this.#side))
+    // What the system took at once is followed by no "drain".
+    if (this.#reading === "paused" && !this.#tcp.writableNeedDrain) this.#options.turnEnd.defer(this.#goOn)
     if (messages.length === 0) return
     this.#activeAtMs = this.#options.nowMs()
     this.#unansweredSinceMs ??= this.#activeAtMs

@@ -333,7 +333,7 @@ export class Links {
         nowMs,
         turnEnd,
         ...(beforeFrame === undefined ? {} : { beforeFrame }),
-        encode: messages => encodeLinkFrame(this.#headerFor(connection), messages),
+        encode: (messages, side) => encodeLinkFrame(this.#headerFor(connection), messages, side),
         frame: frame => this.#frame(connection, frame),
         ended: end => this.#ended(connection, end),
       }),

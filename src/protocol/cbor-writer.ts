@@ -2,13 +2,15 @@
  * Writes the plain part of CBOR (RFC 8949) into a buffer that is filled again and again: what `codec.ts` needs for the
  * frames of which there are many. Bytes are those that cbor-x would write, item for item (a property test compares them).
  *
- * A frame is a window onto the buffer, valid for as long as anybody holds it: the next one is written behind it, and when
+ * A frame is a window onto the buffer, valid for as long as anybody holds it: the next one is written behind it, with room in front for its header, and when
  * the buffer is full a new one takes its place.
  */
 import { assert } from "../base/assert.ts"
 
 /** A frame that is larger gets a buffer of its own. */
 const bufferBytes = 256 * 1024
+/** The longest header of a WebSocket frame: 2 bytes, 8 of length, 4 of mask (RFC 6455, 5.2). */
+const headerBytes = 14
 /** Below, a loop is faster than a call into the engine. */
 const shortBytes = 48
 
@@ -21,11 +23,12 @@ export class CborWriter {
 
   /** Begins a frame of at most so many bytes. */
   begin(atMostBytes: number): void {
-    if (this.#at + atMostBytes > this.#bytes.length) {
-      this.#bytes = new Uint8Array(Math.max(bufferBytes, atMostBytes))
+    if (this.#at + headerBytes + atMostBytes > this.#bytes.length) {
+      this.#bytes = new Uint8Array(Math.max(bufferBytes, headerBytes + atMostBytes))
       this.#view = new DataView(this.#bytes.buffer)
       this.#at = 0
     }
+    this.#at += headerBytes
     this.#start = this.#at
     this.#limit = this.#at + atMostBytes
   }
@@ -34,6 +37,30 @@ export class CborWriter {
     // Writing beyond the end of a buffer does nothing, so looking afterwards is soon enough.
     assert(this.#at <= this.#limit, "a frame takes no more bytes than were announced")
     return new Uint8Array(this.#bytes.buffer, this.#start, this.#at - this.#start)
+  }
+
+  /**
+   * The frame that was ended last as it goes over a socket: a binary WebSocket frame, with its header in front. Masks protect proxies from
+   * scripts in browsers, which we are not: that of the side that has to mask is of zeros, which changes nothing.
+   */
+  onSocket(side: "dialed" | "accepted"): Uint8Array {
+    const length = this.#at - this.#start
+    const maskBytes = side === "dialed" ? 4 : 0
+    const lengthBytes = length < 126 ? 0 : length < 0x1_0000 ? 2 : 8
+    const from = this.#start - maskBytes - lengthBytes - 2
+    const maskFlag = side === "dialed" ? 0x80 : 0
+    this.#bytes[from] = 0x82
+    if (lengthBytes === 0) this.#bytes[from + 1] = maskFlag | length
+    else if (lengthBytes === 2) {
+      this.#bytes[from + 1] = maskFlag | 126
+      this.#view.setUint16(from + 2, length)
+    } else {
+      this.#bytes[from + 1] = maskFlag | 127
+      this.#view.setUint32(from + 2, 0)
+      this.#view.setUint32(from + 6, length)
+    }
+    this.#bytes.fill(0, this.#start - maskBytes, this.#start)
+    return new Uint8Array(this.#bytes.buffer, from, this.#at - from)
   }
 
   list(length: number): void {

@@ -52,6 +52,9 @@ export type DecodedLinkFrame =
     }
   | { readonly kind: "malformed"; readonly reason: string }
 
+/** What a frame is encoded for: whoever puts it into a WebSocket frame, or a socket, by the end that dialed it or the other. */
+export type Carrier = "bare" | "dialed" | "accepted"
+
 /** The most that the header of a frame and the frame itself take, beside the messages. */
 export const frameOverheadBytes = 300
 
@@ -66,12 +69,16 @@ export function packLinkMessage(message: LinkMessage): Packed<LinkMessage> {
   return pack(linkMessage, message)
 }
 
-export function encodeLinkFrame(header: FrameHeader, messages: readonly Packed<LinkMessage>[]): Uint8Array {
+export function encodeLinkFrame(
+  header: FrameHeader,
+  messages: readonly Packed<LinkMessage>[],
+  as: Carrier = "bare",
+): Uint8Array {
   writer.begin(frameOverheadBytes + bytesOf(messages))
   writer.list(2)
   if (isHotHeader(header)) writeHeader(header, writer)
   else writer.raw(cbor.encode(frameHeader.pack(header, { bytes: 0 })))
-  return encoded(messages)
+  return encoded(messages, as)
 }
 
 export function decodeLinkFrame(frame: Uint8Array): DecodedLinkFrame {
@@ -100,9 +107,12 @@ export function packForClient(message: NodeToClient): Packed<NodeToClient> {
 }
 
 /** A frame of a client's messages, or of a node's to a client. */
-export function encodeClientFrame(messages: readonly Packed<ClientToNode | NodeToClient>[]): Uint8Array {
+export function encodeClientFrame(
+  messages: readonly Packed<ClientToNode | NodeToClient>[],
+  as: Carrier = "bare",
+): Uint8Array {
   writer.begin(frameOverheadBytes + bytesOf(messages))
-  return encoded(messages)
+  return encoded(messages, as)
 }
 
 /** What a client sent to a node. */
@@ -171,7 +181,7 @@ function bytesOf(messages: readonly Packed<AnyMessage>[]): number {
 }
 
 /** The list of the messages, as the end of the frame that has been begun. */
-function encoded(messages: readonly Packed<AnyMessage>[]): Uint8Array {
+function encoded(messages: readonly Packed<AnyMessage>[], as: Carrier): Uint8Array {
   writer.list(messages.length)
   for (const { message, wire } of messages) {
     if (wire === undefined) writeHot(message, writer)
@@ -179,7 +189,7 @@ function encoded(messages: readonly Packed<AnyMessage>[]): Uint8Array {
   }
   const frame = writer.end()
   assert(frame.length <= maxFrameBytes, "a frame that is sent is one that is accepted")
-  return frame
+  return as === "bare" ? frame : writer.onSocket(as)
 }
 
 /** What the frame holds, when it is one of those of which there are many; undefined: the tables are to read it. */

@@ -191,3 +191,25 @@ test("frames that are not read by hand are read by the tables", () => {
     { numRuns },
   )
 })
+
+test("a frame for a socket is the same frame with the header of RFC 6455, 5.2 in front, masked by zeros where it was dialed", () => {
+  for (const valueBytes of [0, 100, 60_000, 65_300, 65_400, 65_500, 65_600, 200_000])
+    for (const as of ["dialed", "accepted"] as const) {
+      const reply = { kind: "value", value: new Uint8Array(valueBytes).fill(7), flags: 0, version: 1 } as const
+      const messages = [packForClient({ kind: "reply", n: 1, attempt: 1, reply, epoch: 1 })]
+      const bare = Buffer.from(encodeClientFrame(messages))
+      const framed = Buffer.from(encodeClientFrame(messages, as))
+      equal(framed[0], 0x82) // whole, and binary
+      const isMasked = as === "dialed"
+      const second = framed[1] ?? 0
+      equal(second >= 0x80, isMasked)
+      const short = second & 0x7f
+      const length = short < 126 ? short : short === 126 ? framed.readUInt16BE(2) : Number(framed.readBigUInt64BE(2))
+      equal(length, bare.length)
+      ok(short < 126 || length >= 126)
+      ok(short !== 127 || length >= 65_536)
+      const headerBytes = 2 + (short < 126 ? 0 : short === 126 ? 2 : 8)
+      if (isMasked) equal(framed.readUInt32BE(headerBytes), 0)
+      deepEqual(framed.subarray(headerBytes + (isMasked ? 4 : 0)), bare)
+    }
+})
