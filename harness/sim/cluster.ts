@@ -727,8 +727,12 @@ export class SimulatedCluster {
     },
     answers: (process, request, reply) => {
       if (!isResult(reply)) return
-      if (reply.kind === "group-done") this.tally.groups += 1
-      else if (reply.kind === "group-unmet") this.tally.groupsUnmet += 1
+      if (reply.kind === "group-done") {
+        this.tally.groups += 1
+        const { operation } = request
+        const keys = operation.op === "group" ? operation.steps.map(({ key }) => textOf(key)) : []
+        if (new Set(keys.map(key => this.shardOf(key))).size > 1) this.tally.groupsApart += 1
+      } else if (reply.kind === "group-unmet") this.tally.groupsUnmet += 1
       for (const checker of this.#checkers) checker.answers?.(process, request, reply)
     },
     failed: (process, error) => {

@@ -209,6 +209,34 @@ function look(client: SimulatedClient, keys: readonly [string, string], then: (a
   )
 }
 
+test("nobody sees a part of a group before the rest: without groupsShowAtOnce, whoever reads one key after the other does", () => {
+  const story: Story = cluster => {
+    const first = cluster.keyWhere(({ inSync }) => inSync.length === 2)
+    const keys = [first, cluster.keyBeside(first, sameHolders)] as const
+    const [writer, reader] = [cluster.client(), cluster.client()]
+    equal(writer.group(both(keys, "old", null)).kind, "group-done")
+    cluster.run(500)
+    const [primary, late] = [cluster.primaryOf(first), cluster.shardOf(keys[1])]
+    const arrives = cluster.lose((from, _to, message) => {
+      if (from !== primary || message.kind !== "repl") return false
+      return message.shard === late
+    })
+    let outcome: string | undefined
+    writer.ask(questions.group(both(keys, "new")), {}, ({ kind }) => {
+      outcome = kind
+    })
+    cluster.run(100)
+    const seen = () => keys.map(key => reader.get(key).text).join(" ")
+    if (seen() !== "old old") cluster.violate("a group is seen whole", seen())
+    arrives()
+    cluster.runUntil(() => outcome !== undefined, { withinMs: 1_000 })
+    equal(outcome, "group-done")
+    equal(seen(), "new new")
+  }
+  equal(broken(story, { nodes: 4, seed: 6 }, {}), undefined)
+  equal(broken(story, { nodes: 4, seed: 6 }, { groupsShowAtOnce: false }), "a group is seen whole")
+})
+
 /** A group under way when its primary dies, of which the part of the second key has reached nobody. Returns what the writer is told. */
 function halfReplicated(
   cluster: SimulatedCluster,

@@ -136,6 +136,7 @@ const staged: readonly (readonly [rule: keyof Rules, seen: string, file: string]
   ["groupsAreOne", "a holder has a part of a group", "groups.scenario.test.ts"],
   ["groupsAllOrNothing", "a part of a group that was refused is done", "groups.scenario.test.ts"],
   ["groupsInOneStep", "a part of a group that was refused is done", "groups.scenario.test.ts"],
+  ["groupsShowAtOnce", "a part of a group is seen before the rest", "groups.scenario.test.ts"],
   ["groupsAreFinished", "what was acknowledged is gone in part", "groups.scenario.test.ts"],
   ["expiryCommits", "what was gone is there again", "data.scenario.test.ts"],
   ["expirySparesNewer", "a write is deleted that came before the end of another", "data.scenario.test.ts"],

@@ -89,7 +89,10 @@ export function summaryLines(summary: Summary): string[] {
       `${summary.stopped} lost half of their voters and the newest view with them, and were judged for their history alone`,
     ],
     ["operations", `${many(summary.operations)}, ${many(summary.unknownOutcomes)} of them of unknown outcome`],
-    ["groups", `${of("groups")} written in one step, ${of("groupsUnmet")} refused for a condition`],
+    [
+      "groups",
+      `${of("groups")} written in one step, ${of("groupsApart")} of them over several shards; ${of("groupsUnmet")} refused for a condition`,
+    ],
     [
       "events",
       `${many(summary.events)} in ${many(summary.virtualSeconds)} virtual seconds of ${many(summary.processes)} processes`,

@@ -20,8 +20,9 @@ export type Tally = {
   onTheHeels: number
   /** Times that somebody was told what it had missed as a whole view. */
   snapshots: number
-  /** Groups of keys that were written, and those of which one condition was not met. */
+  /** Groups of keys that were written, those of them that lay in several shards, and those of which one condition was not met. */
   groups: number
+  groupsApart: number
   groupsUnmet: number
   /** Entries that somebody had no memory for, and those that a copy was told to forget. */
   dropped: number
@@ -37,6 +38,7 @@ export function newTally(): Tally {
       onTheHeels: 0,
       snapshots: 0,
       groups: 0,
+      groupsApart: 0,
       groupsUnmet: 0,
       dropped: 0,
       forgotten: 0,

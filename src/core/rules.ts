@@ -87,6 +87,8 @@ export type Rules = {
   groupsAllOrNothing: boolean
   /** All conditions of a group are judged before anything of it is written, in whatever shards. */
   groupsInOneStep: boolean
+  /** What it wrote in several shards is seen from one moment on. */
+  groupsShowAtOnce: boolean
   /** A repeated group of which some shards have a part and others have not is finished. */
   groupsAreFinished: boolean
   /** A condition is judged by the newest value, committed or not. */
@@ -205,6 +207,7 @@ export const allRules: Rules = {
   groupsAreOne: true,
   groupsAllOrNothing: true,
   groupsInOneStep: true,
+  groupsShowAtOnce: true,
   groupsAreFinished: true,
   conditionsOnNewest: true,
   inheritedFirst: true,

@@ -1,8 +1,8 @@
 /**
- * A group over several shards of one primary: which of them has which steps, and whether what some of them remember of it
- * can be finished by the others. Pure; what is written, and when it is answered, is decided elsewhere ("Groups").
+ * A group over several shards of one primary: which of them has which steps, when it may commit, and whether what some of
+ * them remember of it can be finished by the others. What is written, and when it is answered, is decided elsewhere ("Groups").
  */
-import type { Result } from "../../protocol/message.ts"
+import type { Result, Seq } from "../../protocol/message.ts"
 import type { HashedKey } from "../../store/store.ts"
 import type { Shard } from "./shard.ts"
 
@@ -23,6 +23,38 @@ export function groupPartsOf(
     else places.push(place)
   }
   return [...parts].map(([shard, places]) => ({ shard, places }))
+}
+
+/** A group that was appended to several shards and has not committed: it commits in all of them in one step. */
+export class OpenGroup {
+  readonly #parts: { readonly shard: Shard; readonly seq: Seq }[]
+  /** The part that was last seen to be wanting. */
+  #wanting = 0
+
+  constructor(parts: readonly { readonly shard: Shard; readonly seq: Seq }[]) {
+    this.#parts = [...parts]
+    for (const { shard, seq } of parts) shard.lead?.openGroups.push({ group: this, seq })
+  }
+
+  get parts(): readonly { readonly shard: Shard; readonly seq: Seq }[] {
+    return this.#parts
+  }
+
+  /** Whether each part may commit, by its shard alone. They were appended in one order everywhere, so none waits in a circle. */
+  canCommit(isCurrent: (shard: Shard) => boolean): boolean {
+    const canCommitIn = ({ shard, seq }: { readonly shard: Shard; readonly seq: Seq }) =>
+      shard.lead?.openGroups[0]?.group === this && shard.lead.committable() >= seq && isCurrent(shard)
+    const last = this.#parts[this.#wanting]
+    if (last !== undefined && !canCommitIn(last)) return false
+    this.#wanting = this.#parts.findIndex(part => !canCommitIn(part))
+    return this.#wanting < 0
+  }
+
+  /** The shard is lost: what becomes of its part is decided elsewhere. */
+  drop(shard: Shard): void {
+    const at = this.#parts.findIndex(part => part.shard === shard)
+    if (at >= 0) this.#parts.splice(at, 1)
+  }
 }
 
 /** What the shards that know nothing of a group are to do, given what others remember. */

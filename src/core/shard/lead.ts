@@ -5,6 +5,7 @@
  */
 import { assert } from "../../base/assert.ts"
 import type { DataMessage, NodeId, ReplicatedOp, Seq, ShardConfig } from "../../protocol/message.ts"
+import type { OpenGroup } from "./groups.ts"
 import { bytesOf, type LogRecord, type Shard } from "./shard.ts"
 import type { Outgoing } from "./transfers.ts"
 
@@ -42,6 +43,8 @@ export class Lead {
   /** What was open when the lead began: nothing is served before it has committed. */
   readonly inheritedUpTo: Seq
   readonly followers = new Map<NodeId, Follower>()
+  /** Operations that commit together with others in other shards, in their order. */
+  readonly openGroups: { readonly group: OpenGroup; readonly seq: Seq }[] = []
   readonly #shard: Shard
   readonly #options: LeadOptions
   #committedAtMs = 0

@@ -37,7 +37,7 @@ import { arcOf, positionOf, shardOf } from "../ring.ts"
 import type { Rules } from "../rules.ts"
 import { beginFilling, newFilling, takePiece } from "./filling.ts"
 import { Forgetting } from "./forgetting.ts"
-import { type GroupPart, groupPartsOf, restOf } from "./groups.ts"
+import { type GroupPart, groupPartsOf, OpenGroup, restOf } from "./groups.ts"
 import { Lead } from "./lead.ts"
 import {
   bytesAdded,
@@ -304,6 +304,7 @@ export class Shards {
       else for (const pending of waiters) this.#options.answer(pending, { kind: "retry", afterMs: 0 })
       waiters.length = 0
     }
+    for (const { group } of shard.lead?.openGroups ?? []) group.drop(shard)
     shard.lead = null
     shard.equalSince = 0
     this.#forgetting.demoted(shard)
@@ -650,10 +651,12 @@ export class Shards {
     })
     const last = records.at(-1)
     assert(last !== undefined, "a group has a step")
+    if (left.length > 1 && rules.groupsShowAtOnce) new OpenGroup(left.map(({ shard }) => ({ shard, seq: shard.seq })))
     this.#await(last, parts, pending)
-    // Nothing else is done before all of it is where it belongs.
+    // Nothing commits before each part is on its way to all that it must reach, and nothing else is done before that.
     const freed: Pending[] = []
-    for (const { shard } of left) this.#appended(shard, freed, nowMs)
+    for (const { shard } of left) this.#send(shard, nowMs)
+    for (const { shard } of left) this.#commit(shard, freed, nowMs)
     for (const each of freed) this.#options.rerun(each, nowMs)
   }
 
@@ -815,9 +818,13 @@ export class Shards {
   }
 
   #appended(shard: Shard, freed: Pending[], nowMs: number): void {
+    this.#send(shard, nowMs)
+    this.#commit(shard, freed, nowMs)
+  }
+
+  #send(shard: Shard, nowMs: number): void {
     shard.lead?.appended(nowMs)
     this.#active.add(shard)
-    this.#commit(shard, freed, nowMs)
   }
 
   #tryCommit(shard: Shard, nowMs: number): void {
@@ -830,10 +837,37 @@ export class Shards {
   #commit(shard: Shard, freed: Pending[], nowMs: number): void {
     const { lead } = shard
     if (lead === null || !this.#options.hasLease(nowMs) || this.#settleUntilMs === Number.NEGATIVE_INFINITY) return
-    const seq = lead.committable()
+    if (lead.openGroups.length === 0) this.#commitTo(shard, lead.committable(), freed, nowMs)
+    else this.#commitGroups(shard, freed, nowMs)
+  }
+
+  /** The same where operations commit together with others in other shards. What these held up there may follow, and so on. */
+  #commitGroups(asked: Shard, freed: Pending[], nowMs: number): void {
+    // A view is taken up shard by shard: one that has not been yet waits.
+    const isCurrent = ({ index, config }: Shard) => this.#view?.shards[index]?.q === config.q
+    const shards = [asked]
+    for (const shard of shards)
+      for (;;) {
+        const { lead } = shard
+        if (lead === null) break
+        const seq = lead.committable()
+        const [first] = lead.openGroups
+        if (first === undefined || first.seq > seq || !first.group.canCommit(isCurrent)) {
+          this.#commitTo(shard, Math.min(seq, (first?.seq ?? Number.POSITIVE_INFINITY) - 1), freed, nowMs)
+          break
+        }
+        for (const part of first.group.parts) {
+          part.shard.lead?.openGroups.shift()
+          this.#commitTo(part.shard, part.seq, freed, nowMs)
+          if (part.shard !== shard) shards.push(part.shard)
+        }
+      }
+  }
+
+  #commitTo(shard: Shard, seq: Seq, freed: Pending[], nowMs: number): void {
     if (seq <= shard.commit) return
     const done = shard.commitTo(seq)
-    lead.committed(nowMs)
+    shard.lead?.committed(nowMs)
     for (const { op, waiters } of done)
       for (const pending of waiters)
         if (op.origin === null || op.result === null || pending.isInParts) freed.push(pending)
