@@ -11,6 +11,7 @@ import type { HostEvent } from "../../src/host/host-event.ts"
 import { Links } from "../../src/host/links.ts"
 import { Listener } from "../../src/host/listener.ts"
 import { TurnEnd } from "../../src/host/turn-end.ts"
+import { Turns } from "../../src/host/turns.ts"
 import type { Address, ClientToNode, NodeId, PeerMessage } from "../../src/protocol/message.ts"
 import type { Endpoint, NetworkUnderTest } from "./network-cases.ts"
 
@@ -179,9 +180,11 @@ export class SocketEndpoint implements Endpoint {
         this.clientMessages.push({ connection, message })
         this.onClientMessage(connection)
       },
+      refuse: (connection, message) => this.clientMessages.push({ connection, message }),
       gone: connection => this.clientsGone.push(connection),
       event: event => this.events.push(event),
       turnEnd,
+      turns: new Turns({ ...options.bounds, nowMs: () => performance.now(), guarded: step => step() }),
       nowMs: () => performance.now(),
       bounds: options.bounds,
     })

@@ -29,7 +29,7 @@ import { type ClientView, clientView, crowded, isMember, memberOf, orphans, shar
 import type { OperationCounts } from "./operation-counts.ts"
 import type { OwnOutcome } from "./own-calls.ts"
 import type { ConnectionId, NodePorts } from "./ports.ts"
-import { Requests } from "./requests.ts"
+import { type Asked, Requests } from "./requests.ts"
 import { Placement } from "./ring.ts"
 import type { Rules } from "./rules.ts"
 import { type ShardInspection, Shards } from "./shard/shards.ts"
@@ -293,6 +293,11 @@ export class CacheNode {
       default:
         return unreachable(message)
     }
+  }
+
+  /** Instead of `receive` and `clientMessage`, when more is asked than can be done. */
+  refuse(asked: Asked): void {
+    this.#requests.refuse(asked)
   }
 
   clientMessage(connection: ConnectionId, message: ClientToNode): void {

@@ -63,6 +63,15 @@ export type Pending = {
   isInParts?: true
 }
 
+/** An operation as it arrives. */
+export type Asked =
+  | {
+      readonly kind: "client"
+      readonly from: ConnectionId
+      readonly message: Extract<ClientToNode, { kind: "request" }>
+    }
+  | { readonly kind: "peer"; readonly from: NodeId; readonly message: Extract<DataMessage, { kind: "forward" }> }
+
 export type RequestsOptions = {
   readonly self: NodeId
   readonly now: () => number
@@ -92,6 +101,8 @@ const getOperation: Operation = { op: "get" }
 
 /** How long a client waits before it asks again a node that cannot serve yet. */
 const retryMs = 20
+/** The same of one that is asked more than it can do. */
+const overloadedRetryMs = 200
 /** How often forwards are looked through for those whose client no longer waits. */
 const expireEveryMs = 100
 
@@ -309,6 +320,18 @@ export class Requests {
   forwarded(from: NodeId, { n, request }: Extract<DataMessage, { kind: "forward" }>, nowMs: number): void {
     const deadlineAtMs = nowMs + Math.min(request.deadlineMs, maxDeadlineMs)
     this.run({ origin: { kind: "peer", id: from, n }, request, arrivedAtMs: nowMs, deadlineAtMs }, nowMs)
+  }
+
+  /** Not taken up: more is asked than can be done. */
+  refuse(asked: Asked): void {
+    const nowMs = this.#options.now()
+    const { message } = asked
+    const origin: Pending["origin"] =
+      asked.kind === "peer"
+        ? { kind: "peer", id: asked.from, n: asked.message.n }
+        : { kind: "client", connection: asked.from, attempt: asked.message.attempt }
+    const pending = { origin, request: message.request, arrivedAtMs: nowMs, deadlineAtMs: nowMs }
+    this.answer(pending, { kind: "busy", retryAfterMs: overloadedRetryMs })
   }
 
   forwardReplied(from: NodeId, message: Extract<DataMessage, { kind: "forward-reply" }>, nowMs: number): void {

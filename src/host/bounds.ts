@@ -22,6 +22,13 @@ export type HostBounds = {
   readonly fullBytes: number
   /** What a client asked, and was not begun for that reason, is too old after so long: the connection is closed. */
   readonly unbegunMs: number
+  /** Clients' questions are worked on for so long in one turn of the event loop, and one client's for so long at a time. */
+  readonly turnMs: number
+  readonly shareMs: number
+  /** When questions are so old by the time that they are taken up, those that have waited longest are refused, `busy`. */
+  readonly patienceMs: number
+  /** Questions of clients that other nodes have forwarded, waiting. Beyond: `busy`. */
+  readonly maxForwarded: number
   /** Something sent and nothing heard since for so long: ask for a sign of life. */
   readonly pingMs: number
   /** Still nothing heard: the connection is dead. Also how long a pause makes what lies in buffers too old to read. */
@@ -52,6 +59,10 @@ export const hostBounds: HostBounds = {
   unsentBytes: maxFrameBytes + 8 * 1024 * 1024,
   fullBytes: 8 * 1024 * 1024,
   unbegunMs: 20_000,
+  turnMs: 10,
+  shareMs: 2,
+  patienceMs: 500,
+  maxForwarded: 4_096,
   pingMs: 1_000,
   silenceMs: 5_000,
   slowestBytesPerMs: 1_024,

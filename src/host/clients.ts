@@ -8,19 +8,24 @@ import type { ConnectionId } from "../core/ports.ts"
 import { decodeForNode, encodeClientFrame, type Packed, packForClient } from "../protocol/codec.ts"
 import { protoMax, protoMin } from "../protocol/limits.ts"
 import type { ClientToNode, NodeToClient } from "../protocol/message.ts"
+import { Backlog } from "./backlog.ts"
 import type { HostBounds } from "./bounds.ts"
 import { closeCodes, FrameSocket, type SocketEnd } from "./frame-socket.ts"
 import { HalfFrames } from "./half-frames.ts"
 import { detailOf, type HostEvent } from "./host-event.ts"
 import type { TurnEnd } from "./turn-end.ts"
+import type { Turns } from "./turns.ts"
 
 export type ClientsOptions = {
   readonly message: (connection: ConnectionId, message: ClientToNode) => void
+  /** Instead, for want of time. */
+  readonly refuse: (connection: ConnectionId, message: Extract<ClientToNode, { kind: "request" }>) => void
   /** Once for each connection that has introduced itself. */
   readonly gone: (connection: ConnectionId) => void
   readonly event: (event: HostEvent) => void
   readonly beforeFrame?: () => void
   readonly turnEnd: TurnEnd
+  readonly turns: Turns
   readonly nowMs: () => number
   readonly bounds: HostBounds
 }
@@ -31,14 +36,12 @@ export const clientPath = "/client"
 type Client = {
   readonly id: ConnectionId
   readonly socket: FrameSocket<Packed<NodeToClient>>
+  /** What it has asked and has not been taken up. */
+  readonly backlog: Backlog<ClientToNode>
   readonly remote: string
   readonly madeAtMs: number
   greeting: "due" | "done"
-  /** What it asked while it had answers of many bytes to read, and is not begun. */
-  unbegun: Unbegun | undefined
 }
-
-type Unbegun = { readonly sinceMs: number; readonly messages: ClientToNode[] }
 
 export class Clients {
   readonly #options: ClientsOptions
@@ -53,7 +56,7 @@ export class Clients {
 
   /** Takes over a connection that a client made to our port. */
   accept(websocket: WebSocket, tcp: Socket): void {
-    const { beforeFrame, bounds, nowMs, turnEnd } = this.#options
+    const { beforeFrame, bounds, nowMs, turnEnd, turns } = this.#options
     const id = ++this.#lastId
     const client: Client = {
       id,
@@ -64,13 +67,25 @@ export class Clients {
         ...(beforeFrame === undefined ? {} : { beforeFrame }),
         encode: encodeClientFrame,
         frame: frame => this.#frame(client, frame),
-        drained: () => this.#goOn(client),
+        drained: () => client.backlog.goOn(),
         ended: end => this.#ended(client, end),
+      }),
+      backlog: new Backlog({
+        turns,
+        take: message => this.#take(client, message),
+        refuse: message => this.#refuse(client, message),
+        mayAnswer: () => !client.socket.isFull,
+        pause: () => client.socket.pauseReading(),
+        resume: () => {
+          if (!client.socket.isEnded) client.socket.resumeReading()
+        },
+        nowMs,
+        lagMs: () => client.socket.lagMs(),
+        patienceMs: bounds.patienceMs,
       }),
       remote: `${tcp.remoteAddress}:${tcp.remotePort}`,
       madeAtMs: nowMs(),
       greeting: "due",
-      unbegun: undefined,
     }
     this.#clients.set(id, client)
     const { maxClients } = bounds
@@ -88,8 +103,8 @@ export class Clients {
       client.socket.tick()
       if (client.greeting === "due" && nowMs - client.madeAtMs > this.#options.bounds.greetingMs)
         client.socket.close(closeCodes.policy, "no client-hello")
-      const { unbegun } = client
-      if (unbegun !== undefined && nowMs - unbegun.sinceMs > this.#options.bounds.unbegunMs)
+      const { unreadSinceMs } = client.backlog
+      if (unreadSinceMs !== undefined && nowMs - unreadSinceMs > this.#options.bounds.unbegunMs)
         client.socket.drop("its answers are not read", { kind: "overflow", unsentBytes: client.socket.unsentBytes })
     }
     this.#halfFrames.tick(this.#sockets(), nowMs)
@@ -111,38 +126,22 @@ export class Clients {
   #frame(client: Client, frame: Uint8Array): void {
     const decoded = decodeForNode(frame)
     if (decoded.kind === "malformed") return this.#violation(client, decoded.reason)
-    if (client.unbegun === undefined) this.#begin(client, decoded.messages, this.#options.nowMs)
-    else for (const message of decoded.messages) client.unbegun.messages.push(message)
+    client.backlog.add(decoded.messages)
   }
 
-  /**
-   * Few bytes ask for many: a frame of reads may be answered by more than a connection can hold. So reads are begun only as
-   * fast as their answers leave.
-   */
-  #begin(client: Client, messages: readonly ClientToNode[], sinceMs: () => number): void {
-    let index = 0
-    for (const message of messages) {
-      // Whatever the core does with one message may end the connection.
-      if (client.socket.isEnded) return
-      if (client.socket.isFull) {
-        client.unbegun = { sinceMs: sinceMs(), messages: messages.slice(index) }
-        client.socket.pauseReading()
-        return
-      }
-      const problem = greetingProblem(client.greeting, message)
-      if (problem !== undefined) return this.#violation(client, problem)
-      client.greeting = "done"
-      this.#options.message(client.id, message)
-      index++
-    }
+  #take(client: Client, message: ClientToNode): void {
+    // Whatever the core does with one message may end the connection.
+    if (client.socket.isEnded) return
+    const problem = greetingProblem(client.greeting, message)
+    if (problem !== undefined) return this.#violation(client, problem)
+    client.greeting = "done"
+    this.#options.message(client.id, message)
   }
 
-  #goOn(client: Client): void {
-    const { unbegun } = client
-    if (unbegun === undefined) return
-    client.unbegun = undefined
-    this.#begin(client, unbegun.messages, () => unbegun.sinceMs)
-    if (client.unbegun === undefined && !client.socket.isEnded) client.socket.resumeReading()
+  /** What costs nothing is answered all the same. */
+  #refuse(client: Client, message: ClientToNode): void {
+    if (message.kind !== "request") return this.#take(client, message)
+    if (!client.socket.isEnded) this.#options.refuse(client.id, message)
   }
 
   #violation(client: Client, detail: string): void {
@@ -151,6 +150,7 @@ export class Clients {
 
   #ended(client: Client, end: SocketEnd): void {
     this.#clients.delete(client.id)
+    client.backlog.close()
     if (client.greeting === "done") this.#options.gone(client.id)
     // Clients come and go; only what one did wrong is news.
     if (end.kind !== "closed-by-peer")

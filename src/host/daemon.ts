@@ -28,6 +28,7 @@ import type {
   StatusReport,
   View,
 } from "../protocol/message.ts"
+import { Backlog } from "./backlog.ts"
 import { type HostBounds, hostBounds } from "./bounds.ts"
 import { Clients } from "./clients.ts"
 import { bootClock, MachineSleepWatch, monotonicMs, PauseWatch } from "./clock.ts"
@@ -55,6 +56,7 @@ import { Repeats } from "./repeats.ts"
 import { type BeginningWith, beginningWith, type Resumption, takenDirectory } from "./resumption.ts"
 import { StartFailure } from "./start-failure.ts"
 import { TurnEnd } from "./turn-end.ts"
+import { Turns } from "./turns.ts"
 
 export type DaemonOptions = {
   /** Undefined: the default address, or one from which the seeds are reached. */
@@ -375,6 +377,7 @@ class RunningDaemon implements Daemon {
   readonly resumption: Resumption | undefined
   readonly links: Links
   readonly clients: Clients
+  readonly turns: Turns
 
   readonly #options: DaemonOptions
   readonly #config: Config
@@ -387,6 +390,8 @@ class RunningDaemon implements Daemon {
   readonly #node: CacheNode
   readonly #deaths: DeathWatch
   readonly #turnEnd = new TurnEnd(step => this.guarded(step))
+  /** What other nodes have forwarded, for their clients: not to be in the way of what these nodes say themselves. */
+  readonly #forwarded: Backlog<Forwarded>
   readonly #sleep = new MachineSleepWatch({ bootMs: bootClock(), wallMs: Date.now, nowMs: monotonicMs })
   readonly #pause: PauseWatch
   readonly #repeats = new Repeats({ quietMs: 60_000, maxKeys: 1_000 })
@@ -434,6 +439,26 @@ class RunningDaemon implements Daemon {
     const beforeFrame = () => this.#lookAtClocks()
     const turnEnd = this.#turnEnd
     const { processes } = parts
+    this.turns = new Turns({
+      turnMs: bounds.turnMs,
+      shareMs: bounds.shareMs,
+      nowMs: monotonicMs,
+      guarded: step => {
+        beforeFrame()
+        this.guarded(step)
+      },
+    })
+    this.#forwarded = new Backlog({
+      turns: this.turns,
+      take: ({ from, message }) => this.#node.receive(from, message),
+      refuse: ({ from, message }) => this.#node.refuse({ kind: "peer", from, message }),
+      mayAnswer: () => true,
+      pause: () => {},
+      resume: () => {},
+      nowMs: monotonicMs,
+      lagMs: () => 0,
+      patienceMs: bounds.patienceMs,
+    })
     this.#deaths = new DeathWatch({
       processes,
       isMember: peer => this.#node.addressOf(peer) !== undefined,
@@ -466,10 +491,12 @@ class RunningDaemon implements Daemon {
     })
     this.clients = new Clients({
       message: (connection, message) => this.#node.clientMessage(connection, message),
+      refuse: (connection, message) => this.#node.refuse({ kind: "client", from: connection, message }),
       gone: connection => this.#node.clientGone(connection),
       event,
       beforeFrame,
       turnEnd,
+      turns: this.turns,
       nowMs: monotonicMs,
       bounds,
     })
@@ -573,8 +600,11 @@ class RunningDaemon implements Daemon {
   }
 
   #receive(from: NodeId, message: PeerMessage | ChannelMessage): void {
-    if (message.kind !== "channel-ask" && message.kind !== "channel-told") this.#node.receive(from, message)
-    else this.#options.channels?.receive(from, message)
+    if (message.kind === "channel-ask" || message.kind === "channel-told")
+      return this.#options.channels?.receive(from, message)
+    if (message.kind !== "forward") return this.#node.receive(from, message)
+    if (this.#forwarded.length < this.#bounds.maxForwarded) this.#forwarded.add([{ from, message }])
+    else this.#node.refuse({ kind: "peer", from, message })
   }
 
   leave(): Promise<LeaveOutcome> {
@@ -755,10 +785,14 @@ class RunningDaemon implements Daemon {
       if (awayMs > 0) this.record({ kind: "paused", pausedForMs: Math.round(awayMs) })
       if (awayMs <= this.#bounds.silenceMs) return
       this.clients.closeUnread()
+      this.#forwarded.close()
       this.links.closeUnread("data")
     })
   }
 }
+
+type Forward = Extract<PeerMessage, { kind: "forward" }>
+type Forwarded = { readonly from: NodeId; readonly message: Forward }
 
 function outdatedText({ stoppedEpoch, epoch }: Extract<NodeEvent, { kind: "resume-refused" }>): string {
   return `the cluster has gone on to epoch ${epoch} without this node, whose data is of the stop at epoch ${stoppedEpoch}`

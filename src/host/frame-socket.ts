@@ -50,6 +50,9 @@ export type FrameSocketOptions<M extends Sized> = {
   readonly ended: (end: SocketEnd) => void
 }
 
+/** Tells the answer to a ping that measures from the answer to one that asks for a sign of life. */
+const probe = Uint8Array.of(1)
+
 /** Of the codes of RFC 6455, 7.4.1, those that we close with. */
 export const closeCodes = { goingAway: 1001, unsupportedData: 1003, policy: 1008, tooLarge: 1009, tryLater: 1013 }
 
@@ -72,6 +75,11 @@ export class FrameSocket<M extends Sized> {
   #bytesReadAtPing: number | undefined
   #activeAtMs: number
   #reading: "yes" | "paused" = "yes"
+  /** A ping on its way that measures the delay; undefined: none. */
+  #probedAtMs: number | undefined
+  #lagMs = 0
+  /** What the other end had been sent when somebody last looked whether it reads. */
+  #handedOverAtLook = 0
 
   /** Whether an address that a peer told can be dialed at all. */
   static canDial(address: string): boolean {
@@ -122,7 +130,12 @@ export class FrameSocket<M extends Sized> {
       else options.turnEnd.guarded(() => options.frame(data as Buffer))
     })
     websocket.on("ping", () => this.#heard())
-    websocket.on("pong", () => this.#heard())
+    websocket.on("pong", payload => {
+      this.#heard()
+      if (payload.length === 0 || this.#probedAtMs === undefined) return
+      this.#lagMs = options.nowMs() - this.#probedAtMs
+      this.#probedAtMs = undefined
+    })
     websocket.on("close", (code, reason) => {
       this.#end({ kind: "closed-by-peer", code, detail: reason.toString() })
     })
@@ -152,7 +165,22 @@ export class FrameSocket<M extends Sized> {
 
   resumeReading(): void {
     this.#reading = "yes"
+    // It was not listened to: that nothing was heard says nothing.
+    this.#heard()
     this.#websocket.resume()
+  }
+
+  /**
+   * How old, about, what comes from the other end is when it is read: the answer to a ping has to come behind all that was sent before. Asks
+   * for it from now on; 0 at first.
+   */
+  lagMs(): number {
+    const nowMs = this.#options.nowMs()
+    if (this.#probedAtMs !== undefined) return Math.max(this.#lagMs, nowMs - this.#probedAtMs)
+    if (this.#isEnded || this.#websocket.readyState !== WebSocket.OPEN) return this.#lagMs
+    this.#probedAtMs = nowMs
+    this.#websocket.ping(probe)
+    return this.#lagMs
   }
 
   /** What there is of a frame that is not complete, and since when this has been asked without a whole one in between. */
@@ -204,6 +232,7 @@ export class FrameSocket<M extends Sized> {
   /** Looks for signs of life. To be called every now and then. */
   tick(): void {
     if (this.#isEnded || this.#tcp === undefined || this.#unansweredSinceMs === undefined) return
+    if (this.#reading === "paused" && this.#isReadFrom(this.#tcp)) return this.#heard()
     const { pingMs, silenceMs, slowestBytesPerMs } = this.#options.bounds
     const silentForMs = this.#options.nowMs() - this.#unansweredSinceMs
     if (silentForMs <= pingMs) return
@@ -218,6 +247,14 @@ export class FrameSocket<M extends Sized> {
       this.#end({ kind: "silent", silentForMs })
       this.#websocket.terminate()
     }
+  }
+
+  /** While nothing is read here, that the other end takes what it is sent is its only sign of life. */
+  #isReadFrom(tcp: Socket): boolean {
+    const handedOver = tcp.bytesWritten - tcp.writableLength
+    const isReading = tcp.writableLength === 0 || handedOver > this.#handedOverAtLook
+    this.#handedOverAtLook = handedOver
+    return isReading
   }
 
   #takeTcp(tcp: Socket): void {
