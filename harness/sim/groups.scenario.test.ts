@@ -135,6 +135,21 @@ test("keys of different primaries are refused in a word, before anything is done
   equal(client.get("a").kind, "missing")
 })
 
+test("where one node leads everything any keys are written in one step, whoever asks", () => {
+  const cluster = simulatedCluster({ nodes: 1, seed: 5 })
+  const names = Array.from({ length: 20 }, (_, i) => `k${i}`)
+  const client = cluster.client()
+  equal(client.group(both(names, "theirs", null)).kind, "group-done")
+  const outcomes: string[] = []
+  for (const expected of ["theirs", "nobody's"])
+    cluster.resident().ask(questions.group(both(names, "own", expected)), {}, ({ kind }) => outcomes.push(kind))
+  cluster.run(100)
+  deepEqual(outcomes, ["group-done", "group-unmet"])
+  deepEqual(new Set(names.map(name => client.get(name).text)), new Set(["own"]))
+  cluster.checkAtEnd()
+  deepEqual(cluster.violations, [])
+})
+
 test("over the shards of one primary a group is as isolated: without groupsInOneStep, what two move between two keys is lost", () => {
   const story: Story = cluster => {
     const from = cluster.keyWhere(({ inSync }) => inSync.length === 2)

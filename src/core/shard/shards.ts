@@ -751,7 +751,7 @@ export class Shards {
       n - ackedBelow > maxOperationsAhead ||
       this.#isCrowded(shard, clientId) ||
       shard.log.length >= config.maxUncommitted
-    return isFull ? refused({ kind: "busy", retryAfterMs: busyRetryMs }) : { kind: "new" }
+    return isFull ? refused({ kind: "busy", retryAfterMs: busyRetryMs }) : fresh
   }
 
   #isCrowded(shard: Shard, client: ClientId): boolean {
@@ -1086,6 +1086,9 @@ type Standing =
   /** It was done, or is under way: then `open` has not committed yet. */
   | { readonly kind: "known"; readonly result: Result; readonly open: LogRecord | undefined }
   | { readonly kind: "refused"; readonly reply: Refusal }
+
+/** That of nearly every write. */
+const fresh: Standing = { kind: "new" }
 
 function refused(reply: Refusal): Standing {
   return { kind: "refused", reply }
