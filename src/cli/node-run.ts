@@ -112,9 +112,9 @@ async function live(
     throw error
   })
   const trying = setInterval(() => {
-    if (daemon.status().phase === "joining") teller.stillTrying(daemon, lastRefusal)
+    if (daemon.phase === "joining") teller.stillTrying(daemon, lastRefusal)
   }, tryingEveryMs)
-  const looking = setInterval(() => teller.disk(daemon.status().disk), diskEveryMs)
+  const looking = setInterval(() => teller.disk(daemon.disk), diskEveryMs)
   try {
     doors.open(daemon, log)
     teller.greet(daemon, settings)
@@ -149,7 +149,7 @@ async function ended(
     case "was-stopped":
       return stopped(daemon, teller, settings)
     case "asked-to-leave": {
-      const { phase } = daemon.status()
+      const { phase } = daemon
       // Who was never taken in has nothing to hand over, and nobody to ask; what it resumes from is left as it was.
       if (phase === "joining" || phase === "resuming") return exit(exitCodes.interrupted)
       if (phase === "stopped") teller.stillWriting()
@@ -163,7 +163,7 @@ async function ended(
 
 /** What could not be written is lost: that is no orderly end. */
 function stopped(daemon: Daemon, teller: Teller, { data }: NodeSettings): End {
-  const { disk } = daemon.status()
+  const { disk } = daemon
   teller.stopped(disk, data)
   return exit(disk?.kind === "failed" ? exitCodes.unreachable : exitCodes.done)
 }

@@ -131,6 +131,9 @@ export type Daemon = {
   /** What it began with, or why not with what was there, in words; undefined: there was nothing. */
   readonly resumption: Resumption | undefined
   status(): StatusReport
+  /** Of that, what can be had without looking at every shard. */
+  readonly phase: StatusReport["phase"]
+  readonly disk: StatusReport["disk"]
   /** Of what clients, and this process, asked of this node. */
   reads(): { readonly hits: number; readonly misses: number }
   /** Asks on behalf of this process (`CacheNode.call`): `done` must not call the daemon. */
@@ -462,6 +465,7 @@ class RunningDaemon implements Daemon {
     this.#deaths = new DeathWatch({
       processes,
       isMember: peer => this.#node.addressOf(peer) !== undefined,
+      isLinked: peer => this.links.isOpenTo(peer),
       died: peer => this.#node.peerDied(peer),
       nowMs: monotonicMs,
     })
@@ -521,6 +525,14 @@ class RunningDaemon implements Daemon {
 
   status(): StatusReport {
     return this.#node.status()
+  }
+
+  get phase(): StatusReport["phase"] {
+    return this.#node.phase
+  }
+
+  get disk(): StatusReport["disk"] {
+    return this.#keeper.report
   }
 
   reads(): { readonly hits: number; readonly misses: number } {

@@ -133,6 +133,12 @@ export class Links {
     return { open: of("open"), dialing: of("dialing") }
   }
 
+  /** Whether some connection to this peer stands. */
+  isOpenTo(peer: NodeId): boolean {
+    const isOpen = (linkClass: LinkClass) => this.#links.toPeer(peer, linkClass)?.state.kind === "open"
+    return isOpen("control") || isOpen("data")
+  }
+
   /** To a member, or to a process that has a connection to us. Lost when there is no way to it. */
   send(to: NodeId, message: PeerMessage | ChannelMessage): void {
     if (this.#isClosed || to === this.#options.identity().id) return

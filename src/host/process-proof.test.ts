@@ -12,6 +12,7 @@ let nowMs = 0
 let looks = 0
 let sight: ProcessSight = "running"
 let members: string[] = []
+let linked: string[] = []
 let died: string[] = []
 let watch: DeathWatch
 
@@ -20,6 +21,7 @@ beforeEach(() => {
   looks = 0
   sight = "running"
   members = ["p"]
+  linked = []
   died = []
   watch = new DeathWatch({
     processes: {
@@ -30,6 +32,7 @@ beforeEach(() => {
       },
     },
     isMember: peer => members.includes(peer),
+    isLinked: peer => linked.includes(peer),
     died: peer => died.push(peer),
     nowMs: () => nowMs,
   })
@@ -46,6 +49,21 @@ test("a peer that is gone when its connection breaks is reported at once, and on
   deepEqual(died, ["p"])
   watch.lost("p")
   pass(1_000)
+  deepEqual(died, ["p"])
+})
+
+test("a peer is not looked at while another connection to it stands, and is when that breaks too", () => {
+  watch.greeted("p", mark)
+  linked = ["p"]
+  watch.lost("p")
+  looks = 0
+  pass(1_000)
+  deepEqual([looks, watch.tick()], [0, "at-rest"])
+  linked = []
+  watch.lost("p")
+  pass(300)
+  sight = "dead"
+  pass(200)
   deepEqual(died, ["p"])
 })
 
@@ -132,6 +150,7 @@ test("a peer that connects again is not looked for any more", () => {
 
 test("a peer that is no member is forgotten after a while, a member never", () => {
   members = ["p"]
+  linked = []
   for (const peer of ["p", "q"]) {
     watch.greeted(peer, mark)
     watch.lost(peer)

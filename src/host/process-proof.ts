@@ -12,6 +12,8 @@ import type { ProcessTable } from "./process-table.ts"
 export type DeathWatchOptions = {
   readonly processes: Pick<ProcessTable, "isNear" | "look">
   readonly isMember: (peer: NodeId) => boolean
+  /** Whether some connection to it stands: of several, one may break. When the last one does, that is told again. */
+  readonly isLinked: (peer: NodeId) => boolean
   /** Once for each process. */
   readonly died: (peer: NodeId) => void
   readonly nowMs: () => number
@@ -65,6 +67,10 @@ export class DeathWatch {
     this.#state = "at-rest"
     for (const [peer, watched] of this.#watched) {
       if (watched.lostAtMs === undefined) continue
+      if (this.#options.isLinked(peer)) {
+        watched.lostAtMs = undefined
+        continue
+      }
       this.#state = "busy"
       if (nowMs - watched.lostAtMs > rememberMs && !this.#options.isMember(peer)) this.#watched.delete(peer)
       else this.#look(peer, watched)
