@@ -42,6 +42,9 @@ function tampered(tamper: Tamper): (options: NodeOptions) => SimulatedNode {
       snapshotClaimed: () => node.snapshotClaimed(),
       status: () => node.status(),
       serves: shard => node.serves(shard),
+      get held() {
+        return node.held
+      },
       inspectShard: shard => node.inspectShard(shard),
     }
     return Object.defineProperties(honest, Object.getOwnPropertyDescriptors(tamper(node, options)))

@@ -211,6 +211,8 @@ export class SimulatedCluster {
   start(options: {
     seeds: readonly Address[]
     address?: Address
+    /** Of a process that takes itself for an earlier one. */
+    id?: NodeId
     hint?: ColdHint
     protoMax?: number
     /** Of a process that finds what it wrote down at a planned stop. */
@@ -232,7 +234,7 @@ export class SimulatedCluster {
     const process = new SimulatedProcess({
       config: { ...this.config, maxBytes, shardCount: options.shardCount ?? this.config.shardCount },
       self: {
-        id: head?.self.id ?? this.prng.hex64(),
+        id: head?.self.id ?? options.id ?? this.prng.hex64(),
         name,
         addr: address,
         clientAddr: `${host}:8000`,

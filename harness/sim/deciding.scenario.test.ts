@@ -155,3 +155,59 @@ test("who leads removes no voter if of those who remain it would not hear a majo
   equal(hasLeaseAfterwards({}), true)
   equal(hasLeaseAfterwards({ batchKeepsMajority: false }), false)
 })
+
+/** Of seven members three vote. Voters die one after another, each when the one before has been removed: how many are. */
+function votersOutlived(rules: Partial<Rules>): number {
+  const cluster = simulatedCluster({ nodes: 7, seed: 2, rules, config: { maxVoters: 3 } })
+  let outlived = 0
+  while (outlived < 4) {
+    const voter = cluster.voters().at(-1)
+    assert(voter !== undefined, "somebody votes")
+    cluster.crash(voter)
+    if (!cluster.comesTrue(() => !cluster.isMember(voter), { withinMs: 3_000 })) break
+    cluster.runUntil(() => cluster.hasConverged(), { withinMs: 5_000 })
+    outlived += 1
+  }
+  return outlived
+}
+
+test("a voter that has gone is replaced, so that any number of them may go, one after another", () => {
+  equal(votersOutlived({}), 4)
+  equal(votersOutlived({ votersReplaced: false }), 1)
+})
+
+/** Four join three at once, and die as soon as they are members. Whether the three go on. */
+function goesOnWithoutJoiners(rules: Partial<Rules>): boolean {
+  const cluster = simulatedCluster({ nodes: 3, seed: 3, rules, config: { maxVoters: 7 } })
+  const joiners = Array.from({ length: 4 }, () => cluster.join())
+  cluster.runUntil(() => joiners.every(joiner => cluster.isMember(joiner)), { withinMs: 5_000 })
+  for (const joiner of joiners) cluster.crash(joiner, "machine")
+  return cluster.comesTrue(() => cluster.newestView.members.length === 3, { withinMs: 5_000 })
+}
+
+test("who has joined and died at once never voted: a burst of them takes no majority away", () => {
+  equal(goesOnWithoutJoiners({}), true)
+  equal(goesOnWithoutJoiners({ votersShow: false }), false)
+})
+
+/** A process dies, and another takes its place, address and all, with nothing in its memory: under an id of its own, or that of the dead one. */
+function amnesia(id: "its own" | "the same"): string | undefined {
+  const story = (cluster: SimulatedCluster) => {
+    const client = cluster.client()
+    for (let i = 0; i < 20; i++) client.set(`key${i}`, "value")
+    const dead = cluster.primaryOf("key0")
+    cluster.crash(dead)
+    const others = cluster.alive().map(({ address }) => address)
+    cluster.start({ seeds: others, address: dead.address, ...(id === "the same" ? { id: dead.id } : {}) })
+    cluster.run(5_000)
+    for (let i = 0; i < 20; i++) equal(client.get(`key${i}`).text, "value")
+    cluster.checkAtRest()
+    cluster.throwIfBroken()
+  }
+  return broken(story, { nodes: 4 }, {})
+}
+
+test("a process that is started again is another one: with the id of the dead it would answer for what it has forgotten", () => {
+  equal(amnesia("its own"), undefined)
+  ok(amnesia("the same") !== undefined)
+})

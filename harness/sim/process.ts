@@ -69,6 +69,7 @@ export type SimulatedNode = Pick<
   | "snapshotClaimed"
   | "serves"
   | "inspectShard"
+  | "held"
 >
 
 export type MakeNode = (options: NodeOptions) => SimulatedNode

@@ -32,7 +32,7 @@ import type { ConnectionId, NodePorts } from "./ports.ts"
 import { type Asked, Requests } from "./requests.ts"
 import { Placement } from "./ring.ts"
 import type { Rules } from "./rules.ts"
-import { type ShardInspection, Shards } from "./shard/shards.ts"
+import { type Held, type ShardInspection, Shards } from "./shard/shards.ts"
 
 export type NodeOptions = {
   readonly config: Config
@@ -83,7 +83,8 @@ export class CacheNode {
   #tickAtMs = Number.POSITIVE_INFINITY
 
   constructor(options: NodeOptions) {
-    const { config, self, ports, prng, rules } = options
+    const { self, ports, prng, rules } = options
+    const config = rules.bounds ? options.config : withoutBounds(options.config)
     this.#options = options
     this.#placement = options.shared?.placement ?? new Placement()
     this.id = self.id
@@ -389,6 +390,11 @@ export class CacheNode {
     return this.#shards.serves(shard, this.#options.now())
   }
 
+  /** How much it keeps of what is bounded. For checkers. */
+  get held(): Held & { readonly forwards: number } {
+    return { ...this.#shards.held, forwards: this.#requests.forwardCount }
+  }
+
   /** What this node holds of a shard; undefined: it never held any. For checkers. */
   inspectShard(shard: ShardId): ShardInspection | undefined {
     return this.#shards.inspect(shard)
@@ -478,5 +484,15 @@ export class CacheNode {
   #otherAddresses(): Address[] {
     const known = this.view?.members.map(({ clientAddr }) => clientAddr) ?? this.#membership.seeds
     return known.filter(address => address !== this.#options.self.clientAddr).slice(0, 16)
+  }
+}
+
+/** For a test alone, which is to see that somebody notices. */
+function withoutBounds(config: Config): Config {
+  const all = Number.POSITIVE_INFINITY
+  return {
+    ...config,
+    ...{ maxParked: all, maxUncommitted: all, maxUncommittedBytes: all, maxPendingPerKey: all, maxDedupClients: all },
+    ...{ transferBytesPerPeer: all, chunkWindow: all },
   }
 }

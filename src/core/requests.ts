@@ -353,6 +353,10 @@ export class Requests {
     }
   }
 
+  get forwardCount(): number {
+    return this.#forwards.size
+  }
+
   /** Whether nothing here comes due by time. */
   get isAtRest(): boolean {
     return this.#forwards.size === 0 && this.own.openCount === 0

@@ -133,6 +133,10 @@ export type Rules = {
   laggardsLearn: boolean
   /** A batch never leaves more voters than it hears a majority of. */
   batchKeepsMajority: boolean
+  /** A voter that has gone is replaced, so that the next one may go as well. */
+  votersReplaced: boolean
+  /** Who has just joined votes when it has shown that it is there. */
+  votersShow: boolean
 
   // Leases and fences
   /** A lease counts from when the beat was sent, not from when the grant came. */
@@ -163,6 +167,9 @@ export type Rules = {
   linkDown: boolean
   /** Who joins has answered at the address that it advertises. */
   dialBack: boolean
+
+  /** What waits, what may be undone, and what is remembered of clients is refused beyond its bound. */
+  bounds: boolean
 }
 
 export const allRules: Rules = {
@@ -228,6 +235,8 @@ export const allRules: Rules = {
   ranksAct: true,
   laggardsLearn: true,
   batchKeepsMajority: true,
+  votersReplaced: true,
+  votersShow: true,
   leaseFromSending: true,
   grantsAreNoted: true,
   youngestGrant: true,
@@ -241,4 +250,5 @@ export const allRules: Rules = {
   decidersSettle: true,
   linkDown: true,
   dialBack: true,
+  bounds: true,
 }

@@ -8,6 +8,7 @@ import { groupsAreWhole } from "./groups-are-whole.ts"
 import { historyIsExplicable } from "./history-is-explicable.ts"
 import { oneServerPerShard } from "./one-server-per-shard.ts"
 import { oneViewPerEpoch } from "./one-view-per-epoch.ts"
+import { queuesAreBounded } from "./queues-are-bounded.ts"
 import { replicasAgree } from "./replicas-agree.ts"
 import { staysBounded } from "./stays-bounded.ts"
 import { viewsMakeSense } from "./views-make-sense.ts"
@@ -22,6 +23,7 @@ export const allCheckers: readonly MakeChecker[] = [
   copiesAreCurrent,
   groupsAreWhole,
   staysBounded,
+  queuesAreBounded,
   expiredIsGone,
   historyIsExplicable,
 ]

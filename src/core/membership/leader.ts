@@ -46,7 +46,10 @@ export type Situation = {
 /** Of a link: a member, and since when. One that was removed and is back may reach the other now. */
 export type LinkEnd = Pick<Member, "id" | "since">
 
-type LeaderRules = Pick<Rules, "batchKeepsMajority" | "linkDown" | "leaveHandsOver" | "resetWaits">
+type LeaderRules = Pick<
+  Rules,
+  "batchKeepsMajority" | "linkDown" | "leaveHandsOver" | "resetWaits" | "votersReplaced" | "votersShow"
+>
 
 export class Leader {
   readonly #options: LeaderOptions
@@ -54,6 +57,8 @@ export class Leader {
   readonly #waiting = new Map<string, { command: ViewCommand; atMs: number }>()
   #firstAtMs: number | null = null
   #lastReadyAtMs = Number.NEGATIVE_INFINITY
+  /** That were heard at any time. */
+  #mostVoters = 0
   /** When this node first saw each shard without holders. */
   readonly #orphanedAtMs = new Map<ShardId, number>()
   readonly #brokenLinks = new Map<string, { readonly from: LinkEnd; readonly to: LinkEnd; readonly atMs: number }>()
@@ -152,7 +157,11 @@ export class Leader {
           gone.add(id)
         }
     }
-    commands.push(...votersWanted(view, gone, isReadyToVote))
+    const isReady = (member: Member) => isReadyToVote(member) || !this.#rules.votersShow
+    const voterCount = view.members.filter(({ id, voter }) => voter && !gone.has(id)).length
+    this.#mostVoters = Math.max(this.#mostVoters, voterCount)
+    if (voterCount === this.#mostVoters || this.#rules.votersReplaced)
+      commands.push(...votersWanted(view, gone, isReady))
     const proto = Math.min(...view.members.map(member => member.protoMax))
     // Effective only if every member that stays speaks it: from then on nobody may join that does not.
     if (proto > view.proto) commands.push({ kind: "set-proto", proto })

@@ -79,6 +79,13 @@ export class Dedup {
     return undefined
   }
 
+  /** Of the client of which most is remembered. For checkers. */
+  get mostResults(): number {
+    let most = 0
+    for (const { results } of this.#clients.values()) most = Math.max(most, results.size)
+    return most
+  }
+
   get size(): number {
     return this.#clients.size
   }

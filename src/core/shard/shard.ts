@@ -131,6 +131,13 @@ export class Shard {
     return this.#overlay.size === 0 ? 0 : (this.#overlay.get(textOf(key.bytes))?.pending ?? 0)
   }
 
+  /** Open operations of the key that has most. For checkers. */
+  get mostPending(): number {
+    let most = 0
+    for (const { pending } of this.#overlay.values()) most = Math.max(most, pending)
+    return most
+  }
+
   /** Keys of this arc whose newest operation, not yet committed, has deleted them: the store does not show them any more. */
   deletedUncommitted({ from, to }: Arc): HashedKey[] {
     const keys: HashedKey[] = []

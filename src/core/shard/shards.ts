@@ -104,6 +104,18 @@ export type ShardInspection = {
   readonly isComplete: boolean
 }
 
+/** How much a node keeps of what is bounded, of all shards or of the one that has most, for checkers. */
+export type Held = {
+  readonly parked: number
+  readonly early: number
+  readonly uncommitted: number
+  readonly uncommittedBytes: number
+  readonly pendingOfKey: number
+  readonly dedupClients: number
+  readonly resultsOfClient: number
+  readonly transferBytes: number
+}
+
 export class Shards {
   readonly #options: ShardsOptions
   #view: View | undefined
@@ -1013,6 +1025,21 @@ export class Shards {
   }
 
   // ------------------------------------------------------------------------------------------------ the rest
+
+  get held(): Held {
+    const shards = this.#table.filter(shard => shard !== undefined)
+    const most = (measure: (shard: Shard) => number) => Math.max(0, ...shards.map(measure))
+    return {
+      parked: shards.reduce((sum, { parked }) => sum + parked.length, 0),
+      early: this.#early.length,
+      uncommitted: most(({ log }) => log.length),
+      uncommittedBytes: most(({ logBytes }) => logBytes),
+      pendingOfKey: most(({ mostPending }) => mostPending),
+      dedupClients: most(({ dedup }) => dedup.size),
+      resultsOfClient: most(({ dedup }) => dedup.mostResults),
+      transferBytes: this.#transfers.mostUnderWayBytes,
+    }
+  }
 
   inspect(index: ShardId): ShardInspection | undefined {
     const shard = this.#table[index]

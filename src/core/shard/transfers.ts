@@ -82,6 +82,11 @@ export class Transfers {
     return this.#sentBytes
   }
 
+  /** To the learner to which most is. For checkers. */
+  get mostUnderWayBytes(): number {
+    return Math.max(0, ...this.#underWayBytes.values())
+  }
+
   get openCount(): number {
     return this.#open.size
   }
