@@ -4,7 +4,6 @@
  */
 import { deepEqual, equal, match, ok, rejects } from "node:assert/strict"
 import { execFile, spawn } from "node:child_process"
-import { once } from "node:events"
 import { connect, type Socket } from "node:net"
 import { writeFile } from "node:fs/promises"
 import path from "node:path"
@@ -16,6 +15,7 @@ import { createClient } from "redis"
 import { Prng } from "../../src/base/prng.ts"
 import { NodeBench } from "../cluster/node-bench.ts"
 import { freePorts } from "../cluster/free-ports.ts"
+import { until } from "../cluster/until.ts"
 import { type Row, rows, type Told } from "./resp-rows.ts"
 import { python, skipWithout } from "./skip-without.ts"
 
@@ -184,6 +184,20 @@ test("the Redis door", { timeout: 240_000 }, async context => {
     },
   )
 
+  await context.test("COMMAND DOCS tells of words as Redis does", skipWithout("redis-server"), async docsContext => {
+    const redis = new Redis({ port: second })
+    const names = (await redis.call("COMMAND", "LIST")) as string[]
+    redis.disconnect()
+    const ours = await syntaxOf(second, names)
+    const [port = 0] = await freePorts(1, new Prng(process.pid + 4))
+    await startRedis(port, docsContext as TestContext) // which is what it is
+    const theirs = await syntaxOf(port, names)
+    // Of these Redis takes more than is taken here; the others it has, or calls as we do, since 7.2.
+    const others = ["command|list", "command|getkeys", "client|list", "client|setinfo", "client|no-touch"]
+    for (const [name, words] of ours) if (!others.includes(name)) deepEqual(words, theirs.get(name), name)
+    ok(ours.size > 90, `${ours.size} commands`)
+  })
+
   await context.test("iovalkey", async () => {
     const client = new Valkey({ port: first })
     await client.set("iv", Buffer.from([0, 255]))
@@ -342,8 +356,39 @@ test("the table says what Redis says", skipWithout("redis-server"), async contex
 async function startRedis(port: number, context: TestContext): Promise<void> {
   const server = spawn("redis-server", ["--port", String(port), "--save", "", "--bind", "127.0.0.1"], { stdio: "pipe" })
   context.after(() => server.kill("SIGKILL"))
-  const [ready] = await once(server.stdout, "data")
-  ok(String(ready).length > 0)
+  let said = ""
+  server.stdout.on("data", chunk => (said += chunk))
+  await until(() => said.includes("Ready to accept connections"), {
+    ...{ withinMs: 20_000, everyMs: 10, what: () => `redis-server to be ready: ${said}` },
+  })
+}
+
+/** What a server tells of the words of its commands, by name; of subcommands too. */
+async function syntaxOf(port: number, names: readonly string[]): Promise<Map<string, unknown>> {
+  const redis = new Redis({ port })
+  const found = new Map<string, unknown>()
+  const note = (docs: Record<string, unknown>) => {
+    for (const [name, doc] of Object.entries(docs)) {
+      const { arguments: words = [], subcommands = [] } = fieldsOf(doc)
+      found.set(name, (words as unknown[]).map(wordOf))
+      note(fieldsOf(subcommands))
+    }
+  }
+  note(fieldsOf(await redis.call("COMMAND", "DOCS", ...names)))
+  redis.disconnect()
+  return found
+}
+
+/** Since when something is there, and how it is drawn, is each server's own. */
+function wordOf(word: unknown): object {
+  const { name, type, token, flags, key_spec_index: keys, arguments: parts } = fieldsOf(word)
+  return { name, type, token, flags, keys, parts: (parts as unknown[] | undefined)?.map(wordOf) }
+}
+
+/** Of a map as the older version of the protocol has it: names and values in turn. */
+function fieldsOf(flat: unknown): Record<string, unknown> {
+  const items = flat as unknown[]
+  return Object.fromEntries(items.flatMap((name, i) => (i % 2 === 0 ? [[String(name), items[i + 1]]] : [])))
 }
 
 /** A command on keys with one tag. Times to live are so long that nobody can tell the machines apart. */

@@ -8,6 +8,7 @@ import { serverCommands } from "./server.ts"
 import { sessionCommands } from "./session-commands.ts"
 import { stringCommands } from "./strings.ts"
 import { family } from "./subcommands.ts"
+import { argumentsReply } from "./syntax.ts"
 import { wholeCommands } from "./whole.ts"
 
 const always = ["fast", "loading", "stale"]
@@ -141,21 +142,32 @@ function docs(_context: unknown, args: Arguments): Reply {
   return { kind: "map", entries }
 }
 
-function docOf({ summary, since, group, keys, subcommands }: Command): Reply {
+function docOf({ name, summary, since, group, keys, subcommands }: Command): Reply {
   const parts = Object.entries(subcommands ?? {})
   return bulkMap({
     summary: bulk(summary),
     since: bulk(since ?? "1.0.0"),
     group: bulk(group),
     complexity: bulk(keys.last < 0 ? "O(N) where N is the number of keys" : "O(1)"),
+    ...followingOf(name),
     ...(parts.length === 0
       ? {}
       : {
           subcommands: bulkMap(
-            Object.fromEntries(parts.map(([word, part]) => [word, bulkMap({ summary: bulk(part.summary) })])),
+            Object.fromEntries(
+              parts.map(([word, part]) => {
+                const full = `${name}|${word}`
+                return [full, bulkMap({ summary: bulk(part.summary), ...followingOf(full) })]
+              }),
+            ),
           ),
         }),
   })
+}
+
+function followingOf(name: string): Record<string, Reply> {
+  const reply = argumentsReply(name)
+  return reply === undefined ? {} : { arguments: reply }
 }
 
 function keysIn(_context: unknown, args: Arguments): Reply {
