@@ -30,6 +30,7 @@ function tampered(tamper: Tamper): (options: NodeOptions) => SimulatedNode {
       clientGone: connection => node.clientGone(connection),
       call: (asked, done) => node.call(asked, done),
       callNow: (key, operation) => node.callNow(key, operation),
+      refuse: asked => node.refuse(asked),
       linkLost: peer => node.linkLost(peer),
       peerRefused: peer => node.peerRefused(peer),
       peerDied: peer => node.peerDied(peer),

@@ -56,6 +56,7 @@ export type SimulatedNode = Pick<
   | "clientGone"
   | "call"
   | "callNow"
+  | "refuse"
   | "linkLost"
   | "peerRefused"
   | "peerDied"
@@ -115,7 +116,16 @@ export type ProcessOptions = {
 
 type State = "running" | "paused" | "dead"
 
-type Input = { readonly what: "peer" | "client" | "forward" | "news"; readonly run: () => void }
+type Input = {
+  readonly what: "peer" | "client" | "forward" | "news"
+  readonly run: () => void
+  /** Instead of `run`, of what clients ask, when it comes too late to be of use. */
+  readonly refuse?: () => void
+  atMs?: Millis
+}
+
+/** How a slow process takes what has arrived: all of it in its order, or, as its host does it, what clients ask after all else. */
+export type Taking = "in-order" | "clients-last"
 
 export class SimulatedProcess implements LinkedProcess {
   readonly id: NodeId
@@ -135,6 +145,7 @@ export class SimulatedProcess implements LinkedProcess {
   #inbox: Input[] = []
   /** How long each input keeps a slow process busy; 0: none. */
   #slowMs = 0
+  #taking: Taking = "in-order"
   #busyUntilMs = 0
   /** The timer that is set for the next tick. */
   #timer: object | undefined
@@ -304,7 +315,8 @@ export class SimulatedProcess implements LinkedProcess {
       this.#options.observer.received(this, from, message)
       this.node.receive(from, message)
     }
-    this.#input({ what: message.kind === "forward" ? "forward" : "peer", run })
+    if (message.kind !== "forward") return this.#input({ what: "peer", run })
+    this.#input({ what: "forward", run, refuse: () => this.node.refuse({ kind: "peer", from, message }) })
   }
 
   linkLost(peer: NodeId): void {
@@ -377,8 +389,9 @@ export class SimulatedProcess implements LinkedProcess {
   }
 
   /** Each input takes so long to handle from now on; 0: as good as nothing. */
-  slowDown(inputMs: number): void {
+  slowDown(inputMs: number, taking: Taking = "in-order"): void {
     this.#slowMs = inputMs
+    this.#taking = taking
     if (inputMs === 0) this.#drain()
   }
 
@@ -458,7 +471,12 @@ export class SimulatedProcess implements LinkedProcess {
           this.#options.observer.asked(this, connection, message)
           this.node.clientMessage(connection, message)
         }
-        this.#input({ what: "client", run })
+        if (message.kind !== "request") return this.#input({ what: "client", run })
+        this.#input({
+          what: "client",
+          run,
+          refuse: () => this.node.refuse({ kind: "client", from: connection, message }),
+        })
       },
       closed: () => this.#input({ what: "news", run: () => this.#clientGone(connection) }),
     })
@@ -481,6 +499,7 @@ export class SimulatedProcess implements LinkedProcess {
     if (this.#state === "dead") return
     if (this.#state === "running" && this.#slowMs === 0 && this.#inbox.length === 0) this.#guarded(input.run)
     else {
+      input.atMs = this.#options.peers.simulator.nowMs
       this.#inbox.push(input)
       if (this.#state === "running" && this.#inbox.length === 1) this.#workLater()
     }
@@ -507,10 +526,20 @@ export class SimulatedProcess implements LinkedProcess {
     this.#busyUntilMs = freeMs + this.#slowMs
     simulator.at(this.#busyUntilMs, () => {
       if (this.#state !== "running") return
-      const input = this.#inbox.shift()
+      const input = this.#taking === "in-order" ? this.#inbox.shift() : this.#nextBut()
       if (input !== undefined) this.#guarded(input.run)
       if (this.#inbox.length > 0) this.#workLater()
     })
+  }
+
+  /** Refuses what clients asked too long ago, which takes no time, and gives out the next of what there is else. */
+  #nextBut(): Input | undefined {
+    const { nowMs } = this.#options.peers.simulator
+    const late = this.#inbox.filter(({ refuse, atMs = nowMs }) => refuse !== undefined && nowMs - atMs > patienceMs)
+    this.#inbox = this.#inbox.filter(input => !late.includes(input))
+    for (const { refuse } of late) if (refuse !== undefined) this.#guarded(refuse)
+    const at = this.#inbox.findIndex(({ what }) => what === "peer" || what === "news")
+    return this.#inbox.splice(Math.max(0, at), 1)[0]
   }
 
   #tick(): void {
@@ -549,6 +578,9 @@ function stoppedView([first]: readonly SnapshotBlock[]): View {
   assert(typeof view !== "string", `the view of a stop is sound: ${view}`)
   return view
 }
+
+/** As `src/host/bounds.ts` has it. */
+const patienceMs = 500
 
 /** A host whose clock leapt further than this closes its clients' connections without reading what they hold. */
 const staleAfterMs = 5_000
