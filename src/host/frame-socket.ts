@@ -214,6 +214,11 @@ export class FrameSocket<M extends Sized> {
     this.#pendingBytes += message.bytes
   }
 
+  /** Sends what is pending now: more of this turn will follow. */
+  flush(): void {
+    this.#sendPending()
+  }
+
   /** Sends what is pending and says good-bye in an orderly way. Nothing that arrives from here on is read. */
   close(code: number, reason: string, end: SocketEnd = { kind: "dropped", detail: reason }): void {
     if (this.#isEnded) return
