@@ -49,6 +49,9 @@ function inAnyOrder(...names: readonly string[]): (told: unknown) => boolean {
 /** Bytes that are no text: every one of them. */
 const binary = Buffer.from(Array.from({ length: 256 }, (_, i) => i))
 
+/** So many that no node leads them all, where there are several. */
+const everywhere = Array.from({ length: 40 }, (_, i) => `aa${i}`)
+
 export const rows: readonly Row[] = [
   row("ping, echo", ["PING", "PONG"], ["PING x", "x"], ["ECHO x", "x"], ["ECHO", wrongNumber]),
   row("a missing key", ["GET m1", null], ["STRLEN m1", 0], ["EXISTS m1", 0], ["TTL m1", -2], ["TYPE m1", "none"]),
@@ -618,20 +621,20 @@ export const rows: readonly Row[] = [
   },
   {
     ...row(
-      "keys of different shards in one step are refused in words",
-      ["MSETNX aa1 x aa2 y", /^ERR these keys lie in different shards .* one \{tag\}/],
+      "keys of different primaries in one step are refused in words",
+      [["MSETNX", ...everywhere.flatMap(key => [key, "x"])], /^ERR these keys are led by different .* one \{tag\}/],
       ["MULTI", "OK"],
       ["SET aa1 x", "QUEUED"],
-      ["SET aa2 y", /^ERR these keys lie in different shards/],
+      [["MSET", ...everywhere.flatMap(key => [key, "x"])], /^ERR these keys are led by different nodes/],
       ["EXEC", /^EXECABORT/],
       ["MULTI", "OK"],
-      ["MSET aa1 x aa2 y", /^ERR these keys lie in different shards/],
+      [["DEL", ...everywhere], /^ERR these keys are led by different nodes/],
       ["DISCARD", "OK"],
-      ["WATCH aa1 aa2", /^ERR these keys lie in different shards/],
+      [["WATCH", ...everywhere], /^ERR these keys are led by different nodes/],
       ["WATCH aa1", "OK"],
-      ["WATCH aa2", /^ERR these keys lie in different shards/],
+      [["WATCH", ...everywhere], /^ERR these keys are led by different nodes/],
       ["MULTI", "OK"],
-      ["SET aa2 x", /^ERR these keys lie in different shards/],
+      [["DEL", ...everywhere], /^ERR these keys are led by different nodes/],
       ["EXEC", /^EXECABORT/],
       [["WATCH", ...Array.from({ length: 1_025 }, (_, i) => `{aa}${i}`)], /^ERR at most 1024 keys can be watched/],
       ["MGET aa1 aa2", [null, null]],

@@ -12,6 +12,7 @@ import { promisify } from "node:util"
 import { Redis } from "ioredis"
 import { Redis as Valkey } from "iovalkey"
 import { createClient } from "redis"
+import { assert } from "../../src/base/assert.ts"
 import { Prng } from "../../src/base/prng.ts"
 import { NodeBench } from "../cluster/node-bench.ts"
 import { freePorts } from "../cluster/free-ports.ts"
@@ -98,47 +99,71 @@ test("the Redis door", { timeout: 240_000 }, async context => {
       client.destroy()
     })
 
-  await context.test("money that is moved between two accounts by many at once is neither made nor lost", async () => {
-    const accounts = ["{bank}:a", "{bank}:b"] as const
-    const movers = [first, second, first, second].map(port => new Redis({ port }))
-    await movers[0]?.mset(accounts[0], 100, accounts[1], 100)
-    let refused = 0
-    const moveOne = async (redis: Redis): Promise<void> => {
-      await redis.watch(...accounts)
-      const [a = 0, b = 0] = (await redis.mget(...accounts)).map(Number)
-      const done = await redis
-        .multi()
-        .set(accounts[0], a - 1)
-        .set(accounts[1], b + 1)
-        .exec()
-      if (done !== null) return
-      refused += 1
-      await moveOne(redis)
+  /** Two keys in different shards that one node leads. */
+  const apartInPlace = async (): Promise<readonly [string, string]> => {
+    const redis = new Redis({ port: first })
+    for (let i = 0; ; i++) {
+      const keys = [`bank:a${i}`, `bank:b${i}`] as const
+      const isDone = await redis.msetnx(...keys.flatMap(key => [key, "x"])).catch(error => {
+        match(String(error), /are led by different nodes/)
+        return undefined
+      })
+      equal(await redis.exists(...keys), isDone === undefined ? 0 : 2)
+      if (isDone === undefined) continue
+      redis.disconnect()
+      return keys
     }
-    const observer = new Redis({ port: second })
-    const sums = new Set<number>()
-    let isOver = false
-    const look = async () => {
-      while (!isOver) {
-        const told = await observer.multi().get(accounts[0]).get(accounts[1]).exec()
-        sums.add((told ?? []).reduce((sum, [, value]) => sum + Number(value), 0))
-      }
-    }
-    const moveAll = async () => {
-      await Promise.all(
-        movers.map(async redis => {
-          for (let i = 0; i < 20; i++) await moveOne(redis)
-        }),
-      )
-      isOver = true
-    }
-    await Promise.all([moveAll(), look()])
-    deepEqual(await observer.mget(...accounts), ["20", "180"])
-    ok(refused > 0, "some had to begin again")
-    deepEqual([...sums], [200])
-    observer.disconnect()
-    for (const redis of movers) redis.disconnect()
-  })
+  }
+
+  const tagged = ["{bank}:a", "{bank}:b"] as const
+  for (const [which, accountsOf] of [
+    ["of one shard", async () => tagged],
+    ["of one primary", apartInPlace],
+  ] as const)
+    await context.test(
+      `money that many move at once between two accounts ${which} is neither made nor lost`,
+      async () => {
+        const accounts = await accountsOf()
+        const movers = [first, second, first, second].map(port => new Redis({ port }))
+        await movers[0]?.mset(accounts[0], 100, accounts[1], 100)
+        let refused = 0
+        const moveOne = async (redis: Redis): Promise<void> => {
+          await redis.watch(...accounts)
+          const [a = 0, b = 0] = (await redis.mget(...accounts)).map(Number)
+          const done = await redis
+            .multi()
+            .set(accounts[0], a - 1)
+            .set(accounts[1], b + 1)
+            .exec()
+          if (done !== null) return
+          refused += 1
+          await moveOne(redis)
+        }
+        const observer = new Redis({ port: second })
+        const sums = new Set<number>()
+        let isOver = false
+        const look = async () => {
+          while (!isOver) {
+            const told = await observer.multi().get(accounts[0]).get(accounts[1]).exec()
+            sums.add((told ?? []).reduce((sum, [, value]) => sum + Number(value), 0))
+          }
+        }
+        const moveAll = async () => {
+          await Promise.all(
+            movers.map(async redis => {
+              for (let i = 0; i < 20; i++) await moveOne(redis)
+            }),
+          )
+          isOver = true
+        }
+        await Promise.all([moveAll(), look()])
+        deepEqual(await observer.mget(...accounts), ["20", "180"])
+        ok(refused > 0, "some had to begin again")
+        deepEqual([...sums], [200])
+        observer.disconnect()
+        for (const redis of movers) redis.disconnect()
+      },
+    )
 
   await context.test(
     "node-redis and ioredis: several keys in one step, and null when a watched key was changed",
@@ -157,9 +182,15 @@ test("the Redis door", { timeout: 240_000 }, async context => {
       await other.append("{nr}:1", "0")
       await rejects(client.multi().set("{nr}:2", "never").exec(), /watched keys has been changed/)
       equal(await other.get("{nr}:2"), "1")
-      await rejects(client.multi().set("nr:a", "x").set("nr:b", "y").exec(), /lie in different shards/)
-      await rejects(other.multi().set("nr:a", "x").set("nr:b", "y").exec(), /EXECABORT/)
-      equal(await other.exists("nr:a", "nr:b"), 0)
+      const everywhere = Array.from({ length: 40 }, (_, i) => `nr:${i}`)
+      await rejects(client.multi().del(everywhere).exec(), /are led by different nodes/)
+      await rejects(
+        other
+          .multi()
+          .del(...everywhere)
+          .exec(),
+        /EXECABORT/,
+      )
       client.destroy()
       other.disconnect()
     },
@@ -260,6 +291,25 @@ test("the Redis door", { timeout: 240_000 }, async context => {
       const { stdout } = await runFile("redis-benchmark", args)
       for (const name of names) ok(stdout.includes(`"${name}","`), stdout)
     }
+  })
+
+  await context.test("a node alone leads all keys, and needs no tag to write several in one step", async () => {
+    const [alone] = await bench.cluster({ name: "alone" })
+    assert(alone !== undefined, "it was started")
+    const redis = new Redis({ port: Number(alone.process.address.split(":").at(-1)) })
+    equal(await redis.msetnx("a", 1, "b", 2), 1)
+    equal(await redis.msetnx("b", 3, "c", 3), 0)
+    deepEqual(await redis.multi().incr("a").append("b", "0").rename("a", "c").mget("a", "b", "c").exec(), [
+      [null, 2],
+      [null, 2],
+      [null, "OK"],
+      [null, [null, "20", "2"]],
+    ])
+    await redis.watch("a", "b")
+    const other = redis.duplicate()
+    await other.set("b", "x")
+    equal(await redis.multi().set("d", "never").exec(), null)
+    for (const client of [redis, other]) client.disconnect()
   })
 
   await context.test(

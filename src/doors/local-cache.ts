@@ -70,10 +70,18 @@ export class LocalCache {
     return untagged
   }
 
-  /** Whether both can be written in one step. Nobody knows before this node is in a cluster; then it is not refused here. */
-  areTogether(one: Uint8Array, other: Uint8Array): boolean {
+  /** Whether both lie in one shard: what is written to both in one step stays whole when the node that leads them dies. */
+  shareShard(one: Uint8Array, other: Uint8Array): boolean {
     const routes = this.#node.routes()
     return routes === undefined || shardOfKey(routes, one) === shardOfKey(routes, other)
+  }
+
+  /** Whether one node leads both, so that they can be written in one step. Not refused here while this node knows no cluster. */
+  sharePrimary(one: Uint8Array, other: Uint8Array): boolean {
+    const routes = this.#node.routes()
+    if (routes === undefined) return true
+    const { primaries } = routes
+    return primaries[shardOfKey(routes, one)] === primaries[shardOfKey(routes, other)]
   }
 
   /** For what goes through all keys (`src/client/walk.ts`). Throws a `WalkFailure` when this node is in no cluster yet. */

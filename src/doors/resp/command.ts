@@ -94,7 +94,7 @@ export type OnKey = {
   readonly work: (state: KeyState, args: Arguments, wallMs: number) => Reply
 }
 
-/** What a command makes of several keys, in one step if they lie in one shard. */
+/** What a command makes of several keys, in one step if one node leads them all. */
 export type OnKeys = {
   readonly needs: "value" | "value-and-ttl"
   /** `stateOf`: of a word that is one of its keys. */

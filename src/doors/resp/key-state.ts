@@ -160,7 +160,7 @@ function makeWay(cache: LocalCache, keys: readonly Uint8Array[], held: readonly 
 export type Keys = ReadonlyMap<string, Uint8Array>
 
 /**
- * The same for several keys, which must lie in one shard. `watched`: by name, the version that the key must still have; 0: it
+ * The same for several keys, which one node must lead. `watched`: by name, the version that the key must still have; 0: it
  * is absent. "changed": one of them has another, and nothing was done.
  */
 export function onKeys<T>(

@@ -226,14 +226,14 @@ function renaming(how: Overwriting, replyTo: (done: boolean) => Reply) {
     },
   }
   const run: Run = (context, args) =>
-    areTogether(context, args)
+    shareShard(context, args)
       ? inOneStep(transact, args, args, context)
       : after(renameApart(context, args, how), replyTo)
   return { run, transact }
 }
 
-function areTogether(context: Context, args: Arguments): boolean {
-  return context.cache.areTogether(context.key(wordAt(args, 0)), context.key(wordAt(args, 1)))
+function shareShard(context: Context, args: Arguments): boolean {
+  return context.cache.shareShard(context.key(wordAt(args, 0)), context.key(wordAt(args, 1)))
 }
 
 /** The value appears under its new name before it goes from the old one: whoever looks in between sees both. */
@@ -263,7 +263,7 @@ function copyOptionsOf(args: Arguments): { readonly how: Overwriting; readonly d
 function copy(context: Context, args: Arguments): Soon<Reply> {
   const { how, database = context.client.database } = copyOptionsOf(args)
   const isHere = database === context.client.database
-  if (isHere && areTogether(context, args)) return inOneStep(copying, args.slice(0, 2), args, context)
+  if (isHere && shareShard(context, args)) return inOneStep(copying, args.slice(0, 2), args, context)
   return copyApart(context, args, how, database)
 }
 

@@ -19,7 +19,7 @@ export class CacheRefusal extends CommandError {
 }
 
 export const keysApart =
-  "ERR these keys lie in different shards and have no common moment: give them one {tag}, as in {user:1}:name and {user:1}:age"
+  "ERR these keys are led by different nodes and have no common moment: give them one {tag}, as in {user:1}:name and {user:1}:age"
 
 const texts: Readonly<Record<FailureCode, string>> = {
   busy: "BUSY the cluster is at a limit, try again",

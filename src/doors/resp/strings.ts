@@ -95,7 +95,7 @@ export const stringCommands: readonly Command[] = [
   {
     ...{ name: "msetnx", arity: -3, keys: { first: 1, last: -1, step: 2 }, flags: ["write", "denyoom"] },
     group: "string",
-    summary: "Sets one or more keys of one shard, in one step, if none of them exists.",
+    summary: "Sets one or more keys that one node leads, in one step, if none of them exists.",
     transact: {
       needs: "value",
       workOnAll: (stateOf, args) => {

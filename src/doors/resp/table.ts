@@ -27,7 +27,7 @@ const connectionCommands: readonly Command[] = [
   },
   {
     ...{ name: "multi", arity: 1, keys: noKeys, flags: always, group: "transactions", own: "multi" },
-    summary: "Starts a transaction: of commands on keys of one shard.",
+    summary: "Starts a transaction: of commands on keys that one node leads.",
   },
   {
     ...{ name: "exec", arity: 1, keys: noKeys, flags: ["loading", "stale"], group: "transactions", own: "exec" },

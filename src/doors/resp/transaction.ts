@@ -1,7 +1,6 @@
 /**
  * Commands that are carried out in one step: their keys are read, changed by each command in turn, and written if they all still are
- * what was read. The keys lie in one shard, which is what has a common moment here; others are refused in words, before
- * anything is done.
+ * what was read. One node leads them all, at whose turn it happens; others are refused in words, before anything is done.
  */
 import { assert } from "../../base/assert.ts"
 import { maxGroupKeys } from "../../protocol/limits.ts"
@@ -49,7 +48,7 @@ export class Transaction {
     if (row.transact === undefined) return `ERR '${row.name}' cannot be part of a transaction here`
     const keys = keyWordsOf(row, args).map(word => context.key(word))
     const [one = keys[0]] = this.#watched.size > 0 ? [keyOf(this.#watched)] : this.#keys.values()
-    if (one !== undefined && !keys.every(key => context.cache.areTogether(one, key))) return keysApart
+    if (one !== undefined && !keys.every(key => context.cache.sharePrimary(one, key))) return keysApart
     for (const key of keys) this.#keys.set(nameOf(key), key)
     return this.#keys.size > maxGroupKeys ? `ERR a transaction has at most ${maxGroupKeys} keys` : undefined
   }
@@ -92,7 +91,7 @@ export class Transaction {
     const names = new Set([...watched.keys(), ...keys.map(nameOf)])
     if (names.size > maxGroupKeys) return error(`ERR at most ${maxGroupKeys} keys can be watched`)
     const one = watched.size > 0 ? keyOf(watched) : keys[0]
-    if (one !== undefined && !keys.every(key => context.cache.areTogether(one, key))) return error(keysApart)
+    if (one !== undefined && !keys.every(key => context.cache.sharePrimary(one, key))) return error(keysApart)
     for (const key of keys) {
       const held = await readKey(context.cache, key, "value")
       if (!watched.has(nameOf(key))) watched.set(nameOf(key), held?.version ?? 0)
@@ -131,7 +130,7 @@ export function inOneStep(
   const keys = new Map(words.map(word => [nameOf(context.key(word)), context.key(word)]))
   const [one] = keys.values()
   for (const key of keys.values())
-    if (one !== undefined && !cache.areTogether(one, key)) throw new CommandError(keysApart)
+    if (one !== undefined && !cache.sharePrimary(one, key)) throw new CommandError(keysApart)
   const asked = { keys, needs: transact.needs, watched: nothingWatched }
   const work = (stateOf: (key: Uint8Array) => KeyState) =>
     transact.workOnAll(word => stateOf(context.key(word)), args, wallMs)
