@@ -728,7 +728,9 @@ export class SimulatedCluster {
       this.trace.note(this.nameOf(process.id), message.kind, () => `on ${connection} ${brief(message)}`)
     },
     answers: (process, request, reply) => {
+      if (reply.kind === "unavailable" && reply.reason === "minority") this.tally.minority += 1
       if (!isResult(reply)) return
+      this.tally.answers += 1
       if (reply.kind === "group-done") {
         this.tally.groups += 1
         const { operation } = request

@@ -90,6 +90,10 @@ export function summaryLines(summary: Summary): string[] {
     ],
     ["operations", `${many(summary.operations)}, ${many(summary.unknownOutcomes)} of them of unknown outcome`],
     [
+      "answers",
+      `${of("answers")} compared with what the replicas held, ${of("minority")} refusals for want of a majority, ${of("expiries")} expiries`,
+    ],
+    [
       "groups",
       `${of("groups")} written in one step, ${of("groupsApart")} of them over several shards; ${of("groupsUnmet")} refused for a condition`,
     ],

@@ -1,5 +1,5 @@
 /** What a run exercised, counted from the decided views and from what was sent: so that a clean run can be told from an idle one. */
-import type { PeerMessage, ShardConfig, View } from "../../src/protocol/message.ts"
+import type { PeerMessage, ReplicatedOp, ShardConfig, View } from "../../src/protocol/message.ts"
 
 export type Tally = {
   /** Views that removed a member. */
@@ -24,6 +24,11 @@ export type Tally = {
   groups: number
   groupsApart: number
   groupsUnmet: number
+  /** Results that somebody gave, each compared with what the replicas hold at that instant; and refusals of those without a majority. */
+  answers: number
+  minority: number
+  /** Deletions of what had expired, as copies were told of them. */
+  expiries: number
   /** Entries that somebody had no memory for, and those that a copy was told to forget. */
   dropped: number
   forgotten: number
@@ -31,6 +36,7 @@ export type Tally = {
 
 export function newTally(): Tally {
   return {
+    ...{ answers: 0, minority: 0, expiries: 0 },
     ...{ removals: 0, failovers: 0, moves: 0, orphans: 0, reinstated: 0, resets: 0, transfers: 0, syncs: 0 },
     ...{
       recoveries: 0,
@@ -67,5 +73,11 @@ export function countMessage(tally: Tally, message: PeerMessage): void {
   if (message.kind === "transfer-begin") tally.transfers += 1
   else if (message.kind === "sync") tally.syncs += 1
   else if (message.kind === "view-snapshot") tally.snapshots += 1
+  else if (message.kind === "repl") tally.expiries += message.ops.filter(isExpiry).length
   else if (message.kind === "forget") tally.forgotten += message.entries.length
+}
+
+/** Of a primary's own accord. */
+function isExpiry({ effect, origin }: ReplicatedOp): boolean {
+  return effect.kind === "delete" && origin === null
 }
