@@ -20,7 +20,7 @@ import {
 import { spawnSync } from "node:child_process"
 import path from "node:path"
 import { fileURLToPath } from "node:url"
-import { bundleProgram, programs, smallCommands } from "./tools/program.mjs"
+import { bundleProgram, programs, smallCommands, smallWords } from "./tools/program.mjs"
 import { announce, canBuildBinary, pinnedNode, report, root, setUp, stop } from "./tools/setup.mjs"
 
 const binary = path.join(root, "dcache")
@@ -122,7 +122,7 @@ function inject(licenses, work, output) {
   }
   const starter = path.join(work, "starter.cjs")
   const text = readFileSync(path.join(root, "tools/starter.cjs"), "utf8")
-  writeFileSync(starter, text.replace("SMALL_COMMANDS", JSON.stringify(smallCommands)))
+  writeFileSync(starter, text.replace("SMALL_COMMANDS", JSON.stringify([...smallCommands, ...smallWords])))
   // In a process of its own: the packager changes the working directory and prints what only its authors need.
   const packager = path.join(root, "tools/inject.mjs")
   const order = JSON.stringify({ starter, base, output, assets })

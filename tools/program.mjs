@@ -12,6 +12,9 @@ export const programs = ["whole", "small"]
 /** The commands of the smaller program. Whatever is not named here, help included, is in the whole one. */
 export const smallCommands = ["get", "set", "delete", "incr", "ttl", "touch", "health"]
 
+/** What else the smaller program answers as the whole one would. */
+export const smallWords = ["--version", "-v", "version"]
+
 /**
  * Writes `whole.cjs` and `small.cjs`. Returns the files that went in. Throws what esbuild throws.
  *
@@ -41,22 +44,22 @@ async function bundle(outfile, plugins) {
     alias: { "cbor-x": path.join(root, "node_modules/cbor-x/index.js") },
     // Optional native add-ons: ws looks for them and goes on without.
     external: ["bufferutil", "utf-8-validate"],
-    plugins: [tlsWhenUsed, ...plugins],
+    plugins: [whenUsed, ...plugins],
   })
   return Object.keys(metafile.inputs).filter(file => !file.startsWith(`${unused}:`))
 }
 
 /**
- * Packages load TLS for addresses that begin with https: or wss:, which this program never asks them to dial. Loading it
- * takes 15 ms of processor time, more than half of what an empty program takes.
+ * Packages load TLS for addresses that begin with https: or wss:, and zlib for frames that are compressed, neither of which this
+ * program asks them for. Loading them takes 15 ms of processor time, more than half of what an empty program takes, and one.
  */
-const tlsWhenUsed = {
-  name: "TLS when it is used",
+const whenUsed = {
+  name: "TLS and zlib when they are used",
   setup({ onResolve, onLoad }) {
-    onResolve({ filter: /^(https|tls)$/ }, ({ path, importer }) =>
+    onResolve({ filter: /^(https|tls|zlib)$/ }, ({ path, importer }) =>
       importer.includes("/node_modules/") ? { path, namespace: unused } : undefined,
     )
-    onLoad({ filter: /^(https|tls)$/, namespace: unused }, ({ path }) => ({
+    onLoad({ filter: /^(https|tls|zlib)$/, namespace: unused }, ({ path }) => ({
       contents: `module.exports = new Proxy({}, { get: (_, name) => require("node:${path}")[name] })`,
     }))
   },

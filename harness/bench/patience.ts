@@ -12,8 +12,9 @@ export async function within<T>(ms: number, what: string, work: Promise<T>): Pro
   }
 }
 
-/** The first line of what went wrong. */
+/** What went wrong, and why that did: the first line of each. */
 export function reasonOf(error: unknown): string {
-  const text = error instanceof Error ? error.message : String(error)
-  return text.split("\n", 1)[0] ?? ""
+  if (!(error instanceof Error)) return String(error)
+  const [line = ""] = error.message.split("\n", 1)
+  return error.cause === undefined ? line : `${line} ${reasonOf(error.cause)}`
 }

@@ -27,6 +27,12 @@ const mistyped = [
   { args: ["store", "--engines", "redis"], says: /--engines: no "redis"; there are map, lru-cache, dcache/ },
   { args: ["store", "--key-bytes", "17"], says: /--key-bytes/ },
   { args: ["store", "--limit", "much"], says: /--limit: not a size/ },
+  { args: ["growth", "--sizes", "10B,much"], says: /--sizes: "much": not a size/ },
+  { args: ["growth", "--callers", "0"], says: /--callers: "0" is no whole number above 0/ },
+  { args: ["peers", "--parts", "sped"], says: /--parts: no "sped"; there are speed, memory, failover/ },
+  { args: ["peers", "--only", "mongo"], says: /--only: no cache begins so; there are "dcache, 1 node"/ },
+  { args: ["startup", "--rounds", "few"], says: /--rounds: "few" is no whole number above 0/ },
+  { args: ["idle", "--seconds", "-1"], says: /--seconds/ },
   { args: ["eviction", "--keys", "5 M"], says: /--keys: "5 M" is no whole number above 0/ },
   { args: ["eviction", "--only", "zopf"], says: /--only: no workload begins so; there are "zipf 0.8"/ },
 ]

@@ -5,13 +5,14 @@ import path from "node:path"
 import { setTimeout as sleep } from "node:timers/promises"
 import { Prng } from "../../../src/base/prng.ts"
 import { CacheClient } from "../../../src/client/client.ts"
+import { maxDeadlineMs } from "../../../src/protocol/limits.ts"
 import { freePorts } from "../../cluster/free-ports.ts"
 import { type CommandLine, NodeProcess } from "../../cluster/node-process.ts"
 import type { Target } from "./target.ts"
 
 /** They start at once, and share the cores. */
 const readyWithinMs = 20_000
-const readyPerNodeMs = 3_000
+const readyPerNodeMs = 2_000
 
 export async function dcacheTarget(options: {
   readonly command: CommandLine
@@ -21,7 +22,7 @@ export async function dcacheTarget(options: {
   readonly nodeArgs?: readonly string[]
 }): Promise<Target & { readonly addresses: readonly string[] }> {
   const { command, copies, nodeArgs = [] } = options
-  const withinMs = readyWithinMs + readyPerNodeMs * options.nodes
+  const withinMs = Math.min(maxDeadlineMs, readyWithinMs + readyPerNodeMs * options.nodes)
   const directory = mkdtempSync(path.join(tmpdir(), "dcache-bench-"))
   const ports = await freePorts(options.nodes, new Prng(crypto.getRandomValues(new Uint32Array(1))[0] ?? 0))
   const addresses = ports.map(port => `127.0.0.1:${port}`)
