@@ -5,6 +5,7 @@
  */
 import type { CborReader } from "./cbor-reader.ts"
 import {
+  maxChannelBytes,
   maxFrameBytes,
   maxFrameItems,
   maxKeyBytes,
@@ -143,6 +144,20 @@ function readLinkMessage(from: CborReader): LinkMessage | undefined {
   if (kind === 74 && length === 3) {
     const epoch = from.uint(maxCounter)
     return { kind: "forget", epoch, entries: readForgotten(from) }
+  }
+  if (kind === 75 && length === 3) {
+    const n = from.uint(maxCounter)
+    from.listOf(3)
+    // Questions and answers of other kinds are rare.
+    if (from.uint(1) !== 1) from.fail()
+    const channel = from.bytes(maxChannelBytes)
+    return { kind: "channel-ask", n, question: { about: "publish", channel, payload: from.bytes(maxValueBytes) } }
+  }
+  if (kind === 76 && length === 3) {
+    const n = from.uint(maxCounter)
+    from.listOf(2)
+    if (from.uint(1) !== 1) from.fail()
+    return { kind: "channel-told", n, answer: { about: "publish", count: from.uint(maxCounter) } }
   }
   if (kind === 32 && length === 5) {
     const n = from.uint(maxCounter)

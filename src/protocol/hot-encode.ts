@@ -1,5 +1,5 @@
 /**
- * The messages of which there are many (requests and their answers, replication, transfers, what is forgotten, beats) written straight
+ * The messages of which there are many (requests and their answers, replication, transfers, what is forgotten, what is published, beats) written straight
  * into a frame, without the lists that the tables of `tables.ts` would build for the encoder. The bytes are the same: that
  * the tables and this file agree is what a property test is for. Everything else goes by the tables.
  */
@@ -84,6 +84,13 @@ export function hotBytes(message: AnyMessage): number | undefined {
       for (const [key] of message.entries) bytes += entryOverheadBytes + key.length
       return bytes
     }
+    case "channel-ask": {
+      const { question } = message
+      if (question.about !== "publish") return undefined
+      return overheadBytes + question.channel.length + question.payload.length
+    }
+    case "channel-told":
+      return message.answer.about === "publish" ? overheadBytes : undefined
     case "repl-ack":
     case "transfer-ack":
     case "beat":
@@ -196,6 +203,23 @@ export function writeHot(message: AnyMessage, to: CborWriter): void {
       to.number(33)
       to.number(message.n)
       return to.number(message.epoch)
+    case "channel-ask":
+      assert(message.question.about === "publish", "other questions go by the tables")
+      to.list(3)
+      to.number(75)
+      to.number(message.n)
+      to.list(3)
+      to.number(1)
+      to.bytes(message.question.channel)
+      return to.bytes(message.question.payload)
+    case "channel-told":
+      assert(message.answer.about === "publish", "other answers go by the tables")
+      to.list(3)
+      to.number(76)
+      to.number(message.n)
+      to.list(2)
+      to.number(1)
+      return to.number(message.answer.count)
     case "forward":
       to.list(3)
       to.number(72)
