@@ -1,5 +1,6 @@
 import { deepEqual, equal, ok } from "node:assert/strict"
 import { test } from "node:test"
+import { Prng } from "../../base/prng.ts"
 import type { ChannelAnswer, ChannelQuestion, NodeId } from "../../protocol/message.ts"
 import { Broadcast, type BroadcastLimits } from "./broadcast.ts"
 
@@ -172,3 +173,69 @@ test("what waits when members become silent goes on after their deadline", () =>
   equal(ended.length, 4)
   deepEqual(sentTo("x"), ["4", "5", "6"])
 })
+
+test("whatever happens, every ask ends once and in time, in order, and what is under way is bounded", () => {
+  for (let seed = 1; seed <= 200; seed++) runAtRandom(seed)
+})
+
+/** Members answer, fall silent, are lost, come and go as chance has it; what is promised is looked at after each step. */
+function runAtRandom(seed: number): void {
+  const prng = new Prng(seed)
+  const everyone = ["x", "y", "z"]
+  let members = everyone
+  let nowMs = 0
+  /** What each was sent and has not answered, as the test sees it. */
+  const open = new Map<NodeId, { readonly n: number }[]>(everyone.map(id => [id, []]))
+  const lastSent = new Map<NodeId, number>()
+  const asks: { begunAtMs: number; sentAtMs: number | undefined; ended: number }[] = []
+  const broadcast = new Broadcast({
+    members: () => members,
+    send: (to, message) => {
+      ok(message.kind === "channel-ask" && message.question.about === "publish")
+      const { channel } = message.question
+      const place = Number(Buffer.from(channel).toString())
+      ok(place > (lastSent.get(to) ?? -1), "in the order in which they were asked")
+      lastSent.set(to, place)
+      const ask = asks[place]
+      ok(ask)
+      ask.sentAtMs ??= nowMs
+      open.get(to)?.push({ n: message.n })
+    },
+    nowMs: () => nowMs,
+    limits,
+  })
+  const tick = (ms: number) => {
+    nowMs += ms
+    broadcast.tick()
+  }
+  for (let step = 0; step < 300; step++) {
+    const id = prng.pick(everyone)
+    const what = prng.below(100)
+    if (what < 35) {
+      const question: ChannelQuestion = {
+        ...{ about: "publish", channel: Buffer.from(`${asks.length}`), payload: new Uint8Array(prng.below(600)) },
+      }
+      if (!broadcast.hasRoom(question)) continue
+      const ask = { begunAtMs: nowMs, sentAtMs: undefined as number | undefined, ended: 0 }
+      asks.push(ask)
+      broadcast.ask(question, () => {
+        ask.ended += 1
+        equal(ask.ended, 1, `seed ${seed}: once`)
+        // A tick comes every so often: that late it may be.
+        ok(nowMs - (ask.sentAtMs ?? nowMs) <= limits.deadlineMs + 100, `seed ${seed}: ${nowMs - ask.begunAtMs} ms`)
+      })
+    } else if (what < 75) {
+      const [first] = open.get(id)?.splice(0, 1) ?? []
+      if (first !== undefined) broadcast.told(id, first.n, counted(1))
+    } else if (what < 80) {
+      open.set(id, [])
+      broadcast.lost(id)
+    } else if (what < 84) {
+      members = everyone.filter(() => prng.chance(0.8))
+    } else tick(prng.below(100))
+    ok(broadcast.underWay.every(({ bytes, count }) => count <= limits.windowCount && bytes < limits.windowBytes + 700))
+  }
+  for (let i = 0; i < 200; i++) tick(100)
+  equal(broadcast.isAtRest, true, `seed ${seed}: at rest`)
+  for (const [place, { ended }] of asks.entries()) equal(ended, 1, `seed ${seed}: ask ${place}`)
+}

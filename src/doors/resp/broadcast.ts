@@ -70,6 +70,11 @@ export class Broadcast {
     return true
   }
 
+  /** Of each member, what it was sent and has not answered. For tests. */
+  get underWay(): readonly { readonly bytes: number; readonly count: number }[] {
+    return [...this.#peers.values()].map(({ bytes, unanswered }) => ({ bytes, count: unanswered.size }))
+  }
+
   hasRoom(question: ChannelQuestion): boolean {
     const { maxWaiting, maxWaitingBytes } = this.#options.limits
     if (this.#waitingCount === 0) return true
@@ -198,6 +203,7 @@ export class Broadcast {
   }
 
   #lessAwaited(ask: Ask): void {
+    assert(ask.awaited > 0, "a member is waited for once for each ask")
     ask.awaited -= 1
     if (ask.awaited === 0) ask.done(ask.answers)
   }
