@@ -80,6 +80,11 @@ function nodeOf(self: NodeId, settings: Partial<Config> = {}) {
       view = after
       shards.viewInstalled({ before, after, gap: how === "gap", changed: [last()] }, nowMs)
     },
+    /** The same operation once more. */
+    askAgain(operation: Operation, nowMs: number) {
+      operations -= 1
+      this.ask(operation, nowMs)
+    },
     ask(operation: Operation, nowMs: number, clientId = "c", keyByte = 1) {
       operations += 1
       const key = new Uint8Array([keyByte])
@@ -457,6 +462,12 @@ test("who waits for an operation that does not commit is told so at the deadline
   for (let nowMs = 5_000; nowMs <= 5_200; nowMs += 20) node.shards.tick(nowMs)
   deepEqual(node.answers, [{ kind: "timeout" }])
   equal(node.inspect()?.uncommitted, 1)
+})
+
+test("of one operation that does not commit so many attempts wait; others are told to come back", () => {
+  const node = withOneOpen()
+  for (let i = 1; i < 100; i++) node.askAgain(write(10), 0)
+  deepEqual(node.answers, new Array(100 - 64).fill({ kind: "retry", afterMs: 20 }))
 })
 
 test("without a lease those who wait are not left waiting: its fate is open, and asked again it is refused", () => {

@@ -82,6 +82,8 @@ export type ShardsOptions = {
  * largest of them (a value each) stay bearable; after a view change most are a few words long.
  */
 const maxEarly = 1_024
+/** Attempts of one operation that wait for it to commit; a client makes a few. Beyond: told to come back. */
+const maxWaiters = 64
 /** What the store is given to tidy up in one slice of work. */
 const tidyBytes = 64 * 1024
 /** Entries of shards that this node no longer holds that are dropped in one slice. */
@@ -674,7 +676,7 @@ export class Shards {
 
   /** Its answer leaves when this record has committed; where others have a part of it, they are looked at again then. */
   #await(record: LogRecord, parts: readonly GroupPart[], pending: Pending): void {
-    record.waiters.push(pending)
+    this.#join(record, pending)
     if (parts.length === 1) return
     pending.isInParts = true
     pending.mayBeDone = true
@@ -741,8 +743,13 @@ export class Shards {
     const standing = this.#standing(shard, pending)
     if (standing.kind === "refused") this.#options.answer(pending, standing.reply)
     else if (standing.kind === "known" && standing.open === undefined) this.#options.answer(pending, standing.result)
-    else if (standing.kind === "known") standing.open?.waiters.push(pending)
+    else if (standing.kind === "known" && standing.open !== undefined) this.#join(standing.open, pending)
     return standing.kind === "new"
+  }
+
+  #join({ waiters }: LogRecord, pending: Pending): void {
+    if (waiters.length < maxWaiters) waiters.push(pending)
+    else this.#options.answer(pending, { kind: "retry", afterMs: busyRetryMs })
   }
 
   /** What a shard remembers of a write, and whether it takes it. */
