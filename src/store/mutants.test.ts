@@ -11,6 +11,7 @@ import { Ghost } from "./ghost.ts"
 import { KeyIndex } from "./key-index.ts"
 import { Reclaim } from "./reclaim.ts"
 import { Segments } from "./segments.ts"
+import { TableMemory } from "./table-memory.ts"
 import { SmallShare } from "./small-share.ts"
 import type { Entry } from "./store.ts"
 import { hitRatio } from "./testing/hit-ratio.ts"
@@ -161,6 +162,9 @@ function replaced<Part extends object, Name extends keyof Part>(
   return () => Object.defineProperty(part, name, before)
 }
 
+/** What typed arrays of every kind have in common. */
+const ofAllArrays: Pick<Uint32Array, "set"> = Object.getPrototypeOf(Uint32Array.prototype)
+
 type Mutant = { readonly what: string; readonly caughtBy: keyof typeof witnesses; readonly breakIt: () => () => void }
 
 const mutants: readonly Mutant[] = [
@@ -306,6 +310,21 @@ const mutants: readonly Mutant[] = [
             original.call(this, position, place)
             if (this.table !== table || next[1] === 0 || table[at + 1] !== next[1]) return
             table.set([0, 0], at)
+          },
+      ),
+  },
+  {
+    what: "a table that takes the place of another leaves what it has behind",
+    caughtBy: "besideTheModel",
+    breakIt: () =>
+      replaced(
+        TableMemory.prototype,
+        "release",
+        original =>
+          function (this: TableMemory, ...args: Parameters<TableMemory["release"]>) {
+            const putBack = replaced(ofAllArrays, "set", () => () => {})
+            original.call(this, ...args)
+            putBack()
           },
       ),
   },
