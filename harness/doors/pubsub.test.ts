@@ -250,6 +250,30 @@ listener.unsubscribe("py")
     reader.disconnect()
   })
 
+  await context.test("what a subscriber has taken in the end is memory of the node no longer", async () => {
+    const memory = async () => {
+      const metrics = await (await fetch(`http://127.0.0.1:${first}/metrics`)).text()
+      return Number(/^dcache_resp_memory_bytes (\d+)$/m.exec(metrics)?.[1])
+    }
+    const slow = connect(first, "127.0.0.1")
+    slow.write("*2\r\n$9\r\nSUBSCRIBE\r\n$4\r\nslow\r\n")
+    await once(slow, "data")
+    slow.pause()
+    const publisher = client(second)
+    const payload = Buffer.alloc(8 * 1024, 120)
+    let published = 0
+    // Little more than the systems at both ends hold for it: so little that no stream waits to go on.
+    for (; (await memory()) === 0; published++) {
+      ok(published < 4_000, "the systems take everything")
+      equal(await publisher.publish("slow", payload), 1)
+    }
+    slow.resume()
+    await until(async () => (await memory()) === 0, {
+      ...{ withinMs: 10_000, everyMs: 50, what: () => "nothing to be kept for anybody" },
+    })
+    slow.destroy()
+  })
+
   await context.test("PUBLISH answers in time when a member is paused, and when it dies", async () => {
     const reader = client(second)
     await reader.subscribe("late")

@@ -83,6 +83,7 @@ export class RespConnection {
   #input: "flowing" | "paused" | "ended" = "flowing"
   #flush: "none" | "due" = "none"
   #accountedBytes = 0
+  #unsent: "unwatched" | "watched" = "unwatched"
   /** Whether half a command is at hand, of which `halves` has been told. */
   #half: "none" | "begun" = "none"
 
@@ -224,9 +225,21 @@ export class RespConnection {
     this.client.queued = this.#transaction?.length
     this.client.watching = this.#watched.size
     const bytes = this.client.heldBytes + this.#pendingBytes + this.client.unsentBytes
+    if (this.client.unsentBytes > 0 && this.#unsent === "unwatched") this.#watchUnsent()
     if (bytes === this.#accountedBytes) return
     this.#shared.memory.change(bytes - this.#accountedBytes)
     this.#accountedBytes = bytes
+  }
+
+  /** A stream that is behind by little does not say when it has caught up; the end of a write behind all others does. */
+  #watchUnsent(): void {
+    // One that has been ended is accounted for when it is closed.
+    if (!this.#socket.writable) return
+    this.#unsent = "watched"
+    this.#socket.write(nothing, problem => {
+      this.#unsent = "unwatched"
+      if (problem == null) this.#go()
+    })
   }
 
   // --------------------------------------------------------------------------------------------------------- commands
@@ -494,6 +507,7 @@ export class RespConnection {
 }
 
 const everyKey = "*"
+const nothing = Buffer.alloc(0)
 
 /** What it answers or changes is of one moment: nothing that came before it is under way any more. */
 function isAlone({ own }: Command): boolean {
