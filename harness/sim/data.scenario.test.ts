@@ -64,6 +64,33 @@ test("a write that one of two replicas had and the next primary had not is undon
   })
 })
 
+test("a replica that knows a newer view takes nothing from the primary of before, though that one still has its lease", () => {
+  const settings = { nodes: 6, seed: 1, config: { copies: 3, leaseMs: 1_500 } }
+  staged("configSpeaks", "what clients were told has an explanation", settings, cluster => {
+    const old = cluster.primaryOf("user:42")
+    const [late, writer] = [cluster.client(old), cluster.client()]
+    equal(late.set("user:42", "first").kind, "stored")
+    writer.get("user:42")
+    cluster.run(500)
+    const successor = successorOf(cluster, "user:42")
+    const other = cluster.backupsOf("user:42").find(process => process !== successor)
+    assert(other !== undefined, "there are three copies")
+    cluster.partition([[late], cluster.alive().filter(process => process !== old)])
+    // All that it can do is send operations to one of the two.
+    cluster.lose((from, to, { kind }) => (from === old || to === old) && !(to === other && kind === "repl"))
+    cluster.runUntil(() => !cluster.isMember(old), { withinMs: 1_200 })
+    // The successor has made the other equal, and waits for the lease of the old one to end.
+    cluster.run(100)
+    late.ask(questions.cas("user:42", "first", "late"), { timeoutMs: 300 }, () => {})
+    cluster.run(20)
+    equal(writer.set("user:42", "second").kind, "stored")
+    // Nobody else has a copy yet.
+    cluster.crash(successor)
+    cluster.run(3_000)
+    writer.get("user:42")
+  })
+})
+
 test("a miss of an expired entry is a miss for the next primary as well, though its copy has not expired", () => {
   const settings = { nodes: 4, seed: 2, config: { suspectMs: 2_000 } }
   staged("expiryCommits", "what clients were told has an explanation", settings, cluster => {
