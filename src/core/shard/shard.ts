@@ -239,6 +239,11 @@ export class Shard {
     return overlay
   }
 
+  /** Whether this primary holds the only copy, and nothing is open. */
+  get isAlone(): boolean {
+    return this.lead !== null && this.lead.followers.size === 0 && this.log.length === 0
+  }
+
   /** Applies and commits the next operation at once, where nobody else holds the shard: there is nothing to undo. */
   applyAlone(writes: readonly { readonly key: HashedKey; readonly effect: WriteEffect }[], nowMs: number): void {
     this.seq += 1

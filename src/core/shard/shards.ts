@@ -1,30 +1,23 @@
 /**
- * All shards of one node: gives each its role under every view, routes the messages of replication and transfers to it,
- * executes operations where this node serves, and commits what has been acknowledged ("Data path", "Transfers").
+ * All shards of one node: gives each its role under every view, routes the messages of replication and transfers to it, and
+ * says when it may answer. What an operation does then is for `key-operations.ts` and the two beside it; when it commits, for
+ * `commits.ts` ("Data path", "Transfers").
  */
 import { assert } from "../../base/assert.ts"
 import { copyOf } from "../../base/bytes.ts"
 import type { Config } from "../../config.ts"
-import { maxOperationsAhead } from "../../protocol/limits.ts"
 import type {
   ClientId,
   DataMessage,
   Epoch,
-  GroupOperation,
-  GroupResult,
-  GroupStep,
-  GroupWrite,
   NodeId,
   Operation,
-  Place,
   ReplicatedOp,
-  Refusal,
   Reply,
   Result,
   Seq,
   ShardConfig,
   ShardId,
-  ShardOperation,
   SnapshotPart,
   View,
   ViewCommand,
@@ -35,24 +28,17 @@ import { isMember } from "../membership/view.ts"
 import type { Pending } from "../requests.ts"
 import { arcOf, positionOf, shardOf } from "../ring.ts"
 import type { Rules } from "../rules.ts"
+import { Commits } from "./commits.ts"
 import { beginFilling, newFilling, takePiece } from "./filling.ts"
 import { Forgetting } from "./forgetting.ts"
-import { type GroupPart, groupPartsOf, OpenGroup, restOf } from "./groups.ts"
+import { GroupOperations } from "./group-operations.ts"
+import { KeyOperations } from "./key-operations.ts"
 import { Lead } from "./lead.ts"
-import {
-  bytesAdded,
-  bytesAddedByGroup,
-  evaluate,
-  evaluateGroup,
-  hasExpired,
-  isOfShards,
-  isRead,
-  read,
-} from "./operations.ts"
-import { scanShards, sizeOfShards, stretchToClear } from "./pages.ts"
-import { type LogRecord, ownedEffect, type Role, Shard, textOf } from "./shard.ts"
+import { isOfShards, isRead } from "./operations.ts"
+import { ShardOperations } from "./shard-operations.ts"
+import { ownedEffect, type Role, Shard, textOf } from "./shard.ts"
 import { partsOf, SnapshotReader } from "./snapshot.ts"
-import { expiryOf, Sweep } from "./sweep.ts"
+import { Sweep } from "./sweep.ts"
 import { Transfers } from "./transfers.ts"
 import { busyRetryMs, type ShardState, Waiting } from "./waiting.ts"
 
@@ -82,8 +68,6 @@ export type ShardsOptions = {
  * largest of them (a value each) stay bearable; after a view change most are a few words long.
  */
 const maxEarly = 1_024
-/** Attempts of one operation that wait for it to commit; a client makes a few. Beyond: told to come back. */
-const maxWaiters = 64
 /** What the store is given to tidy up in one slice of work. */
 const tidyBytes = 64 * 1024
 /** Entries of shards that this node no longer holds that are dropped in one slice. */
@@ -123,14 +107,16 @@ export class Shards {
   #view: View | undefined
   #ownStore: Store | undefined
   #table: (Shard | undefined)[] = []
-  /** Shards led here in which something is under way. */
-  readonly #active = new Set<Shard>()
   #expired = 0
   #early: { from: NodeId; message: ShardMessage }[] = []
   #hasWork = false
   /** Shards that this node holds no more, whose entries may still be here. */
   readonly #abandoned = new Set<Shard>()
   readonly #waiting: Waiting
+  readonly #commits: Commits
+  readonly #keyOperations: KeyOperations
+  readonly #groupOperations: GroupOperations
+  readonly #shardOperations: ShardOperations
   readonly #sweep: Sweep
   readonly #transfers: Transfers
   readonly #forgetting: Forgetting
@@ -141,39 +127,59 @@ export class Shards {
 
   constructor(options: ShardsOptions) {
     this.#options = options
-    const { maxParked, parkWithoutLeaseMs } = options.config
-    this.#waiting = new Waiting({ maxParked, parkWithoutLeaseMs, answer: options.answer })
+    const { self, config, rules, send, propose, answer, rerun, hasLease } = options
+    const store = () => this.#store
+    const hashed = (key: Uint8Array) => this.#hashed(key)
+    const shardAt = (position: number) => this.#shardAt(position)
+    const serves = (shard: Shard, nowMs: number) => this.#state(shard, nowMs) === "serving"
+    const { maxParked, parkWithoutLeaseMs } = config
+    const waiting = new Waiting({ maxParked, parkWithoutLeaseMs, answer })
+    const commits = new Commits({
+      waiting,
+      mayCommit: nowMs => hasLease(nowMs) && this.#settleUntilMs !== Number.NEGATIVE_INFINITY,
+      isCurrent: ({ index, config: { q } }) => this.#view?.shards[index]?.q === q,
+      answer,
+      rerun,
+    })
+    this.#waiting = waiting
+    this.#commits = commits
+
     this.#forgetting = new Forgetting({
-      shardAt: position => this.#shardAt(position),
+      shardAt,
       epoch: () => this.#view?.epoch ?? 0,
       // What is read back after a stop will be led here again, as far as anybody knows.
-      leads: ({ role, config }) =>
-        role === "primary" || (this.#view?.stopped === true && config.primary === options.self),
-      send: options.send,
-      rules: options.rules,
+      leads: ({ role, config: { primary } }) =>
+        role === "primary" || (this.#view?.stopped === true && primary === self),
+      send,
+      rules,
     })
     this.#sweep = new Sweep({
-      config: options.config,
-      rules: options.rules,
-      shardAt: position => this.#shardAt(position),
-      serves: (shard, nowMs) => this.#state(shard, nowMs) === "serving",
-      appended: (shard, nowMs) => {
-        const freed: Pending[] = []
-        this.#appended(shard, freed, nowMs)
-        for (const pending of freed) options.rerun(pending, nowMs)
-      },
+      ...{ config, rules, shardAt, serves },
+      appended: (shard, nowMs) => commits.appended(shard, nowMs),
     })
     this.#transfers = new Transfers({
-      send: options.send,
-      propose: options.propose,
-      store: () => this.#store,
-      serves: (shard, nowMs) => this.#state(shard, nowMs) === "serving" || !options.rules.fillOnlyServing,
+      send,
+      propose,
+      store,
+      serves: (shard, nowMs) => serves(shard, nowMs) || !rules.fillOnlyServing,
       requirementsChanged: (shard, nowMs) => {
-        this.#active.add(shard)
-        this.#tryCommit(shard, nowMs)
+        commits.watch(shard)
+        commits.tryCommit(shard, nowMs)
       },
-      config: options.config,
-      rules: options.rules,
+      config,
+      rules,
+    })
+    const fits = (shard: Shard, bytes: number, nowMs: number) => this.#fits(shard, bytes, nowMs)
+    const countExpired = () => {
+      this.#expired += 1
+    }
+    const shared = { config, rules, commits, waiting, store, hashed, shardAt, serves, fits, countExpired, answer }
+    this.#keyOperations = new KeyOperations(shared)
+    this.#groupOperations = new GroupOperations(shared)
+    this.#shardOperations = new ShardOperations({
+      ...shared,
+      shardCount: () => this.#view?.shards.length ?? 1,
+      serving: (index, nowMs) => (this.serves(index, nowMs) ? this.#table[index] : undefined),
     })
   }
 
@@ -292,13 +298,13 @@ export class Shards {
           )
         }
         shard.equalSince = config.primarySince
-        this.#active.add(shard)
+        this.#commits.watch(shard)
         break
     }
     shard.role = role
     this.#transfers.reconfigured(shard)
-    if (role === "primary") this.#tryCommit(shard, nowMs)
-    else this.#active.delete(shard)
+    if (role === "primary") this.#commits.tryCommit(shard, nowMs)
+    else this.#commits.unwatch(shard)
     this.#waiting.unpark(shard, freed)
   }
 
@@ -445,7 +451,7 @@ export class Shards {
         this.#transfers.acknowledged(shard, from, message, nowMs)
         break
     }
-    this.#tryCommit(shard, nowMs)
+    this.#commits.tryCommit(shard, nowMs)
   }
 
   /** Takes operations in order, refuses a gap, and says how far it has come. */
@@ -518,12 +524,10 @@ export class Shards {
     const state = this.#state(shard, nowMs)
     if (state !== "serving") return this.#waiting.park(shard, pending, nowMs)
     const { operation } = pending.request
-    if (operation.op === "scan") this.#scan(operation, pending, nowMs)
-    else if (operation.op === "size") this.#size(operation, pending, nowMs)
-    else if (operation.op === "clear") this.#clear(shard, operation, pending, nowMs)
-    else if (operation.op === "group") this.#group(operation, pending, nowMs)
-    else if (isRead(operation)) this.#read(shard, pending, key, nowMs)
-    else this.#write(shard, pending, key, nowMs)
+    if (isOfShards(operation)) this.#shardOperations.execute(shard, operation, pending, nowMs)
+    else if (operation.op === "group") this.#groupOperations.execute(operation, pending, nowMs)
+    else if (isRead(operation)) this.#keyOperations.read(shard, pending, key, nowMs)
+    else this.#keyOperations.write(shard, pending, key, nowMs)
   }
 
   /**
@@ -534,364 +538,8 @@ export class Shards {
     const shard = this.#table[index]
     if (shard === undefined || this.#state(shard, nowMs) !== "serving") return undefined
     if (isOfShards(operation)) return undefined
-    if (operation.op === "group") return this.#groupNow(shard, operation, nowMs)
-    if (isRead(operation)) {
-      const entry = this.#options.rules.committedReads ? shard.committed(key) : shard.newest(key)
-      // One that has expired is deleted first, in the shard's order.
-      return entry !== undefined && hasExpired(entry, nowMs) ? undefined : read(entry, operation, nowMs)
-    }
-    if (!isAlone(shard) && this.#options.rules.aloneAtOnce) return undefined
-    const entry = shard.newest(key)
-    if (entry !== undefined && hasExpired(entry, nowMs)) return undefined
-    const added = bytesAdded(operation, key.bytes)
-    if (added > 0 && !this.#fits(shard, added, nowMs)) return undefined
-    const { effect, result } = evaluate({ entry, operation, seq: shard.seq + 1, nowMs })
-    shard.applyAlone([{ key, effect }], nowMs)
-    return result
-  }
-
-  #groupNow(asked: Shard, { steps }: GroupOperation, nowMs: number): Result | undefined {
-    const keys = steps.map(({ key }) => this.#hashed(key))
-    const parts = groupPartsOf(keys, position => this.#shardAt(position))
-    const { aloneAtOnce } = this.#options.rules
-    const isRight = ({ shard }: GroupPart) =>
-      this.#state(shard, nowMs) === "serving" && (isAlone(shard) || !aloneAtOnce)
-    if (parts === undefined || !parts.every(isRight)) return undefined
-    const isExpired = ({ shard, places }: GroupPart) =>
-      places.some(place => {
-        const entry = shard.newest(placed(keys, place))
-        return entry !== undefined && hasExpired(entry, nowMs)
-      })
-    if (parts.some(isExpired) || !this.#fitsGroup(steps, parts, nowMs)) return undefined
-    const judged = this.#judge(steps, keys, parts, nowMs)
-    for (const { shard, places } of parts) shard.applyAlone(keyedWrites(keys, judged, places), nowMs)
-    return resultOf(judged.unmetAt, asked.seq)
-  }
-
-  #read(shard: Shard, pending: Pending, key: HashedKey, nowMs: number): void {
-    const { operation } = pending.request
-    assert(isRead(operation), "only reads are read")
-    const entry = this.#options.rules.committedReads ? shard.committed(key) : shard.newest(key)
-    const { answer, rules } = this.#options
-    if (entry === undefined || !hasExpired(entry, nowMs)) return answer(pending, read(entry, operation, nowMs))
-    // Gone once seen gone: the deletion commits before the miss is answered.
-    if (!rules.expiryCommits) return answer(pending, { kind: "missing" })
-    if (shard.pendingOf(key) > 0 && rules.expirySparesNewer) return this.#waiting.park(shard, pending, nowMs)
-    this.#expired += 1
-    this.#append(shard, expiryOf(shard, key), key, pending, nowMs)
-  }
-
-  #write(shard: Shard, pending: Pending, key: HashedKey, nowMs: number): void {
-    const { answer, config, rules } = this.#options
-    const { request } = pending
-    const { operation, clientId, n, ackedBelow } = request
-    assert(!isRead(operation) && !isOfShards(operation) && operation.op !== "group", "only writes are written")
-    if (!this.#isNew(shard, pending)) return
-    if (shard.pendingOf(key) >= config.maxPendingPerKey)
-      return answer(pending, { kind: "busy", retryAfterMs: busyRetryMs })
-    const added = bytesAdded(operation, request.key)
-    if (added > 0 && !this.#fits(shard, added, nowMs)) return answer(pending, { kind: "full" })
-
-    const entry = this.#deletingExpired(shard, key, nowMs)
-    const seq = shard.seq + 1
-    const { effect: own, result } = evaluate({ entry, operation, seq, nowMs })
-    if (own.kind === "none" && !rules.recordUnmet) return answer(pending, result)
-    // Missing here is not missing everywhere: a copy may hold what this node has forgotten, and lead next.
-    const isMiss = own.kind === "none" && entry === undefined && rules.missIsWritten
-    const effect = isMiss ? ({ kind: "delete" } as const) : own
-    if (isAlone(shard)) {
-      // It commits when it is applied: there is nobody to send it to, and it is never undone.
-      shard.applyAlone([{ key, effect }], nowMs)
-      shard.dedup.record(clientId, n, result, seq, nowMs)
-      shard.dedup.finished(clientId, ackedBelow)
-      return answer(pending, result)
-    }
-    const origin = { client: clientId, n, ackedBelow }
-    // The key came in a frame that must not be kept alive by it.
-    this.#append(shard, { seq, key: copyOf(key.bytes), effect, origin, result }, key, pending, nowMs)
-  }
-
-  #newest(shard: Shard, key: HashedKey): Entry | undefined {
-    return this.#options.rules.conditionsOnNewest ? shard.newest(key) : shard.committed(key)
-  }
-
-  /** What a write of the key builds on. An entry that has expired is deleted first. */
-  #deletingExpired(shard: Shard, key: HashedKey, nowMs: number): Entry | undefined {
-    const entry = this.#newest(shard, key)
-    if (entry === undefined || !hasExpired(entry, nowMs)) return entry
-    this.#expired += 1
-    this.#append(shard, expiryOf(shard, key), key, undefined, nowMs)
-    return undefined
-  }
-
-  /**
-   * Several keys in one step: one operation in the order of their shard, so that no copy ever has a part of it. Where they lie in
-   * several shards it is one in each, appended together.
-   */
-  #group({ steps }: GroupOperation, pending: Pending, nowMs: number): void {
-    const { answer, config, rules } = this.#options
-    const keys = steps.map(({ key }) => this.#hashed(copyOf(key)))
-    const parts = groupPartsOf(keys, position => this.#shardAt(position))
-    // A view that names this node the primary of all of them is being taken up.
-    if (parts === undefined) return answer(pending, { kind: "busy", retryAfterMs: busyRetryMs })
-    const late = parts.find(({ shard }) => this.#state(shard, nowMs) !== "serving")
-    if (late !== undefined) return this.#waiting.park(late.shard, pending, nowMs)
-    const standings = parts.map(({ shard }) => this.#standing(shard, pending))
-    const known = standings.filter(standing => standing.kind === "known")
-    const left = parts.filter((_, i) => standings[i]?.kind === "new")
-    if (known.length > 0 && parts.length > 1) pending.mayBeDone = true
-    const refused = standings.find(standing => standing.kind === "refused")
-    if (refused !== undefined) return answer(pending, refused.reply)
-    const remembered = known[0]
-    if (remembered !== undefined && (left.length === 0 || !rules.groupsAreFinished)) {
-      // They were appended in this order, and so the last is likely to be the last to commit.
-      const open = known.findLast(standing => standing.open !== undefined)?.open
-      if (open !== undefined) return this.#await(open, parts, pending)
-      const asked = this.#shardAt(this.#hashed(pending.request.key).position)
-      const own = standings[parts.findIndex(({ shard }) => shard === asked)]
-      return answer(pending, own?.kind === "known" ? own.result : remembered.result)
-    }
-    const isCrowded = ({ shard, places }: GroupPart) =>
-      places.some(place => shard.pendingOf(placed(keys, place)) >= config.maxPendingPerKey)
-    if (left.some(isCrowded)) return answer(pending, { kind: "busy", retryAfterMs: busyRetryMs })
-    if (!this.#fitsGroup(steps, left, nowMs)) return answer(pending, { kind: "full" })
-    const { writes, unmetAt } = this.#judge(steps, keys, left, nowMs)
-    const rest = restOf(remembered?.result, left, unmetAt)
-    if (rest === "torn") return answer(pending, { kind: "timeout" })
-    const unmet = remembered?.result.kind === "group-unmet" ? remembered.result : undefined
-    const records = left.map(part => {
-      const result = unmet ?? resultOf(unmetAt, part.shard.seq + 1)
-      return this.#applyPart(part, rest === "nothing" ? [] : writes, result, pending, nowMs)
-    })
-    const last = records.at(-1)
-    assert(last !== undefined, "a group has a step")
-    if (left.length > 1 && rules.groupsShowAtOnce) new OpenGroup(left.map(({ shard }) => ({ shard, seq: shard.seq })))
-    this.#await(last, parts, pending)
-    // Nothing commits before each part is on its way to all that it must reach, and nothing else is done before that.
-    const freed: Pending[] = []
-    for (const { shard } of left) this.#send(shard, nowMs)
-    for (const { shard } of left) this.#commit(shard, freed, nowMs)
-    for (const each of freed) this.#options.rerun(each, nowMs)
-  }
-
-  /** Its answer leaves when this record has committed; where others have a part of it, they are looked at again then. */
-  #await(record: LogRecord, parts: readonly GroupPart[], pending: Pending): void {
-    this.#join(record, pending)
-    if (parts.length === 1) return
-    pending.isInParts = true
-    pending.mayBeDone = true
-  }
-
-  /** What the steps of these parts do, each at its place. The conditions of all of them are judged before anything is written. */
-  #judge(steps: readonly GroupStep[], keys: readonly HashedKey[], parts: readonly GroupPart[], nowMs: number): Judged {
-    const { rules } = this.#options
-    const writes: (GroupWrite | undefined)[] = []
-    const unmet: number[] = []
-    for (const some of rules.groupsInOneStep ? [parts] : parts.map(part => [part])) {
-      const judged = some.flatMap(({ shard, places }) => places.map(place => ({ shard, place })))
-      judged.sort((a, b) => a.place - b.place)
-      const entries = judged.map(({ shard, place }) => this.#unexpired(shard, placed(keys, place), nowMs))
-      const found = evaluateGroup({ steps: judged.map(({ place }) => placed(steps, place)), entries, nowMs, rules })
-      for (const [i, { place }] of judged.entries()) writes[place] = found.writes[i]
-      if (found.unmetAt !== undefined) unmet.push(placed(judged, found.unmetAt).place)
-    }
-    return { writes, unmetAt: unmet.length === 0 ? undefined : Math.min(...unmet) }
-  }
-
-  /** What a step builds on. What has expired counts as missing, and so is deleted, or written over. */
-  #unexpired(shard: Shard, key: HashedKey, nowMs: number): Entry | undefined {
-    const entry = this.#newest(shard, key)
-    if (entry === undefined || !hasExpired(entry, nowMs)) return entry
-    this.#expired += 1
-    return undefined
-  }
-
-  #applyPart(
-    { shard, places }: GroupPart,
-    all: Judged["writes"],
-    result: GroupResult,
-    { request }: Pending,
-    nowMs: number,
-  ): LogRecord {
-    const writes = places.flatMap(place => all[place] ?? [])
-    const { clientId, n, ackedBelow } = request
-    const origin = { client: clientId, n, ackedBelow }
-    const key: HashedKey = { bytes: new Uint8Array(0), position: shard.arc.from }
-    const { groupsAreOne } = this.#options.rules
-    if (!groupsAreOne) this.#appendEach(shard, writes, nowMs)
-    const effect = { kind: "group", writes: groupsAreOne ? writes : [] } as const
-    return shard.apply({ seq: shard.seq + 1, key: key.bytes, effect, origin, result }, key, nowMs)
-  }
-
-  /** Each shard of them by itself would hold all of it. */
-  #fitsGroup(steps: readonly GroupStep[], parts: readonly GroupPart[], nowMs: number): boolean {
-    const added = bytesAddedByGroup(steps)
-    return added === 0 || parts.every(({ shard }) => this.#fits(shard, added, nowMs))
-  }
-
-  /** As a group must not be written: in parts. */
-  #appendEach(shard: Shard, writes: readonly GroupWrite[], nowMs: number): void {
-    for (const { key, effect } of writes)
-      this.#append(
-        ...([shard, { seq: shard.seq + 1, key, effect, origin: null, result: null }] as const),
-        ...([this.#hashed(key), undefined, nowMs] as const),
-      )
-  }
-
-  /** Whether a write is to be executed. Otherwise it is answered here, or when the operation that it repeats has committed. */
-  #isNew(shard: Shard, pending: Pending): boolean {
-    const standing = this.#standing(shard, pending)
-    if (standing.kind === "refused") this.#options.answer(pending, standing.reply)
-    else if (standing.kind === "known" && standing.open === undefined) this.#options.answer(pending, standing.result)
-    else if (standing.kind === "known" && standing.open !== undefined) this.#join(standing.open, pending)
-    return standing.kind === "new"
-  }
-
-  #join({ waiters }: LogRecord, pending: Pending): void {
-    if (waiters.length < maxWaiters) waiters.push(pending)
-    else this.#options.answer(pending, { kind: "retry", afterMs: busyRetryMs })
-  }
-
-  /** What a shard remembers of a write, and whether it takes it. */
-  #standing(shard: Shard, { request, isInParts }: Pending): Standing {
-    const { config, rules } = this.#options
-    const { clientId, n, ackedBelow, firstEpoch } = request
-    const known = rules.dedup || isInParts ? shard.dedup.find(clientId, n) : undefined
-    // A reset forgot what this client did before it.
-    if (firstEpoch < shard.config.resetAt && rules.resetsForget) return refused({ kind: "timeout" })
-    if (known === "below" && rules.finishedStaysFinished) return refused({ kind: "duplicate" })
-    if (known !== undefined && known !== "below") {
-      const open = known.seq <= shard.commit ? undefined : shard.log.find(({ op }) => op.seq === known.seq)
-      assert(open !== undefined || known.seq <= shard.commit, "an uncommitted operation is in the log")
-      return { kind: "known", result: known.result, open }
-    }
-    if (n < ackedBelow) return refused({ kind: "rejected", reason: "bad-request" })
-    const isFull =
-      n - ackedBelow > maxOperationsAhead ||
-      this.#isCrowded(shard, clientId) ||
-      shard.log.length >= config.maxUncommitted
-    return isFull ? refused({ kind: "busy", retryAfterMs: busyRetryMs }) : fresh
-  }
-
-  #isCrowded(shard: Shard, client: ClientId): boolean {
-    const { maxDedupClients, maxUncommittedBytes } = this.#options.config
-    if (shard.logBytes >= maxUncommittedBytes) return true
-    return shard.dedup.size >= maxDedupClients && !shard.dedup.knows(client)
-  }
-
-  // -------------------------------------------------------------------------------------------- whole shards
-
-  #scan(operation: Extract<ShardOperation, { op: "scan" }>, pending: Pending, nowMs: number): void {
-    const { answer, rules } = this.#options
-    const { entries, done, stoppedAt } = scanShards(operation, this.#servingOf(operation.shards, nowMs), {
-      store: this.#store,
-      sees: (shard, key) => (rules.committedReads ? shard.committed(key) : shard.newest(key)),
-      nowMs,
-    })
-    answer(pending, { kind: "page", entries, next: stoppedAt ?? this.#beginningOf(operation.shards[done]) })
-  }
-
-  #size(operation: Extract<ShardOperation, { op: "size" }>, pending: Pending, nowMs: number): void {
-    const { entries, bytes, done } = sizeOfShards(this.#servingOf(operation.shards, nowMs), this.#store)
-    this.#options.answer(pending, { kind: "size", entries, bytes, next: this.#beginningOf(operation.shards[done]) })
-  }
-
-  /** The first of these shards, and those after it, up to one that may not answer now. */
-  *#servingOf(indexes: readonly ShardId[], nowMs: number): Generator<Shard> {
-    for (const index of indexes) {
-      const shard = this.#table[index]
-      if (shard === undefined || this.#state(shard, nowMs) !== "serving") return
-      yield shard
-    }
-  }
-
-  #beginningOf(index: ShardId | undefined): Place | null {
-    const view = this.#view
-    if (index === undefined || view === undefined) return null
-    return { position: arcOf(index, view.shards.length).from, after: null }
-  }
-
-  /** Empties a stretch of a shard by one operation: every holder finds the same in it, but for what the primary has forgotten. */
-  #clear(shard: Shard, operation: Extract<ShardOperation, { op: "clear" }>, pending: Pending, nowMs: number): void {
-    if (!this.#isNew(shard, pending)) return
-    const { clientId, n, ackedBelow } = pending.request
-    const { stretch, count, next } = stretchToClear(operation, shard, { store: this.#store, nowMs })
-    const key: HashedKey = { bytes: new Uint8Array(0), position: shard.arc.from }
-    const op: ReplicatedOp = {
-      ...{ seq: shard.seq + 1, key: key.bytes },
-      effect: ownedEffect({ kind: "clear", ...stretch }),
-      origin: { client: clientId, n, ackedBelow },
-      result: { kind: "cleared", count, next },
-    }
-    this.#append(shard, op, key, pending, nowMs)
-  }
-
-  #append(shard: Shard, op: ReplicatedOp, key: HashedKey, waiter: Pending | undefined, nowMs: number): void {
-    const { lead } = shard
-    assert(lead !== null, "only a primary orders operations")
-    const record = shard.apply(op, key, nowMs)
-    if (waiter !== undefined) record.waiters.push(waiter)
-    const freed: Pending[] = []
-    this.#appended(shard, freed, nowMs)
-    for (const pending of freed) this.#options.rerun(pending, nowMs)
-  }
-
-  #appended(shard: Shard, freed: Pending[], nowMs: number): void {
-    this.#send(shard, nowMs)
-    this.#commit(shard, freed, nowMs)
-  }
-
-  #send(shard: Shard, nowMs: number): void {
-    shard.lead?.appended(nowMs)
-    this.#active.add(shard)
-  }
-
-  #tryCommit(shard: Shard, nowMs: number): void {
-    const freed: Pending[] = []
-    this.#commit(shard, freed, nowMs)
-    for (const pending of freed) this.#options.rerun(pending, nowMs)
-  }
-
-  /** Commits what everyone required has acknowledged, and answers it. `freed`: what is to be taken up again. */
-  #commit(shard: Shard, freed: Pending[], nowMs: number): void {
-    const { lead } = shard
-    if (lead === null || !this.#options.hasLease(nowMs) || this.#settleUntilMs === Number.NEGATIVE_INFINITY) return
-    if (lead.openGroups.length === 0) this.#commitTo(shard, lead.committable(), freed, nowMs)
-    else this.#commitGroups(shard, freed, nowMs)
-  }
-
-  /** The same where operations commit together with others in other shards. What these held up there may follow, and so on. */
-  #commitGroups(asked: Shard, freed: Pending[], nowMs: number): void {
-    // A view is taken up shard by shard: one that has not been yet waits.
-    const isCurrent = ({ index, config }: Shard) => this.#view?.shards[index]?.q === config.q
-    const shards = [asked]
-    for (const shard of shards)
-      for (;;) {
-        const { lead } = shard
-        if (lead === null) break
-        const seq = lead.committable()
-        const [first] = lead.openGroups
-        if (first === undefined || first.seq > seq || !first.group.canCommit(isCurrent)) {
-          this.#commitTo(shard, Math.min(seq, (first?.seq ?? Number.POSITIVE_INFINITY) - 1), freed, nowMs)
-          break
-        }
-        for (const part of first.group.parts) {
-          part.shard.lead?.openGroups.shift()
-          this.#commitTo(part.shard, part.seq, freed, nowMs)
-          if (part.shard !== shard) shards.push(part.shard)
-        }
-      }
-  }
-
-  #commitTo(shard: Shard, seq: Seq, freed: Pending[], nowMs: number): void {
-    if (seq <= shard.commit) return
-    const done = shard.commitTo(seq)
-    shard.lead?.committed(nowMs)
-    for (const { op, waiters } of done)
-      for (const pending of waiters)
-        if (op.origin === null || op.result === null || pending.isInParts) freed.push(pending)
-        else this.#options.answer(pending, op.result)
-    this.#waiting.unpark(shard, freed)
+    if (operation.op === "group") return this.#groupOperations.executeNow(shard, operation, nowMs)
+    return this.#keyOperations.executeNow(shard, operation, key, nowMs)
   }
 
   /** Whether this shard may answer now, checked in the same step as the answer. */
@@ -909,7 +557,7 @@ export class Shards {
   wake(indexes: readonly ShardId[] | "all", nowMs: number): void {
     const freed: Pending[] = []
     if (indexes === "all") {
-      for (const shard of this.#active) this.#tryCommit(shard, nowMs)
+      this.#commits.tryCommitAll(nowMs)
       this.#waiting.unparkAll(freed)
     } else
       for (const index of indexes) {
@@ -923,17 +571,14 @@ export class Shards {
 
   /** Whether nothing here comes due by time; expired entries, and clients that went silent, can wait for any tick. */
   get isAtRest(): boolean {
-    return this.#active.size === 0 && this.#waiting.isEmpty && this.#transfers.openCount === 0
+    return this.#commits.active.size === 0 && this.#waiting.isEmpty && this.#transfers.openCount === 0
   }
 
   tick(nowMs: number): void {
-    if (this.#view?.stopped === true) return this.#waiting.tellWaiters(this.#active, this.#options.hasLease, nowMs)
-    for (const shard of this.#active) {
-      this.#tryCommit(shard, nowMs)
-      if (shard.lead === null || (shard.lead.tick(nowMs) === "idle" && shard.log.length === 0))
-        this.#active.delete(shard)
-    }
-    this.#waiting.tellWaiters(this.#active, this.#options.hasLease, nowMs)
+    if (this.#view?.stopped === true)
+      return this.#waiting.tellWaiters(this.#commits.active, this.#options.hasLease, nowMs)
+    this.#commits.tick(nowMs)
+    this.#waiting.tellWaiters(this.#commits.active, this.#options.hasLease, nowMs)
     this.#transfers.tick(nowMs)
     const freed: Pending[] = []
     this.#waiting.expire(shard => this.#state(shard, nowMs), freed, nowMs)
@@ -983,7 +628,7 @@ export class Shards {
   /** Whether nothing changes here any more. Says so to whoever waits for what did not commit in time. */
   hasSettled(nowMs: number): boolean {
     if (this.#settleUntilMs === null) return false
-    const open = [...this.#active].flatMap(({ log }) => log.filter(({ waiters }) => waiters.length > 0))
+    const open = [...this.#commits.active].flatMap(({ log }) => log.filter(({ waiters }) => waiters.length > 0))
     if (open.length > 0 && nowMs < this.#settleUntilMs) return false
     for (const { waiters } of open)
       for (const pending of waiters.splice(0)) this.#options.answer(pending, { kind: "retry", afterMs: busyRetryMs })
@@ -1107,43 +752,6 @@ export class Shards {
       rules: this.#options.rules,
     }
   }
-}
-
-/** Whether this primary holds the only copy, and nothing is open. */
-function isAlone({ lead, log }: Shard): boolean {
-  return lead !== null && lead.followers.size === 0 && log.length === 0
-}
-
-/** What a shard remembers of a write. */
-type Standing =
-  | { readonly kind: "new" }
-  /** It was done, or is under way: then `open` has not committed yet. */
-  | { readonly kind: "known"; readonly result: Result; readonly open: LogRecord | undefined }
-  | { readonly kind: "refused"; readonly reply: Refusal }
-
-/** That of nearly every write. */
-const fresh: Standing = { kind: "new" }
-
-function refused(reply: Refusal): Standing {
-  return { kind: "refused", reply }
-}
-
-/** What the steps of a group write, and the first whose condition is not met, by their places. */
-type Judged = { readonly writes: readonly (GroupWrite | undefined)[]; readonly unmetAt: number | undefined }
-
-function resultOf(unmetAt: number | undefined, version: Seq): GroupResult {
-  return unmetAt === undefined ? { kind: "group-done", version } : { kind: "group-unmet", step: unmetAt }
-}
-
-function placed<T>(all: readonly T[], place: number): T {
-  return all[place] as T // places are those of the steps
-}
-
-function keyedWrites(keys: readonly HashedKey[], { writes }: Judged, places: readonly number[]) {
-  return places.flatMap(place => {
-    const write = writes[place]
-    return write === undefined ? [] : [{ key: placed(keys, place), effect: write.effect }]
-  })
 }
 
 /** Of a shard's data. Whoever is a member holds no orphan, and what a learner has is of no use to anybody. */
