@@ -32,7 +32,8 @@ import type { ConnectionId, NodePorts } from "./ports.ts"
 import { type Asked, Requests } from "./requests.ts"
 import { Placement } from "./ring.ts"
 import type { Rules } from "./rules.ts"
-import { type Held, type ShardInspection, Shards } from "./shard/shards.ts"
+import type { Held, ShardInspection } from "./shard/inspection.ts"
+import { Shards } from "./shard/shards.ts"
 
 export type NodeOptions = {
   readonly config: Config

@@ -2,7 +2,7 @@
  * What is acknowledged is held by every in-sync replica of the newest decided view, at the instant of the answer: so
  * whichever of them leads next has it.
  */
-import type { ShardInspection } from "../../../src/core/shard/shards.ts"
+import type { ShardInspection } from "../../../src/core/shard/inspection.ts"
 import type { Request, Seq } from "../../../src/protocol/message.ts"
 import type { MakeChecker } from "../checker.ts"
 import type { SimulatedCluster } from "../cluster.ts"

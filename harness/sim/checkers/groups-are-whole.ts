@@ -2,7 +2,7 @@
  * Keys that are only ever written together are of one version at every holder, at every moment: nobody has a part of a group,
  * neither while it is under way nor after it was undone. What is forgotten, or deleted by stretches, may be gone for one alone.
  */
-import type { ShardInspection } from "../../../src/core/shard/shards.ts"
+import type { ShardInspection } from "../../../src/core/shard/inspection.ts"
 import type { MakeChecker } from "../checker.ts"
 
 export const groupsAreWhole: MakeChecker = cluster => {

@@ -3,7 +3,7 @@
  * one may lack what another holds if it had no memory for just that version, or was told by its primary to forget it, or
  * was filled by one of whom this holds. No two hold different versions of anything.
  */
-import type { ShardInspection } from "../../../src/core/shard/shards.ts"
+import type { ShardInspection } from "../../../src/core/shard/inspection.ts"
 import type { NodeId } from "../../../src/protocol/message.ts"
 import type { MakeChecker } from "../checker.ts"
 

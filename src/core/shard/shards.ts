@@ -7,7 +7,6 @@ import { assert } from "../../base/assert.ts"
 import { copyOf } from "../../base/bytes.ts"
 import type { Config } from "../../config.ts"
 import type {
-  ClientId,
   DataMessage,
   Epoch,
   NodeId,
@@ -15,14 +14,13 @@ import type {
   ReplicatedOp,
   Reply,
   Result,
-  Seq,
   ShardConfig,
   ShardId,
   SnapshotPart,
   View,
   ViewCommand,
 } from "../../protocol/message.ts"
-import type { Cursor, Entry, HashedKey, Store, StoreOptions } from "../../store/store.ts"
+import type { HashedKey, Store, StoreOptions } from "../../store/store.ts"
 import type { ViewChange } from "../membership/membership.ts"
 import { isMember } from "../membership/view.ts"
 import type { Pending } from "../requests.ts"
@@ -32,11 +30,12 @@ import { Commits } from "./commits.ts"
 import { beginFilling, newFilling, takePiece } from "./filling.ts"
 import { Forgetting } from "./forgetting.ts"
 import { GroupOperations } from "./group-operations.ts"
+import { type Held, heldIn, inspectionOf, type ShardInspection } from "./inspection.ts"
 import { KeyOperations } from "./key-operations.ts"
 import { Lead } from "./lead.ts"
 import { isOfShards, isRead } from "./operations.ts"
 import { ShardOperations } from "./shard-operations.ts"
-import { ownedEffect, type Role, Shard, textOf } from "./shard.ts"
+import { ownedEffect, type Role, Shard } from "./shard.ts"
 import { partsOf, SnapshotReader } from "./snapshot.ts"
 import { Sweep } from "./sweep.ts"
 import { Transfers } from "./transfers.ts"
@@ -74,33 +73,6 @@ const tidyBytes = 64 * 1024
 const abandonedBatch = 1_024
 /** After a stop was decided: acknowledgements on their way arrive within this, if ever. */
 const settleMs = 300
-
-/** What one shard holds on this node, for checkers. */
-export type ShardInspection = {
-  readonly role: Role
-  readonly q: Epoch
-  readonly seq: Seq
-  readonly commit: Seq
-  readonly uncommitted: number
-  readonly parked: number
-  readonly entries: ReadonlyMap<string, Pick<Entry, "value" | "version" | "expiresAtMs">>
-  readonly dedupClients: number
-  /** By which operation of the shard this one of a client was recorded; "below": it is finished. */
-  readonly recordOf: (client: ClientId, n: number) => Seq | "below" | undefined
-  readonly isComplete: boolean
-}
-
-/** How much a node keeps of what is bounded, of all shards or of the one that has most, for checkers. */
-export type Held = {
-  readonly parked: number
-  readonly early: number
-  readonly uncommitted: number
-  readonly uncommittedBytes: number
-  readonly pendingOfKey: number
-  readonly dedupClients: number
-  readonly resultsOfClient: number
-  readonly transferBytes: number
-}
 
 export class Shards {
   readonly #options: ShardsOptions
@@ -680,44 +652,12 @@ export class Shards {
 
   get held(): Held {
     const shards = this.#table.filter(shard => shard !== undefined)
-    const most = (measure: (shard: Shard) => number) => Math.max(0, ...shards.map(measure))
-    return {
-      parked: shards.reduce((sum, { parked }) => sum + parked.length, 0),
-      early: this.#early.length,
-      uncommitted: most(({ log }) => log.length),
-      uncommittedBytes: most(({ logBytes }) => logBytes),
-      pendingOfKey: most(({ mostPending }) => mostPending),
-      dedupClients: most(({ dedup }) => dedup.size),
-      resultsOfClient: most(({ dedup }) => dedup.mostResults),
-      transferBytes: this.#transfers.mostUnderWayBytes,
-    }
+    return heldIn(shards, { early: this.#early.length, transferBytes: this.#transfers.mostUnderWayBytes })
   }
 
   inspect(index: ShardId): ShardInspection | undefined {
     const shard = this.#table[index]
-    if (shard === undefined) return undefined
-    const entries = new Map<string, Pick<Entry, "value" | "version" | "expiresAtMs">>()
-    let cursor: Cursor | undefined
-    do
-      cursor = this.#store.scan(shard.arc, cursor, Number.MAX_SAFE_INTEGER, (key, _position, entry) =>
-        entries.set(textOf(key), { value: entry.value, version: entry.version, expiresAtMs: entry.expiresAtMs }),
-      )
-    while (cursor !== undefined)
-    return {
-      role: shard.role,
-      q: shard.config.q,
-      seq: shard.seq,
-      commit: shard.commit,
-      uncommitted: shard.log.length,
-      parked: shard.parked.length,
-      entries,
-      dedupClients: shard.dedup.size,
-      recordOf: (client, n) => {
-        const found = shard.dedup.find(client, n)
-        return found === undefined || found === "below" ? found : found.seq
-      },
-      isComplete: shard.filling === null || shard.filling.isComplete,
-    }
+    return shard === undefined ? undefined : inspectionOf(shard, this.#store)
   }
 
   /** As it travels: a number within limits, also where there is no end of it. */
