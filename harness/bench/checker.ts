@@ -1,5 +1,5 @@
 /**
- * How fast the checker judges: `node harness/bench/checker.ts`. Histories come from a register that is really atomic, so
+ * How fast the checker judges. Histories come from a register that is really atomic, so
  * every first verdict must be "consistent"; then each is told ten lies, which are not always found out: a read that
  * comes a little later may still be right.
  */

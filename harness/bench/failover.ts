@@ -1,15 +1,23 @@
 /**
  * Twenty nodes under a fixed load that leaves half of the machine idle; `kill -9` of one after another, each started again
  * at its address. Printed: the time until every key range that the victim led answers again, median and worst.
- *
- *     node harness/bench/failover.ts [kills] [rate] [program]       12 kills, 300 operations a second, ./dcache
  */
+import { parseArgs } from "node:util"
 import { fileURLToPath } from "node:url"
 import { cpuSecondsOf, machineSeconds, median } from "../cluster/cpu.ts"
 import { runStress } from "../cluster/stress.ts"
+import { parseCount } from "./options.ts"
 
-const [kills = 12, rate = 300] = process.argv.slice(2, 4).map(Number)
-const program = process.argv[4] ?? fileURLToPath(new URL("../../dcache", import.meta.url))
+const { values } = parseArgs({
+  options: {
+    kills: { type: "string", default: "12" },
+    rate: { type: "string", default: "100" },
+    program: { type: "string", default: fileURLToPath(new URL("../../dcache", import.meta.url)) },
+  },
+})
+const kills = parseCount("--kills", values.kills)
+const rate = parseCount("--rate", values.rate)
+const { program } = values
 const command = program.endsWith(".ts") ? { file: process.execPath, args: [program] } : { file: program, args: [] }
 
 const interruption = new AbortController()

@@ -114,6 +114,18 @@ ${json}`,
 ${json}`,
     run: () => import("./idle.ts"),
   },
+  failover: {
+    about: "twenty nodes under load, one after another killed: until every key range of the victim answers again",
+    options: `--kills 12
+--rate 100             operations a second
+--program ./dcache     what to start`,
+    run: () => import("./failover.ts"),
+  },
+  checker: {
+    about: "how fast histories are judged, right ones and lying ones, in CPU time",
+    options: "none",
+    run: () => import("./checker.ts"),
+  },
   expiry: {
     about: "how long entries that expire at one instant stay in memory, and what others notice",
     options: `--entries 1e6
