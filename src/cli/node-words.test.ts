@@ -52,8 +52,13 @@ const fourthLines = [
   },
   {
     change: { listening: "127.0.0.1:5556", choice: { kind: "next-port" } },
-    line: /127\.0\.0\.1:5556, the first port free/,
+    line: /127\.0\.0\.1:5556, the first port free; it takes less memory/,
     because: "nobody asked for that port",
+  },
+  {
+    change: { ...{ listening: "127.0.0.1:5556", statedMemoryBytes: 2 ** 30 }, choice: { kind: "next-port" } },
+    line: /127\.0\.0\.1:5556, the first port free$/,
+    because: "nobody asked for that port, but somebody for that much memory",
   },
   {
     change: { choice: { kind: "reaches-seed", seed: "10.0.0.1:5555" } },

@@ -40,7 +40,7 @@ export function greetingLines(greeting: Greeting): string[] {
       ? []
       : [`zone ${statedZone}: copies of its data stand in other zones, where there are any`]),
     ...(statedMemoryBytes === undefined ? [] : memoryLines(statedMemoryBytes, availableBytes)),
-    ...choiceLines(choice, listening),
+    ...choiceLines(choice, listening, statedMemoryBytes),
     ...(reach === "others" ? [openWarning(listening)] : []),
   ]
 }
@@ -58,14 +58,16 @@ function memoryLines(memoryBytes: number, availableBytes: number): string[] {
 }
 
 /** An address that nobody asked for is explained. */
-function choiceLines(choice: ListenChoice, listening: Address): string[] {
+function choiceLines(choice: ListenChoice, listening: Address, statedMemoryBytes: number | undefined): string[] {
   switch (choice.kind) {
     case "asked":
     case "default":
     case "as-before":
       return []
-    case "next-port":
-      return [`listening on ${listening}, the first port free; it takes less memory, since nodes share this machine`]
+    case "next-port": {
+      const share = statedMemoryBytes === undefined ? "; it takes less memory, since nodes share this machine" : ""
+      return [`listening on ${listening}, the first port free${share}`]
+    }
     case "reaches-seed":
       return [`listening on ${listening}, from where ${choice.seed} is reached; --listen chooses another`]
   }
