@@ -9,8 +9,16 @@ export function after<T, U>(soon: Soon<T>, then: (value: T) => Soon<U>): Soon<U>
   return soon instanceof Promise ? soon.then(then) : then(soon)
 }
 
-/** All of them, in their order. */
+/** All of them, in their order. Where one fails the others are waited for all the same: afterwards nothing is under way. */
 export function allOf<T>(soon: readonly Soon<T>[]): Soon<readonly T[]> {
-  for (const one of soon) if (one instanceof Promise) return Promise.all(soon)
+  for (const one of soon) if (one instanceof Promise) return allSettled(soon)
   return soon as readonly T[] // none is a promise
+}
+
+async function allSettled<T>(soon: readonly Soon<T>[]): Promise<readonly T[]> {
+  const settled = await Promise.allSettled(soon)
+  return settled.map(one => {
+    if (one.status === "rejected") throw one.reason
+    return one.value
+  })
 }

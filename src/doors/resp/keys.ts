@@ -5,7 +5,7 @@ import { after, allOf, type Soon } from "../soon.ts"
 import { int64Of, integerOf, optionOf, type TimeUnit, ttlFrom, wordAt } from "./arguments.ts"
 import { allKeys, type Arguments, type Command, type Context, oneKey, type OnKeys, type Run } from "./command.ts"
 import { type Held, readKey, ttlOperation } from "./key-state.ts"
-import { CacheRefusal, CommandError, noSuchKey, syntaxError } from "./refusals.ts"
+import { CacheRefusal, CommandError, noSuchKey, refusalOf, syntaxError } from "./refusals.ts"
 import { family } from "./subcommands.ts"
 import { inOneStep } from "./transaction.ts"
 import { bulk, error, integer, nil, ok, type Reply } from "./reply.ts"
@@ -126,9 +126,11 @@ function counting(name: string, flags: readonly string[], summary: string, opera
   return {
     ...{ name, arity: -2, keys: allKeys, flags, group: "generic", summary },
     run: (context, keys) =>
-      after(allOf(keys.map(key => ask(context, key, operation))), outcomes =>
-        integer(outcomes.filter(({ kind }) => kind !== "missing").length),
-      ),
+      after(allOf(keys.map(key => context.cache.ask(context.key(key), operation))), outcomes => {
+        const refusal = refusalOf(outcomes)
+        if (refusal !== undefined) throw refusal
+        return integer(outcomes.filter(({ kind }) => kind !== "missing").length)
+      }),
     transact: {
       needs: "value",
       workOnAll: (stateOf, keys) => {
@@ -243,7 +245,10 @@ async function renameApart(context: Context, args: Arguments, how: Overwriting):
   if (held === undefined) throw new CommandError(noSuchKey)
   if (!(await put(context, to, held, how))) return false
   // Written to meanwhile: the newer value stays under the old name.
-  await after(context.cache.ask(from, { op: "delete", condition: { if: "version", version: held.version } }), answered)
+  const condition = { if: "version", version: held.version } as const
+  const deleted = await context.cache.ask(from, { op: "delete", condition })
+  // The value lies under its new name by now: whatever became of the old one, this was not without effect.
+  if (deleted.kind === "failed") throw new CacheRefusal({ ...deleted, mayHaveHappened: "unknown" })
   return true
 }
 

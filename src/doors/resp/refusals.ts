@@ -1,5 +1,5 @@
 /** What the cache refuses, in the words and codes that Redis' clients know. */
-import type { FailureCode } from "../../client/session.ts"
+import type { CallOutcome, FailureCode } from "../../client/session.ts"
 import { maxGroupBytes, maxGroupKeys, maxKeyBytes, maxValueBytes } from "../../protocol/limits.ts"
 
 type Failed = { readonly kind: "failed"; readonly code: FailureCode; readonly mayHaveHappened: "no" | "unknown" }
@@ -16,6 +16,19 @@ export class CacheRefusal extends CommandError {
   constructor({ code, mayHaveHappened }: Failed) {
     super(mayHaveHappened === "unknown" ? `ERR outcome unknown (${code}): it may have happened` : texts[code])
   }
+}
+
+/**
+ * What is to be said of several keys that were each written on their own: nothing, when none failed. Where some were written
+ * the command as a whole was not without effect.
+ */
+export function refusalOf(outcomes: readonly CallOutcome[]): CommandError | undefined {
+  const failures = outcomes.filter(outcome => outcome.kind === "failed")
+  const [first] = failures
+  if (first === undefined) return undefined
+  const isWritten = outcomes.some(({ kind }) => kind === "stored" || kind === "deleted")
+  if (isWritten) return new CommandError(`ERR outcome unknown (${first.code}): some of the keys were written`)
+  return new CacheRefusal(failures.find(({ mayHaveHappened }) => mayHaveHappened === "unknown") ?? first)
 }
 
 export const keysApart =

@@ -7,7 +7,7 @@ import { after, allOf, type Soon } from "../soon.ts"
 import { allKeys, type Arguments, type Command, type Context, oneKey } from "./command.ts"
 import { decimalSum } from "./decimal.ts"
 import { flagsOf, getOperation, type KeyState, onKey } from "./key-state.ts"
-import { CacheRefusal, CommandError, notAFloat, syntaxError } from "./refusals.ts"
+import { CacheRefusal, CommandError, notAFloat, refusalOf, syntaxError } from "./refusals.ts"
 import { array, bulk, integer, nil, ok, type Reply } from "./reply.ts"
 
 export const stringCommands: readonly Command[] = [
@@ -82,7 +82,11 @@ export const stringCommands: readonly Command[] = [
     run: (context, args) => {
       // All are looked at before the first is written.
       const sets = pairs(args, "mset").map(([key, value]) => ({ key, set: plainSet(value) }))
-      return after(allOf(sets.map(({ key, set }) => store(context, key, set))), () => ok)
+      return after(allOf(sets.map(({ key, set }) => askToStore(context, key, set))), outcomes => {
+        const refusal = refusalOf(outcomes)
+        if (refusal !== undefined) throw refusal
+        return ok
+      })
     },
     transact: {
       needs: "value",
@@ -240,9 +244,13 @@ function setOnKey(state: KeyState, set: SetCommand): Reply {
 
 /** In one operation. "unmet": the condition was not. */
 function store(context: Context, word: Buffer | undefined, set: SetCommand): Soon<"stored" | "unmet"> {
+  return after(askToStore(context, word, set), isStored)
+}
+
+function askToStore(context: Context, word: Buffer | undefined, set: SetCommand): Soon<CallOutcome> {
   const { value, ttlMs, condition } = set
   const key = context.key(word ?? Buffer.alloc(0))
-  return after(context.cache.ask(key, { op: "set", value, flags: flagsOf(value), ttlMs, condition }), isStored)
+  return context.cache.ask(key, { op: "set", value, flags: flagsOf(value), ttlMs, condition })
 }
 
 function isStored(outcome: CallOutcome): "stored" | "unmet" {
