@@ -38,8 +38,10 @@ export type Context = {
   readonly channels: ClusterChannels
   /** Milliseconds since 1970, by this machine's clock. */
   readonly wallMs: number
-  /** The name under which the key lies in the cache: that of its database. */
+  /** The name under which the key lies in the cache: that of the database that is selected now. */
   key(word: Buffer): Uint8Array
+  /** The same for as long as a command takes, whatever is selected meanwhile. */
+  naming(): (word: Buffer) => Uint8Array
 }
 
 /** What commands about the server need of the door. */

@@ -568,6 +568,11 @@ class ConnectionContext implements Context {
   key(word: Buffer): Uint8Array {
     return keyOfDatabase(this.client.database, word)
   }
+
+  naming(): (word: Buffer) => Uint8Array {
+    const { database } = this.client
+    return word => keyOfDatabase(database, word)
+  }
 }
 
 /** With the second word, where that is part of the name. */

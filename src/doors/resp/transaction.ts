@@ -47,7 +47,7 @@ export class Transaction {
     if (row.keys.first === 0) return undefined
     if (row.transact === undefined) return `ERR '${row.name}' cannot be part of a transaction here`
     const keys = keyWordsOf(row, args).map(word => context.key(word))
-    const [one = keys[0]] = this.#watched.size > 0 ? [keyOf(this.#watched)] : this.#keys.values()
+    const [one = keys[0]] = this.#watched.size > 0 ? [firstOf(this.#watched)] : this.#keys.values()
     if (one !== undefined && !keys.every(key => context.cache.sharePrimary(one, key))) return keysApart
     for (const key of keys) this.#keys.set(nameOf(key), key)
     return this.#keys.size > maxGroupKeys ? `ERR a transaction has at most ${maxGroupKeys} keys` : undefined
@@ -68,10 +68,11 @@ export class Transaction {
     if (this.#isSpoiled) return error("EXECABORT Transaction discarded because of previous errors.")
     const needsTtl = this.#queue.some(({ row }) => row.transact?.needs === "value-and-ttl")
     const asked = { keys: this.#keys, needs: needsTtl ? "value-and-ttl" : "value", watched: this.#watched } as const
+    const keyOf = context.naming()
     const replies = await onKeys(context.cache, asked, stateOf =>
       this.#queue.map(({ row: { transact }, args }) => {
         if (transact === undefined) return undefined
-        return refusable(() => worked(transact, word => stateOf(context.key(word)), args, context.wallMs))
+        return refusable(() => worked(transact, word => stateOf(keyOf(word)), args, context.wallMs))
       }),
     )
     if (replies === "changed") return { kind: "nil-array" }
@@ -90,7 +91,7 @@ export class Transaction {
     const keys = words.map(word => context.key(word))
     const names = new Set([...watched.keys(), ...keys.map(nameOf)])
     if (names.size > maxGroupKeys) return error(`ERR at most ${maxGroupKeys} keys can be watched`)
-    const one = watched.size > 0 ? keyOf(watched) : keys[0]
+    const one = watched.size > 0 ? firstOf(watched) : keys[0]
     if (one !== undefined && !keys.every(key => context.cache.sharePrimary(one, key))) return error(keysApart)
     for (const key of keys) {
       const held = await readKey(context.cache, key, "value")
@@ -123,17 +124,17 @@ export function inOneStep(
   context: Context,
 ): Soon<Reply> {
   const { cache, wallMs } = context
+  const keyOf = context.naming()
   if ("work" in transact) {
-    const key = context.key(wordAt(args, 0))
-    return onKey(cache, key, transact.needs, state => transact.work(state, args, wallMs))
+    return onKey(cache, keyOf(wordAt(args, 0)), transact.needs, state => transact.work(state, args, wallMs))
   }
-  const keys = new Map(words.map(word => [nameOf(context.key(word)), context.key(word)]))
+  const keys = new Map(words.map(keyOf).map(key => [nameOf(key), key]))
   const [one] = keys.values()
   for (const key of keys.values())
     if (one !== undefined && !cache.sharePrimary(one, key)) throw new CommandError(keysApart)
   const asked = { keys, needs: transact.needs, watched: nothingWatched }
   const work = (stateOf: (key: Uint8Array) => KeyState) =>
-    transact.workOnAll(word => stateOf(context.key(word)), args, wallMs)
+    transact.workOnAll(word => stateOf(keyOf(word)), args, wallMs)
   return after(onKeys(cache, asked, work), reply => {
     assert(reply !== "changed", "nothing was watched")
     return reply
@@ -145,7 +146,7 @@ function worked(transact: OnKey | OnKeys, stateOf: (word: Buffer) => KeyState, a
   return transact.workOnAll(stateOf, args, wallMs)
 }
 
-function keyOf(watched: ReadonlyMap<string, number>): Uint8Array | undefined {
+function firstOf(watched: ReadonlyMap<string, number>): Uint8Array | undefined {
   const [name] = watched.keys()
   return name === undefined ? undefined : Buffer.from(name, "latin1")
 }

@@ -96,7 +96,11 @@ export class Entries {
       ...{ database: 0, lastCommand: "", activeAtMs: 0, channels: 0, patterns: 0, queued: undefined, watching: 0 },
       ...{ heldBytes: 0, unsentBytes: 0 },
     }
+    const naming = () => {
+      const { database } = client
+      return (word: Buffer) => keyOfDatabase(database, word)
+    }
     const [server, channels] = [{} as ServerView, {} as ClusterChannels]
-    return { cache, client, server, channels, wallMs: 0, key: word => keyOfDatabase(client.database, word) }
+    return { cache, client, server, channels, wallMs: 0, key: word => naming()(word), naming }
   }
 }
