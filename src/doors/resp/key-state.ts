@@ -156,6 +156,16 @@ function makeWay(cache: LocalCache, keys: readonly Uint8Array[], held: readonly 
   )
 }
 
+/**
+ * What is to be watched of a key: its version; 0: nothing is there. Then nothing is in the way either, else the key would not be
+ * absent for whoever looks at it with that in mind, however often.
+ */
+export function versionOf(cache: LocalCache, key: Uint8Array): Soon<number> {
+  return after(readKey(cache, key, "value"), held =>
+    held === undefined ? after(makeWay(cache, [key], [held]), () => 0) : held.version,
+  )
+}
+
 /** Keys by their names (`nameOf`). */
 export type Keys = ReadonlyMap<string, Uint8Array>
 

@@ -1,6 +1,7 @@
 /** Transactions, and single commands that are carried out in one step. */
 import { deepEqual, equal } from "node:assert/strict"
 import { test } from "node:test"
+import { sealed } from "../../client/tags.ts"
 import { type Command, type Context, keyWordsOf } from "./command.ts"
 import type { Reply } from "./reply.ts"
 import { commandNamed } from "./table.ts"
@@ -66,3 +67,17 @@ test("EXEC is about the database in which its commands were queued", async () =>
   equal((await reply).kind, "array")
   deepEqual([...entries.held.keys()], ["a", "b"])
 })
+
+for (const line of ["set a 1", "set b 1"])
+  test(`an entry whose tags were invalidated, when watched, is in no transaction's way: ${line}`, async () => {
+    const entries = new Entries()
+    const { bytes, flags } = sealed({ bytes: Buffer.from("old"), flags: 1 }, [{ tag: Buffer.from("red"), version: 99 }])
+    entries.put("a", bytes, flags)
+    const context = entries.context()
+    const watched = new Map<string, number>()
+    await Transaction.watch([Buffer.from("a")], context, watched)
+    const transaction = new Transaction(watched)
+    add(transaction, context, line)
+    equal((await transaction.execute(context)).kind, "array")
+    equal(entries.text(line.slice(4, 5)), "1")
+  })

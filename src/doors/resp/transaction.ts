@@ -7,7 +7,7 @@ import { maxGroupKeys } from "../../protocol/limits.ts"
 import { after, type Soon } from "../soon.ts"
 import { wordAt } from "./arguments.ts"
 import { type Arguments, type Command, type Context, keyWordsOf, noKeys, type OnKey, type OnKeys } from "./command.ts"
-import { type KeyState, nameOf, onKey, onKeys, readKey } from "./key-state.ts"
+import { type KeyState, nameOf, onKey, onKeys, versionOf } from "./key-state.ts"
 import { CommandError, keysApart } from "./refusals.ts"
 import { array, error, ok, type Reply } from "./reply.ts"
 
@@ -94,8 +94,8 @@ export class Transaction {
     const one = watched.size > 0 ? firstOf(watched) : keys[0]
     if (one !== undefined && !keys.every(key => context.cache.sharePrimary(one, key))) return error(keysApart)
     for (const key of keys) {
-      const held = await readKey(context.cache, key, "value")
-      if (!watched.has(nameOf(key))) watched.set(nameOf(key), held?.version ?? 0)
+      const version = await versionOf(context.cache, key)
+      if (!watched.has(nameOf(key))) watched.set(nameOf(key), version)
     }
     return ok
   }
