@@ -66,7 +66,7 @@ const explanations: Record<FailureCode, string> = {
   "key-too-long": "the key is too long",
   "value-too-large": "the value is too large",
   "keys-apart": "the keys lie on different nodes, and are not written in one step",
-  "group-too-large": "these are more keys, or more bytes, than are written in one step",
+  "group-too-large": "these are more keys, or more bytes, than are judged and written in one step",
   "bad-request": "the node does not understand the request",
   duplicate: "the operation counts as finished",
   cancelled: "cancelled",

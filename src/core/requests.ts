@@ -412,6 +412,7 @@ function problemOf(key: Uint8Array, operation: Operation, view: View): Rejection
   return hasBadNumber(operation) ? "bad-request" : undefined
 }
 
+/** What it finds, and so what its touches write, the primary alone can say. */
 function problemOfGroup(key: Uint8Array, { steps }: GroupOperation): Rejection | undefined {
   if (steps.length > maxGroupKeys) return "group-too-large"
   const keys = new Set(steps.map(step => textOf(step.key)))
@@ -426,7 +427,7 @@ function problemOfGroup(key: Uint8Array, { steps }: GroupOperation): Rejection |
   return bytes > maxGroupBytes ? "group-too-large" : undefined
 }
 
-/** Why nobody executes this group now, given who leads the shard of its first key. */
+/** Why nobody executes this group now, given who leads the shard of its request's key. */
 function obstacleOf(operation: GroupOperation, primary: NodeId, view: View): Refusal | undefined {
   const primaries = [...shardsOf(operation, view)].map(shard => view.shards[shard]?.primary)
   if (primaries.includes(null)) return { kind: "unavailable", reason: "orphan" }

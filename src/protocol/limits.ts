@@ -16,9 +16,15 @@ export const maxKeyBytes = 4_096
 /** Largest value, in bytes. Larger: refused, `value-too-large`. */
 export const maxValueBytes = 8 * 1024 * 1024
 
-/** Most keys of one group, and the most bytes that its keys, values and compared values take. Beyond: refused, `group-too-large`. */
+/**
+ * Most keys of one group, and the most bytes that its keys, values and compared values take, and that it writes: a touch writes the
+ * whole value again. Beyond: refused, `group-too-large`.
+ */
 export const maxGroupKeys = 1_024
 export const maxGroupBytes = maxValueBytes
+
+/** Most bytes of the values that the keys of one group have when it is judged: all are read in one step. Beyond: refused likewise. */
+export const maxGroupFoundBytes = 4 * maxGroupBytes
 
 /** Longest name of a channel, or pattern of such, in bytes. Longer: refused. */
 export const maxChannelBytes = 4_096

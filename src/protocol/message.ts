@@ -181,7 +181,8 @@ export type GroupStep = {
 
 /**
  * Several keys in one step: every condition is met and everything is written, or nothing is. Each key comes once; one primary leads
- * the shards of all of them. The `key` of the request is that of the first step. A touch needs its key to be there.
+ * the shards of all of them. The `key` of the request is that of one of the steps: the version in the answer is of its shard. A touch
+ * needs its key to be there.
  */
 export type GroupOperation = { readonly op: "group"; readonly steps: readonly GroupStep[] }
 

@@ -5,6 +5,7 @@
 import { assert } from "../../base/assert.ts"
 import { copyOf } from "../../base/bytes.ts"
 import type { Config } from "../../config.ts"
+import { maxGroupBytes, maxGroupFoundBytes } from "../../protocol/limits.ts"
 import type { GroupOperation, GroupResult, GroupStep, GroupWrite, Reply, Result, Seq } from "../../protocol/message.ts"
 import type { Entry, HashedKey } from "../../store/store.ts"
 import type { Pending } from "../requests.ts"
@@ -12,7 +13,7 @@ import type { Rules } from "../rules.ts"
 import type { Commits } from "./commits.ts"
 import { type GroupPart, groupPartsOf, OpenGroup, restOf } from "./groups.ts"
 import { foundBy } from "./key-operations.ts"
-import { bytesAddedByGroup, evaluateGroup, hasExpired } from "./operations.ts"
+import { bytesAddedByGroup, bytesWritten, evaluateGroup, hasExpired } from "./operations.ts"
 import type { LogRecord, Shard } from "./shard.ts"
 import { join, standingOf } from "./standing.ts"
 import { busyRetryMs, type Waiting } from "./waiting.ts"
@@ -32,6 +33,9 @@ export type GroupOperationsOptions = {
   readonly answer: (pending: Pending, reply: Reply) => void
 }
 
+/** What is there of the keys of a group, by their places. */
+type Found = readonly (Entry | undefined)[]
+
 /** What the steps of a group write, and the first whose condition is not met, by their places. */
 type Judged = { readonly writes: readonly (GroupWrite | undefined)[]; readonly unmetAt: number | undefined }
 
@@ -49,13 +53,11 @@ export class GroupOperations {
     const parts = groupPartsOf(keys, shardAt)
     const isRight = ({ shard }: GroupPart) => serves(shard, nowMs) && (shard.isAlone || !rules.aloneAtOnce)
     if (parts === undefined || !parts.every(isRight)) return undefined
-    const isExpired = ({ shard, places }: GroupPart) =>
-      places.some(place => {
-        const entry = shard.newest(placed(keys, place))
-        return entry !== undefined && hasExpired(entry, nowMs)
-      })
-    if (parts.some(isExpired) || !this.#fits(steps, parts, nowMs)) return undefined
-    const judged = this.#judge(steps, keys, parts, nowMs)
+    if (!this.#fits(steps, parts, nowMs)) return undefined
+    const found = this.#find(keys, parts)
+    if (found === undefined || found.some(entry => isOver(entry, nowMs))) return undefined
+    const judged = this.#judge(steps, found, parts, nowMs)
+    if (bytesWritten(judged.writes) > maxGroupBytes) return undefined
     for (const { shard, places } of parts) shard.applyAlone(keyedWrites(keys, judged, places), nowMs)
     return resultOf(judged.unmetAt, asked.seq)
   }
@@ -65,7 +67,7 @@ export class GroupOperations {
    * several shards it is one in each, appended together.
    */
   execute({ steps }: GroupOperation, pending: Pending, nowMs: number): void {
-    const { answer, commits, config, hashed, rules, serves, shardAt } = this.#options
+    const { answer, commits, config, countExpired, hashed, rules, serves, shardAt } = this.#options
     const keys = steps.map(({ key }) => hashed(copyOf(key)))
     const parts = groupPartsOf(keys, shardAt)
     // A view that names this node the primary of all of them is being taken up.
@@ -91,9 +93,14 @@ export class GroupOperations {
       places.some(place => shard.pendingOf(placed(keys, place)) >= config.maxPendingPerKey)
     if (left.some(isCrowded)) return answer(pending, { kind: "busy", retryAfterMs: busyRetryMs })
     if (!this.#fits(steps, left, nowMs)) return answer(pending, { kind: "full" })
-    const { writes, unmetAt } = this.#judge(steps, keys, left, nowMs)
+    const found = this.#find(keys, left)
+    if (found === undefined) return answer(pending, tooLarge)
+    const { writes, unmetAt } = this.#judge(steps, found, left, nowMs)
     const rest = restOf(remembered?.result, left, unmetAt)
     if (rest === "torn") return answer(pending, { kind: "timeout" })
+    // Larger than what was asked by what it touches; it could not be sent to a copy.
+    if (bytesWritten(writes) > maxGroupBytes) return answer(pending, tooLarge)
+    for (const entry of found) if (isOver(entry, nowMs)) countExpired()
     const unmet = remembered?.result.kind === "group-unmet" ? remembered.result : undefined
     const records = left.map(part => {
       const result = unmet ?? resultOf(unmetAt, part.shard.seq + 1)
@@ -117,28 +124,36 @@ export class GroupOperations {
     pending.mayBeDone = true
   }
 
-  /** What the steps of these parts do, each at its place. The conditions of all of them are judged before anything is written. */
-  #judge(steps: readonly GroupStep[], keys: readonly HashedKey[], parts: readonly GroupPart[], nowMs: number): Judged {
+  /** What is there of the keys of these parts, each at its place; undefined: more than is held in one step. */
+  #find(keys: readonly HashedKey[], parts: readonly GroupPart[]): Found | undefined {
+    const found: (Entry | undefined)[] = new Array(keys.length).fill(undefined)
+    let bytes = 0
+    for (const { shard, places } of parts)
+      for (const place of places) {
+        const entry = foundBy(shard, placed(keys, place), this.#options.rules)
+        bytes += entry?.value.length ?? 0
+        if (bytes > maxGroupFoundBytes) return undefined
+        found[place] = entry
+      }
+    return found
+  }
+
+  /**
+   * What the steps of these parts do, each at its place. The conditions of all of them are judged before anything is written.
+   * What has expired counts as missing, and so is deleted, or written over.
+   */
+  #judge(steps: readonly GroupStep[], found: Found, parts: readonly GroupPart[], nowMs: number): Judged {
     const { rules } = this.#options
     const writes: (GroupWrite | undefined)[] = []
     const unmet: number[] = []
     for (const some of rules.groupsInOneStep ? [parts] : parts.map(part => [part])) {
-      const judged = some.flatMap(({ shard, places }) => places.map(place => ({ shard, place })))
-      judged.sort((a, b) => a.place - b.place)
-      const entries = judged.map(({ shard, place }) => this.#unexpired(shard, placed(keys, place), nowMs))
-      const found = evaluateGroup({ steps: judged.map(({ place }) => placed(steps, place)), entries, nowMs, rules })
-      for (const [i, { place }] of judged.entries()) writes[place] = found.writes[i]
-      if (found.unmetAt !== undefined) unmet.push(placed(judged, found.unmetAt).place)
+      const judged = some.flatMap(({ places }) => places).sort((a, b) => a - b)
+      const entries = judged.map(place => (isOver(found[place], nowMs) ? undefined : found[place]))
+      const evaluated = evaluateGroup({ steps: judged.map(place => placed(steps, place)), entries, nowMs, rules })
+      for (const [i, place] of judged.entries()) writes[place] = evaluated.writes[i]
+      if (evaluated.unmetAt !== undefined) unmet.push(placed(judged, evaluated.unmetAt))
     }
     return { writes, unmetAt: unmet.length === 0 ? undefined : Math.min(...unmet) }
-  }
-
-  /** What a step builds on. What has expired counts as missing, and so is deleted, or written over. */
-  #unexpired(shard: Shard, key: HashedKey, nowMs: number): Entry | undefined {
-    const entry = foundBy(shard, key, this.#options.rules)
-    if (entry === undefined || !hasExpired(entry, nowMs)) return entry
-    this.#options.countExpired()
-    return undefined
   }
 
   #applyPart(
@@ -172,6 +187,12 @@ export class GroupOperations {
         ...([this.#options.hashed(key), undefined, nowMs] as const),
       )
   }
+}
+
+const tooLarge = { kind: "rejected", reason: "group-too-large" } as const
+
+function isOver(entry: Entry | undefined, nowMs: number): boolean {
+  return entry !== undefined && hasExpired(entry, nowMs)
 }
 
 function resultOf(unmetAt: number | undefined, version: Seq): GroupResult {

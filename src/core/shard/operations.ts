@@ -150,6 +150,14 @@ function evaluateStep(
   return { effect, isMet: isMet || (operation.op === "delete" && operation.condition === null) }
 }
 
+/** Bytes of the keys and values that a group writes. */
+export function bytesWritten(writes: readonly (GroupWrite | undefined)[]): number {
+  let bytes = 0
+  for (const write of writes)
+    if (write !== undefined) bytes += write.key.length + (write.effect.kind === "put" ? write.effect.value.length : 0)
+  return bytes
+}
+
 /** What the store adds to an entry, at most: of a single one it knows that itself. */
 const entryBytes = 64
 

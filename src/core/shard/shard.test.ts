@@ -1,4 +1,4 @@
-import { deepEqual, equal, throws } from "node:assert/strict"
+import { deepEqual, equal, ok, throws } from "node:assert/strict"
 import { test } from "node:test"
 import fc from "fast-check"
 import type { ReplicatedOp, ShardConfig } from "../../protocol/message.ts"
@@ -107,6 +107,26 @@ test("a stretch is cleared by one operation: readers see it full until that has 
   deepEqual(all("committed"), ["of a", undefined, undefined, "of d"])
   shard.commitTo(6)
   deepEqual(all("committed"), ["of a", undefined, "new", "of d"])
+  equal(shard.logBytes, 0)
+})
+
+test("what a group deletes or writes over counts as uncommitted as long as it is kept", () => {
+  const { shard } = shardOf()
+  for (const name of ["a", "b"]) put(shard, name, "x".repeat(100_000))
+  shard.commitTo(2)
+  equal(shard.logBytes, 0)
+  const effect = { kind: "put", value: new Uint8Array(1), flags: 0, ttlLeftMs: null } as const
+  const writes = [
+    { key: hashed("a").bytes, effect: { kind: "delete" } as const },
+    { key: hashed("b").bytes, effect },
+  ]
+  const group = { key: new Uint8Array(0), effect: { kind: "group", writes }, origin: null, result: null } as const
+  shard.apply({ seq: 3, ...group }, hashed("a"), 0)
+  ok(shard.logBytes > 200_000)
+  shard.rollBackTo(2)
+  equal(shard.logBytes, 0)
+  shard.apply({ seq: 3, ...group }, hashed("a"), 0)
+  shard.commitTo(3)
   equal(shard.logBytes, 0)
 })
 

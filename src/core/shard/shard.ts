@@ -393,9 +393,10 @@ export function* keysOf({ op, key, keyText, changes }: LogRecord): Generator<Pic
 
 function recordBytes({ op, changes }: LogRecord): number {
   let bytes = bytesOf(op)
-  // What a stretch held that was cleared is kept here alone, and may be much.
-  if (op.effect.kind === "clear")
-    for (const { key, before } of changes) bytes += key.bytes.length + (before?.value.length ?? 0)
+  // What many keys held before is kept here alone, and may be much.
+  for (const { before } of changes) bytes += before?.value.length ?? 0
+  // A group names its keys; what a stretch held does nobody.
+  if (op.effect.kind === "clear") for (const { key } of changes) bytes += key.bytes.length
   return bytes
 }
 

@@ -197,6 +197,45 @@ test("what a shard holds uncommitted fits one frame, whatever its clients write;
   }
 })
 
+for (const { what, values, bytes, step, isTaken } of [
+  { what: "touches values that fit one frame", values: 2, bytes: 3 * 2 ** 20, step: "touch", isTaken: true },
+  { what: "touches values that together do not", values: 3, bytes: 3 * 2 ** 20, step: "touch", isTaken: false },
+  { what: "deletes values that may be held until then", values: 4, bytes: 7 * 2 ** 20, step: "delete", isTaken: true },
+  { what: "deletes values that are too much for that", values: 5, bytes: 7 * 2 ** 20, step: "delete", isTaken: false },
+  {
+    what: "checks values that are too much for one step",
+    values: 5,
+    bytes: 7 * 2 ** 20,
+    step: "check",
+    isTaken: false,
+  },
+] as const)
+  test(`a group that ${what} is ${isTaken ? "done" : "refused before anything is"}`, () => {
+    const operations = {
+      touch: { op: "touch", ttlMs: 5, condition: null },
+      delete: { op: "delete", condition: null },
+      check: { op: "check", condition: { if: "present" } },
+    } as const
+    const keys = Array.from({ length: values }, (_, i) => new Uint8Array([i + 1]))
+    const group: Operation = { op: "group", steps: keys.map(key => ({ key, operation: operations[step] })) }
+    const nodeWithValues = () => {
+      const node = nodeOf("p", { maxBytes: 2 ** 30 })
+      node.install(viewOf(1, ["p"], base), 0)
+      for (const [keyByte] of keys) node.ask(write(bytes), 0, "c", keyByte)
+      return node
+    }
+    const asked = nodeWithValues()
+    asked.ask(group, 0)
+    const version = values + 1
+    const refusal = { kind: "rejected", reason: "group-too-large" }
+    deepEqual(asked.answers.at(-1), isTaken ? { kind: "group-done", version } : refusal)
+    equal(asked.inspect()?.seq, isTaken ? version : values)
+    const own = nodeWithValues()
+    const result = own.shards.executeNow(0, group, { bytes: new Uint8Array([1]), position: 0 }, 0)
+    deepEqual(result, isTaken ? { kind: "group-done", version } : undefined)
+    equal(own.inspect()?.seq, isTaken ? version : values)
+  })
+
 test("of messages for a view that has not come, the first so many are kept and taken up with it; pieces are not", () => {
   const node = nodeOf("b")
   node.install(viewOf(2, ["p", "b"], { ...base, q: 2, learners: [{ id: "b", since: 2 }] }), 0, "gap")

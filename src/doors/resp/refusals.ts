@@ -1,6 +1,6 @@
 /** What the cache refuses, in the words and codes that Redis' clients know. */
 import type { CallOutcome, FailureCode } from "../../client/session.ts"
-import { maxGroupBytes, maxGroupKeys, maxKeyBytes, maxValueBytes } from "../../protocol/limits.ts"
+import { maxGroupBytes, maxGroupFoundBytes, maxGroupKeys, maxKeyBytes, maxValueBytes } from "../../protocol/limits.ts"
 
 type Failed = { readonly kind: "failed"; readonly code: FailureCode; readonly mayHaveHappened: "no" | "unknown" }
 
@@ -49,7 +49,7 @@ const texts: Readonly<Record<FailureCode, string>> = {
   "key-too-long": `ERR key exceeds maximum allowed size (${maxKeyBytes} bytes)`,
   "value-too-large": `ERR string exceeds maximum allowed size (${maxValueBytes} bytes)`,
   "keys-apart": keysApart,
-  "group-too-large": `ERR a transaction holds at most ${maxGroupKeys} keys and ${maxGroupBytes} bytes`,
+  "group-too-large": `ERR a transaction has at most ${maxGroupKeys} keys, writes at most ${maxGroupBytes} bytes, and finds at most ${maxGroupFoundBytes}`,
   "bad-request": "ERR the cluster did not understand this command",
   duplicate: "ERR outcome unknown: the command was repeated too late",
   cancelled: "ERR cancelled",
