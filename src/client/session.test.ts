@@ -973,6 +973,19 @@ test("a read of many keys that is not answered, or whose connection breaks, is d
   equal(cluster.session.openCalls, 0)
 })
 
+test("a node that passes a read of many keys by is asked key by key itself: that is no silence", () => {
+  const cluster = new VirtualCluster({ nodes: 4 })
+  const keys = keysOfFour(cluster)
+  cluster.node(1).manyReads = "silence"
+  const outcomes = cluster.readMany(keys)
+  cluster.run(500)
+  deepEqual(outcomes, Array(12).fill([missing]))
+  deepEqual(
+    cluster.seen.map(({ to }) => to),
+    ["n1", "n1", "n1"],
+  )
+})
+
 test("reads of many keys end with the session, and are refused after it", () => {
   const cluster = new VirtualCluster({ nodes: 4 })
   const keys = keysOfFour(cluster)

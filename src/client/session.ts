@@ -370,7 +370,7 @@ export class Session {
         this.#wakeBy(dueAtMs)
         return false
       }
-      this.#doubt(read.attempt, nowMs)
+      // No word on the node: one of an older version passes such a message by. Those who ask alone now find out.
       return true
     })
     this.#sendQueued()
