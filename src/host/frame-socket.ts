@@ -50,8 +50,8 @@ export type FrameSocketOptions<M extends Sized> = {
   readonly ended: (end: SocketEnd) => void
 }
 
-/** Tells the answer to a ping that measures from the answer to one that asks for a sign of life. */
-const probe = Uint8Array.of(1)
+/** A delay that was measured so long ago says nothing of now. */
+const lagHoldsMs = 1_000
 
 /** Of the codes of RFC 6455, 7.4.1, those that we close with. */
 export const closeCodes = { goingAway: 1001, unsupportedData: 1003, policy: 1008, tooLarge: 1009, tryLater: 1013 }
@@ -77,7 +77,10 @@ export class FrameSocket<M extends Sized> {
   #reading: "yes" | "paused" = "yes"
   /** A ping on its way that measures the delay; undefined: none. */
   #probedAtMs: number | undefined
+  /** What the newest of these carries: tells its answer from those to others, and to pings that ask for a sign of life. */
+  #probe = Uint8Array.of(0)
   #lagMs = 0
+  #lagAtMs = 0
   /** What the other end had been sent when somebody last looked whether it reads. */
   #handedOverAtLook = 0
 
@@ -132,8 +135,9 @@ export class FrameSocket<M extends Sized> {
     websocket.on("ping", () => this.#heard())
     websocket.on("pong", payload => {
       this.#heard()
-      if (payload.length === 0 || this.#probedAtMs === undefined) return
-      this.#lagMs = options.nowMs() - this.#probedAtMs
+      if (this.#probedAtMs === undefined || payload[0] !== this.#probe[0]) return
+      this.#lagAtMs = options.nowMs()
+      this.#lagMs = this.#lagAtMs - this.#probedAtMs
       this.#probedAtMs = undefined
     })
     websocket.on("close", (code, reason) => {
@@ -159,11 +163,13 @@ export class FrameSocket<M extends Sized> {
 
   /** Nothing is read from here on, but for frames that have arrived already. */
   pauseReading(): void {
+    if (this.#isEnded) return
     this.#reading = "paused"
     this.#websocket.pause()
   }
 
   resumeReading(): void {
+    if (this.#isEnded) return
     this.#reading = "yes"
     // It was not listened to: that nothing was heard says nothing.
     this.#heard()
@@ -172,15 +178,24 @@ export class FrameSocket<M extends Sized> {
 
   /**
    * How old, about, what comes from the other end is when it is read: the answer to a ping has to come behind all that was sent before. Asks
-   * for it from now on; 0 at first.
+   * for it from now on; 0 at first. Not while much is unsent: the ping would wait for the other end to read that.
    */
   lagMs(): number {
     const nowMs = this.#options.nowMs()
     if (this.#probedAtMs !== undefined) return Math.max(this.#lagMs, nowMs - this.#probedAtMs)
+    if (nowMs - this.#lagAtMs > lagHoldsMs) this.#lagMs = 0
     if (this.#isEnded || this.#websocket.readyState !== WebSocket.OPEN) return this.#lagMs
+    if (this.#websocket.bufferedAmount > softFrameBytes) return this.#lagMs
     this.#probedAtMs = nowMs
-    this.#websocket.ping(probe)
+    this.#probe = Uint8Array.of((this.#probe[0] ?? 0) + 1)
+    this.#websocket.ping(this.#probe)
     return this.#lagMs
+  }
+
+  /** The other end let itself be waited for: what was measured meanwhile, or is being, is its own delay. */
+  forgetLag(): void {
+    this.#probedAtMs = undefined
+    this.#lagMs = 0
   }
 
   /** What there is of a frame that is not complete, and since when this has been asked without a whole one in between. */
@@ -225,6 +240,8 @@ export class FrameSocket<M extends Sized> {
     this.#sendPending()
     this.#end(end)
     this.#websocket.close(code, shortened(reason))
+    // The other end's good-bye has to be read.
+    if (this.#reading === "paused") this.#websocket.resume()
   }
 
   /** Ends at once; what is unsent and unread is lost. */
@@ -244,7 +261,9 @@ export class FrameSocket<M extends Sized> {
     const { bytesRead } = this.#tcp
     if (this.#bytesReadAtPing === undefined) {
       this.#bytesReadAtPing = bytesRead
-      this.#websocket.ping()
+      // Only the newest ping has to be answered (RFC 6455, 5.5.3): it must do for the one that measures, too.
+      if (this.#probedAtMs === undefined) this.#websocket.ping()
+      else this.#websocket.ping(this.#probe)
     } else if (bytesRead !== this.#bytesReadAtPing) {
       // A large frame on its way is life, long before it is complete.
       this.#heard()
