@@ -21,6 +21,8 @@ export type BacklogOptions<M> = {
   readonly nowMs: () => number
   /** How old what comes is when it is read, as far as is known. */
   readonly lagMs: () => number
+  /** What is known of it was measured while the other end let itself be waited for. */
+  readonly forgetLag: () => void
   readonly patienceMs: number
 }
 
@@ -29,12 +31,14 @@ const messagesPerLook = 4
 /** What is kept when the rest is refused: for the shares that follow. */
 const keptMessages = 4
 
+type Waiting<M> = { readonly message: M; readonly cameAtMs: number }
+
 export class Backlog<M> implements Waiter {
   readonly #options: BacklogOptions<M>
-  #messages: M[] = []
+  #waiting: Waiting<M>[] = []
   #next = 0
-  /** When the first of them came. */
-  #sinceMs = 0
+  /** Waiting counts from here: what was before is the other end's doing, or has been made up for. */
+  #countsFromMs = Number.NEGATIVE_INFINITY
   #input: "flowing" | "paused" = "flowing"
   #isBehind = false
   #unreadSinceMs: number | undefined
@@ -44,7 +48,7 @@ export class Backlog<M> implements Waiter {
   }
 
   get length(): number {
-    return this.#messages.length - this.#next
+    return this.#waiting.length - this.#next
   }
 
   /** Since when something waits for nothing but that the other end reads its answers; undefined: nothing does. */
@@ -62,9 +66,11 @@ export class Backlog<M> implements Waiter {
         taken += 1
       }
     if (taken === messages.length) return
+    // It was found long ago, perhaps, and nothing has come since.
+    if (this.#isBehind) this.#isBehind = this.#isLate()
     const isFirst = this.length === 0
-    for (const message of taken === 0 ? messages : messages.slice(taken)) this.#messages.push(message)
-    if (isFirst) this.#sinceMs = nowMs()
+    const cameAtMs = nowMs()
+    for (const message of taken === 0 ? messages : messages.slice(taken)) this.#waiting.push({ message, cameAtMs })
     const mayAnswer = this.#mayAnswer()
     if (this.#isBehind && mayAnswer) this.#refuseOldest()
     else this.#pause()
@@ -73,22 +79,26 @@ export class Backlog<M> implements Waiter {
 
   /** The other end has read what it was answered. */
   goOn(): void {
-    if (this.length > 0) this.#options.turns.wait(this)
+    const { forgetLag, nowMs, turns } = this.#options
+    if (this.length === 0) return
+    if (this.#unreadSinceMs !== undefined) {
+      this.#countsFromMs = nowMs()
+      forgetLag()
+    }
+    turns.wait(this)
   }
 
   work(mayGoOn: () => boolean): "more" | "later" {
-    const { lagMs, nowMs, patienceMs, take } = this.#options
+    const { take } = this.#options
     while (this.length > 0) {
-      if (!this.#mayAnswer()) {
-        this.#pause()
-        return "later"
-      }
+      if (!this.#mayAnswer()) return this.#unread()
       take(this.#shift())
       if (!mayGoOn()) break
     }
-    this.#isBehind = Math.max(lagMs(), this.length === 0 ? 0 : nowMs() - this.#sinceMs) > patienceMs
+    this.#isBehind = this.#isLate()
     if (this.#isBehind) this.#refuseOldest()
     if (this.length === 0) this.#clear()
+    else if (!this.#mayAnswer()) return this.#unread()
     if (this.#isBehind || this.length === 0) this.#resume()
     return this.length > 0 ? "more" : "later"
   }
@@ -105,14 +115,28 @@ export class Backlog<M> implements Waiter {
     return this.#unreadSinceMs === undefined
   }
 
-  /** Whoever asked that has waited longest. */
+  /** `goOn` will say when. */
+  #unread(): "later" {
+    this.#pause()
+    return "later"
+  }
+
+  #isLate(): boolean {
+    const { lagMs, nowMs, patienceMs } = this.#options
+    const oldest = this.#waiting[this.#next]
+    const waitedMs = oldest === undefined ? 0 : nowMs() - Math.max(oldest.cameAtMs, this.#countsFromMs)
+    return Math.max(lagMs(), waitedMs) > patienceMs
+  }
+
+  /** Whoever asked that has waited longest. A refusal is an answer, too: it may be one too many for who does not read. */
   #refuseOldest(): void {
     const { nowMs, refuse, turns } = this.#options
     for (let count = 1; this.length > keptMessages; count++) {
+      if (!this.#mayAnswer()) return this.#pause()
       refuse(this.#shift())
       if (count % messagesPerLook === 0 && !turns.hasTime()) return this.#pause()
     }
-    this.#sinceMs = nowMs()
+    this.#countsFromMs = nowMs()
   }
 
   #pause(): void {
@@ -129,15 +153,15 @@ export class Backlog<M> implements Waiter {
 
   #shift(): M {
     if (this.#next > 1_024) {
-      this.#messages = this.#messages.slice(this.#next)
+      this.#waiting = this.#waiting.slice(this.#next)
       this.#next = 0
     }
-    return this.#messages[this.#next++] as M // an index below the length
+    return (this.#waiting[this.#next++] as Waiting<M>).message // an index below the length
   }
 
   #clear(): void {
     this.#unreadSinceMs = undefined
-    this.#messages = []
+    this.#waiting = []
     this.#next = 0
   }
 }

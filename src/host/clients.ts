@@ -83,11 +83,10 @@ export class Clients {
         refuse: message => this.#refuse(client, message),
         mayAnswer: () => !client.socket.isFull,
         pause: () => client.socket.pauseReading(),
-        resume: () => {
-          if (!client.socket.isEnded) client.socket.resumeReading()
-        },
+        resume: () => client.socket.resumeReading(),
         nowMs,
         lagMs: () => client.socket.lagMs(),
+        forgetLag: () => client.socket.forgetLag(),
         patienceMs: bounds.patienceMs,
       }),
       remote: `${tcp.remoteAddress}:${tcp.remotePort}`,
@@ -151,10 +150,14 @@ export class Clients {
     this.#options.message(client.id, message)
   }
 
-  /** What costs nothing is answered all the same. */
+  /**
+   * What keeps a connection up is taken all the same. What is dear and has no refusal gets no answer: keys asked together are soon
+   * asked one by one, and then told `busy`.
+   */
   #refuse(client: Client, message: ClientToNode): void {
-    if (message.kind !== "request") return this.#take(client, message)
-    if (!client.socket.isEnded) this.#options.refuse(client.id, message)
+    if (client.socket.isEnded || message.kind === "read-many" || message.kind === "status-request") return
+    if (message.kind === "request") this.#options.refuse(client.id, message)
+    else this.#take(client, message)
   }
 
   #violation(client: Client, detail: string): void {

@@ -460,6 +460,7 @@ class RunningDaemon implements Daemon {
       resume: () => {},
       nowMs: monotonicMs,
       lagMs: () => 0,
+      forgetLag: () => {},
       patienceMs: bounds.patienceMs,
     })
     this.#deaths = new DeathWatch({

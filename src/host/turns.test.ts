@@ -12,7 +12,7 @@ function staged() {
   const refused: string[] = []
   const connection = (
     name: string,
-    options: { costMs?: number; mayAnswer?: () => boolean; lagMs?: () => number } = {},
+    options: { costMs?: number; mayAnswer?: () => boolean; lagMs?: () => number; forgetLag?: () => void } = {},
   ) => {
     const state = { isPaused: false }
     const backlog = new Backlog<number>({
@@ -21,6 +21,7 @@ function staged() {
         patienceMs: 500,
         nowMs: () => clock.nowMs,
         lagMs: options.lagMs ?? (() => 0),
+        forgetLag: options.forgetLag ?? (() => {}),
         mayAnswer: options.mayAnswer ?? (() => true),
       },
       take: message => {
@@ -132,6 +133,82 @@ test("who does not read what it is answered is not served before it does", async
   await setImmediate()
   deepEqual(log, ["a0", "b0", "a1", "a2"])
   equal(state.isPaused, false)
+})
+
+test("a refusal is an answer: who does not read is refused nothing more, and not read, until it does", async () => {
+  const { connection, refused } = staged()
+  const { backlog, state } = connection("a", { costMs: 1, lagMs: () => 800, mayAnswer: () => refused.length % 8 < 7 })
+  backlog.add(numbers(40))
+  await setImmediate()
+  equal(refused.length, 7)
+  equal(state.isPaused, true)
+  backlog.add(numbers(10))
+  equal(refused.length, 7)
+  await setImmediate()
+  equal(refused.length, 7)
+  equal(state.isPaused, true)
+})
+
+test("who was behind when it last asked is not refused for that much later", async () => {
+  const { clock, connection, refused } = staged()
+  let lagMs = 800
+  const { backlog, state } = connection("a", { costMs: 1, lagMs: () => lagMs })
+  backlog.add(numbers(13))
+  while (backlog.length > 0) await setImmediate()
+  refused.length = 0
+  lagMs = 10
+  clock.nowMs += 3_600_000
+  backlog.add(numbers(40))
+  deepEqual(refused, [])
+  equal(state.isPaused, true)
+  while (backlog.length > 0) await setImmediate()
+  deepEqual(refused, [])
+})
+
+test("waiting for the other end to read its answers makes nothing old", async () => {
+  const { clock, connection, log, refused } = staged()
+  let unread = 0
+  let lagMs = 0
+  const forgetLag = () => {
+    lagMs = 0
+  }
+  const { backlog } = connection("a", { costMs: 1, mayAnswer: () => unread < 3, lagMs: () => lagMs, forgetLag })
+  const { backlog: other } = connection("b", { costMs: 1 })
+  unread = 3
+  backlog.add(numbers(40))
+  clock.nowMs += 700
+  lagMs = 700
+  other.add(numbers(40))
+  unread = 0
+  backlog.goOn()
+  while (backlog.length > 0) await setImmediate()
+  deepEqual(refused, [])
+  equal(log.filter(taken => taken.startsWith("a")).length, 40)
+})
+
+test("that a turn's answers have left is no reason to take what waits for new", async () => {
+  const { connection, refused } = staged()
+  const { backlog } = connection("a", { costMs: 100 })
+  backlog.add(numbers(40))
+  while (backlog.length > 0) {
+    backlog.goOn()
+    await setImmediate()
+  }
+  ok(refused.length > 20, `${refused.length} are refused`)
+})
+
+test("what keeps coming and is done in time is not old because something always waits", async () => {
+  const { connection, log, refused } = staged()
+  const { backlog } = connection("a", { costMs: 10 })
+  backlog.add(numbers(12))
+  for (let i = 0; i < 100; i++) {
+    backlog.add([i])
+    await setImmediate()
+  }
+  ok(backlog.length > 0, "it was never without work")
+  deepEqual(refused, [])
+  ok(log.length > 90)
+  backlog.close()
 })
 
 test("what a connection asked is forgotten with it", async () => {
