@@ -5,11 +5,12 @@
 import { assert } from "../../base/assert.ts"
 import { globOf } from "./glob.ts"
 import { bulk, ReplyWriter, type RespVersion } from "./reply.ts"
+import type { SharedBytes } from "./shared.ts"
 
 export type ChannelKind = "channel" | "pattern"
 
-/** A message as it goes to one connection. Many share the bytes: nobody changes them. */
-export type Delivery = { readonly parts: readonly Buffer[]; readonly bytes: number }
+/** A message as it goes to one connection. Many share the bytes: nobody changes them, and `Memory` counts them once. */
+export type Delivery = SharedBytes & { readonly parts: readonly Buffer[] }
 
 export type Listener = {
   /** How the connection speaks now. */
@@ -27,11 +28,13 @@ export type ChannelLimits = {
 
 /** Names are text of one character a byte (latin1): so they are keys of maps, whatever bytes they are. */
 type Name = string
-type Pattern = { readonly matches: (name: Name) => boolean; readonly listeners: Set<Listener> }
+/** With the one string of its name that all who listen keep. */
+type Topic = { readonly name: Name; readonly listeners: Set<Listener> }
+type Pattern = Topic & { readonly matches: (name: Name) => boolean }
 
 export class Channels {
   readonly #limits: ChannelLimits
-  readonly #channels = new Map<Name, Set<Listener>>()
+  readonly #channels = new Map<Name, Topic>()
   readonly #patterns = new Map<Name, Pattern>()
   readonly #counts = { channel: 0, pattern: 0 }
   #nameBytes = 0
@@ -58,36 +61,44 @@ export class Channels {
     return this.#patterns.size
   }
 
-  /** Whether so many more subscriptions find room. */
-  hasRoom(kind: ChannelKind, names: readonly Name[]): boolean {
+  /** The bound of this node at which so many more subscriptions find no room, in words; undefined: they find room. */
+  boundMetBy(kind: ChannelKind, names: readonly Name[]): string | undefined {
     const { maxNameBytes, maxPatternSubscriptions, maxSubscriptions } = this.#limits
-    if (this.subscriptions + names.length > maxSubscriptions) return false
-    if (kind === "pattern" && this.#counts.pattern + names.length > maxPatternSubscriptions) return false
-    return names.reduce((bytes, { length }) => bytes + length, this.#nameBytes) <= maxNameBytes
+    if (this.subscriptions + names.length > maxSubscriptions) return `${maxSubscriptions} subscriptions`
+    if (kind === "pattern" && this.#counts.pattern + names.length > maxPatternSubscriptions)
+      return `${maxPatternSubscriptions} subscriptions to patterns`
+    const nameBytes = names.reduce((bytes, { length }) => bytes + length, this.#nameBytes)
+    return nameBytes > maxNameBytes ? `${maxNameBytes} bytes of names` : undefined
   }
 
-  add(kind: ChannelKind, name: Name, listener: Listener): void {
-    let listeners = kind === "channel" ? this.#channels.get(name) : this.#patterns.get(name)?.listeners
-    if (listeners === undefined) {
-      listeners = new Set()
+  /** Returns the name as it is kept here, so that each is in memory once however many listen. */
+  add(kind: ChannelKind, name: Name, listener: Listener): Name {
+    let topic = this.#topic(kind, name)
+    if (topic === undefined) {
+      topic = { name, listeners: new Set() }
       this.#nameBytes += name.length
-      if (kind === "channel") this.#channels.set(name, listeners)
-      else this.#patterns.set(name, { matches: globOf(name), listeners })
+      if (kind === "channel") this.#channels.set(name, topic)
+      else this.#patterns.set(name, { ...topic, matches: globOf(name) })
     }
-    assert(!listeners.has(listener), "a connection subscribes to a name once")
-    listeners.add(listener)
+    assert(!topic.listeners.has(listener), "a connection subscribes to a name once")
+    topic.listeners.add(listener)
     this.#counts[kind] += 1
+    return topic.name
   }
 
   remove(kind: ChannelKind, name: Name, listener: Listener): void {
-    const named: Map<Name, unknown> = kind === "channel" ? this.#channels : this.#patterns
-    const listeners = kind === "channel" ? this.#channels.get(name) : this.#patterns.get(name)?.listeners
+    const listeners = this.#topic(kind, name)?.listeners
     const wasThere = listeners?.delete(listener)
     assert(wasThere === true, "only what was subscribed to is left")
     this.#counts[kind] -= 1
     if (listeners?.size !== 0) return
+    const named = kind === "channel" ? this.#channels : this.#patterns
     named.delete(name)
     this.#nameBytes -= name.length
+  }
+
+  #topic(kind: ChannelKind, name: Name): Topic | undefined {
+    return kind === "channel" ? this.#channels.get(name) : this.#patterns.get(name)
   }
 
   /** Returns to how many subscriptions it was handed: a connection that listens twice over gets it twice. */
@@ -95,7 +106,7 @@ export class Channels {
     if (this.subscriptions === 0) return 0
     const name = latin1Of(channel)
     let count = 0
-    const listeners = this.#channels.get(name)
+    const listeners = this.#channels.get(name)?.listeners
     if (listeners !== undefined) count += handTo(listeners, [messageWord, channel, payload])
     for (const [pattern, { matches, listeners }] of this.#patterns)
       if (matches(name))
@@ -115,7 +126,7 @@ export class Channels {
 
   /** How many listen to a channel by its name. */
   listenersOf(channel: Uint8Array): number {
-    return this.#channels.get(latin1Of(channel))?.size ?? 0
+    return this.#channels.get(latin1Of(channel))?.listeners.size ?? 0
   }
 }
 
@@ -144,5 +155,5 @@ function writtenFor(version: RespVersion, words: readonly Uint8Array[]): Deliver
   writer.version = version
   writer.write({ kind: "push", items: words.map(bulk) })
   const bytes = writer.waitingBytes
-  return { parts: writer.take(), bytes }
+  return { parts: writer.take(), bytes, holders: 0 }
 }

@@ -1,4 +1,4 @@
-import { deepEqual, equal } from "node:assert/strict"
+import { deepEqual, equal, rejects } from "node:assert/strict"
 import { test } from "node:test"
 import type { ChannelMessage, NodeId } from "../../protocol/message.ts"
 import { type Delivery, latin1Of } from "./channels.ts"
@@ -104,4 +104,16 @@ test("questions are answered for the whole cluster, each name once", async () =>
   deepEqual(matching, ["news"])
   deepEqual(patterns.toSorted(), ["n*", "x"])
   deepEqual(subscribers, [2, 1, 0])
+})
+
+test("more names than one message holds are refused, each question in its own words", async () => {
+  const { door, deliver, listen } = doors(["a", "b"])
+  for (const kind of ["channel", "pattern"] as const)
+    for (let i = 0; i < 50; i++) listen("b", String(i).padStart(90_000, "."), kind)
+  const asked = Promise.all([
+    rejects(async () => await door("a").channels(undefined), /too many names for one answer: ask for fewer/),
+    rejects(async () => await door("a").patterns(), /too many patterns to count/),
+  ])
+  deliver()
+  await asked
 })

@@ -71,11 +71,14 @@ export class ClusterChannels {
   /** Names that somebody in the cluster listens to. `pattern` undefined: all. */
   channels(pattern: Buffer | undefined): Soon<readonly string[]> {
     if (pattern !== undefined) checkName(pattern)
-    return this.#names({ about: "channels", pattern: pattern ?? null })
+    return this.#names(
+      { about: "channels", pattern: pattern ?? null },
+      "too many names for one answer: ask for fewer by a pattern",
+    )
   }
 
   patterns(): Soon<readonly string[]> {
-    return this.#names({ about: "patterns" })
+    return this.#names({ about: "patterns" }, "too many patterns to count: their names are too long together")
   }
 
   /** How many listen to each of these by name. */
@@ -94,13 +97,16 @@ export class ClusterChannels {
     })
   }
 
-  #names(question: Extract<ChannelQuestion, { about: "channels" | "patterns" }>): Soon<readonly string[]> {
+  #names(
+    question: Extract<ChannelQuestion, { about: "channels" | "patterns" }>,
+    tooMany: string,
+  ): Soon<readonly string[]> {
     this.#checkRoom(question)
     return after(this.#ask(question), answers => {
       const names = new Set<string>()
       for (const answer of [this.#answer(question), ...answers]) {
         if (answer.about !== "names") continue
-        if (!answer.isAll) throw new CommandError("ERR too many names for one answer: ask for those of a pattern")
+        if (!answer.isAll) throw new CommandError(`ERR ${tooMany}`)
         for (const name of answer.names) names.add(latin1Of(name))
       }
       return [...names]

@@ -73,6 +73,8 @@ export type Command = {
   readonly since?: string
   /** Concerns keys that it does not name: nothing else of its connection is under way at the same time. */
   readonly isWhole?: true
+  /** Tells others, who may look at keys then: they are to find what its connection wrote before. */
+  readonly isNews?: true
   /** In the older version of the protocol a connection that listens takes little else. */
   readonly isAllowedWhileSubscribed?: true
   readonly subcommands?: Readonly<Record<string, Subcommand>>

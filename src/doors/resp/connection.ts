@@ -24,8 +24,6 @@ export type ConnectionLimits = ParseLimits &
     readonly lingerMs: number
     /** Bytes that a client has not taken; beyond, it is not served until it has. */
     readonly maxUnsentBytes: number
-    /** The same of a half command and of what is unsent, for each connection, when all together keep too much. */
-    readonly crowdedBytes: number
   }
 
 export const connectionLimits: ConnectionLimits = {
@@ -79,6 +77,8 @@ export class RespConnection {
   #watched = new Map<string, number>()
   /** Undefined: it has never listened to anything. */
   #subscriber: Subscriber | undefined
+  /** Of what was published to it and has not left its socket. */
+  #pushedBytes = 0
   #phase: "open" | "closing" | "closed" = "open"
   #input: "flowing" | "paused" | "ended" = "flowing"
   #flush: "none" | "due" = "none"
@@ -172,7 +172,7 @@ export class RespConnection {
         this.#held = undefined
         this.#begin(held.row, held.args)
       } else if (!this.#parser.next()) {
-        if (this.#input === "ended") this.#phase = "closing"
+        if (this.#input === "ended") this.#beginClosing()
         return
       } else {
         this.#wholeCommand()
@@ -224,7 +224,9 @@ export class RespConnection {
     this.client.unsentBytes = this.#socket.writableLength
     this.client.queued = this.#transaction?.length
     this.client.watching = this.#watched.size
-    const bytes = this.client.heldBytes + this.#pendingBytes + this.client.unsentBytes
+    // Messages are shared, and counted once for all who have yet to take them.
+    const repliesBytes = Math.max(0, this.client.unsentBytes - this.#pushedBytes)
+    const bytes = this.client.heldBytes + this.#pendingBytes + repliesBytes
     if (this.client.unsentBytes > 0 && this.#unsent === "unwatched") this.#watchUnsent()
     if (bytes === this.#accountedBytes) return
     this.#shared.memory.change(bytes - this.#accountedBytes)
@@ -271,7 +273,8 @@ export class RespConnection {
   #mustWait(row: NumberedCommand, args: Arguments): boolean {
     if (this.#underWay === 0) return false
     if (this.#busyKeys.has(everyKey) || row.isWhole || isAlone(row)) return true
-    return this.#transaction === undefined && this.#keysOf(row, args).some(key => this.#busyKeys.has(key))
+    if (this.#transaction !== undefined) return false
+    return row.isNews ? this.#busyKeys.size > 0 : this.#keysOf(row, args).some(key => this.#busyKeys.has(key))
   }
 
   #begin(row: NumberedCommand, args: Arguments): void {
@@ -332,8 +335,7 @@ export class RespConnection {
     switch (command) {
       case "quit":
         this.#answer(ok)
-        this.#phase = "closing"
-        return
+        return this.#beginClosing()
       case "reset":
         this.#transaction = undefined
         this.#watched.clear()
@@ -388,11 +390,10 @@ export class RespConnection {
 
   #newSubscriber(): Subscriber {
     const { channels, memory, nowMs, turnEnd } = this.#shared
-    const crowded = { ...this.#limits, maxUnreadBytes: this.#limits.crowdedBytes }
     return new Subscriber({
       client: this.client,
       channels: channels.here,
-      limits: () => (memory.isCrowded ? crowded : this.#limits),
+      ...{ limits: this.#limits, memory },
       nowMs,
       unsentBytes: () => this.#socket.writableLength,
       due: () =>
@@ -409,10 +410,22 @@ export class RespConnection {
 
   /** Sends what was published to this connection, after what it has been answered so far. */
   #push(): void {
-    const parts = this.#subscriber?.take() ?? []
-    if (parts.length === 0 || this.#phase === "closed") return
+    if (this.#subscriber === undefined || this.#subscriber.waitingBytes === 0) return
     this.#send()
-    writeAll(this.#socket, parts)
+    this.#writePushed()
+  }
+
+  #writePushed(): void {
+    const deliveries = this.#subscriber?.take() ?? []
+    if (deliveries.length === 0) return
+    const { memory } = this.#shared
+    const bytes = deliveries.reduce((sum, delivery) => sum + delivery.bytes, 0)
+    const parts = deliveries.flatMap(({ parts }) => parts)
+    this.#pushedBytes += bytes
+    writeAll(this.#socket, parts, () => {
+      this.#pushedBytes -= bytes
+      for (const delivery of deliveries) memory.release(delivery)
+    })
   }
 
   /** Nothing else of this connection begins before it is done. */
@@ -475,6 +488,8 @@ export class RespConnection {
   #end(): void {
     const socket = this.#socket
     if (socket.writableEnded) return
+    // Published to it before it left.
+    this.#writePushed()
     socket.end()
     socket.setTimeout(this.#limits.lingerMs, () => socket.destroy())
     // What still comes is read, and is nothing any more: else the other end's good-bye would not be seen.
@@ -484,7 +499,13 @@ export class RespConnection {
   /** Says nothing more after what is due, and reads nothing more. */
   #cutOff(why: Cutoff): void {
     this.#count(why)
+    this.#beginClosing()
+  }
+
+  /** It begins nothing more and is no listener any more; what is under way is still answered. */
+  #beginClosing(): void {
     this.#phase = "closing"
+    this.#subscriber?.leave()
   }
 
   #count(why: Cutoff): void {
@@ -499,7 +520,7 @@ export class RespConnection {
     this.#held = undefined
     this.#wholeCommand()
     this.#subscriber?.leave()
-    this.#subscriber?.take()
+    for (const delivery of this.#subscriber?.take() ?? []) this.#shared.memory.release(delivery)
     this.#shared.memory.change(-this.#accountedBytes)
     this.#accountedBytes = 0
     this.#ended()
@@ -524,9 +545,10 @@ function isAlone({ own }: Command): boolean {
   }
 }
 
-function writeAll(socket: Socket, parts: readonly Buffer[]): void {
+/** `written` is called when the last of them has left the socket, or never will: the socket was destroyed. */
+function writeAll(socket: Socket, parts: readonly Buffer[], written?: () => void): void {
   if (parts.length > 1) socket.cork()
-  for (const part of parts) socket.write(part)
+  for (const [i, part] of parts.entries()) socket.write(part, i === parts.length - 1 ? written : undefined)
   if (parts.length > 1) socket.uncork()
 }
 

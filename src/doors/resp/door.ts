@@ -9,7 +9,7 @@ import type { BroadcastLimits } from "./broadcast.ts"
 import type { ChannelLimits } from "./channels.ts"
 import { ClusterChannels } from "./cluster-channels.ts"
 import type { ClientState, ServerView } from "./command.ts"
-import { RespConnection } from "./connection.ts"
+import { connectionLimits, RespConnection } from "./connection.ts"
 import { HalfCommands, type HalfCommandLimits } from "./half-commands.ts"
 import { ReplyWriter } from "./reply.ts"
 import { type Cutoff, type Half, Memory, type RespCounts, type Shared, TurnEnd } from "./shared.ts"
@@ -48,7 +48,7 @@ const channelLimits: ChannelLimits & BroadcastLimits = {
   maxWaitingBytes: 64 * 1024 * 1024,
 }
 
-const halfCommandLimits: HalfCommandLimits = { halfCommandMs: 10_000, slowestBytesPerMs: 32 }
+const halfCommandLimits: HalfCommandLimits = { halfCommandMs: 10_000, slowestBytesPerMs: 32, longestLookMs: 1_000 }
 
 /** How often it is looked who has let a deadline pass, members and connections, while something is under way. */
 const lookEveryMs = 100
@@ -111,8 +111,7 @@ export class RespDoor {
     socket.on("error", () => socket.destroy())
     if (this.#connections.size >= maxConnections) {
       shared.counts.cutoffs.set("too-many-connections", (shared.counts.cutoffs.get("too-many-connections") ?? 0) + 1)
-      socket.end("-ERR max number of clients reached\r\n")
-      return
+      return turnAway(socket)
     }
     const id = ++this.#lastId
     const client: ClientState = {
@@ -193,4 +192,13 @@ export class RespDoor {
     this.#listener?.close()
     for (const connection of this.#connections) connection.close()
   }
+}
+
+/** Says why, and does not wait long for the other end to close its side, whatever it sends meanwhile. */
+function turnAway(socket: Socket): void {
+  socket.end("-ERR max number of clients reached\r\n")
+  // Unread, its good-bye would not be seen.
+  socket.resume()
+  const linger = setTimeout(() => socket.destroy(), connectionLimits.lingerMs)
+  socket.once("close", () => clearTimeout(linger))
 }

@@ -16,6 +16,7 @@ export const pubsubCommands: readonly Command[] = [
   {
     ...{ name: "publish", arity: 3, keys: noKeys, flags: ["pubsub", "loading", "stale", "fast"], group: "pubsub" },
     ...{ summary: "Posts a message to a channel.", since: "2.0.0" },
+    isNews: true,
     run: ({ channels }, args) => after(channels.publish(wordAt(args, 0), wordAt(args, 1)), integer),
   },
   {

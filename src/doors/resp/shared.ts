@@ -1,4 +1,5 @@
 /** What the connections of the Redis door share: one writer, counts, a bound on what they keep in memory together. */
+import { assert } from "../../base/assert.ts"
 import type { LocalCache } from "../local-cache.ts"
 import type { ClusterChannels } from "./cluster-channels.ts"
 import type { ServerView } from "./command.ts"
@@ -41,7 +42,13 @@ export type RespCounts = {
   readonly cutoffs: Map<Cutoff, number>
 }
 
-/** Bytes of half commands, of commands under way and of replies that nobody has read yet, of all connections. */
+/** What several connections keep together. */
+export type SharedBytes = { readonly bytes: number; holders: number }
+
+/**
+ * Bytes of half commands, of commands under way, and of replies and messages that nobody has read yet, of all connections.
+ * A message counts once however many have yet to take it.
+ */
 export class Memory {
   readonly #maxBytes: number
   #bytes = 0
@@ -61,6 +68,17 @@ export class Memory {
 
   change(bytes: number): void {
     this.#bytes += bytes
+  }
+
+  hold(shared: SharedBytes): void {
+    if (shared.holders === 0) this.#bytes += shared.bytes
+    shared.holders += 1
+  }
+
+  release(shared: SharedBytes): void {
+    assert(shared.holders > 0, "only what is held is released")
+    shared.holders -= 1
+    if (shared.holders === 0) this.#bytes -= shared.bytes
   }
 }
 

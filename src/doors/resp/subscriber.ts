@@ -7,6 +7,7 @@ import type { Arguments, ClientState } from "./command.ts"
 import { type ChannelKind, type Channels, type Delivery, latin1Of, type Listener } from "./channels.ts"
 import { CommandError } from "./refusals.ts"
 import { bulk, integer, nil, type Reply, type RespVersion } from "./reply.ts"
+import type { Memory } from "./shared.ts"
 
 export type SubscriberLimits = {
   /** Channels and patterns of one connection. */
@@ -15,12 +16,15 @@ export type SubscriberLimits = {
   readonly maxUnreadBytes: number
   readonly longUnreadBytes: number
   readonly longUnreadMs: number
+  /** When all connections together keep too much: of what it has not taken, and of half a command. */
+  readonly crowdedBytes: number
 }
 
 export type SubscriberOptions = {
   readonly client: ClientState
   readonly channels: Channels
-  readonly limits: () => SubscriberLimits
+  readonly limits: SubscriberLimits
+  readonly memory: Pick<Memory, "isCrowded" | "hold" | "release">
   readonly nowMs: () => number
   /** Bytes of its socket that the operating system has not taken. */
   readonly unsentBytes: () => number
@@ -32,7 +36,7 @@ export type SubscriberOptions = {
 export class Subscriber implements Listener {
   readonly #options: SubscriberOptions
   readonly #names: Readonly<Record<ChannelKind, Set<string>>> = { channel: new Set(), pattern: new Set() }
-  #waiting: Buffer[] = []
+  #waiting: Delivery[] = []
   #waitingBytes = 0
   /** Since when it has been behind by more than what may last. */
   #behindSinceMs: number | undefined
@@ -60,14 +64,14 @@ export class Subscriber implements Listener {
     if (words.some(({ length }) => length > maxChannelBytes))
       throw new CommandError(`ERR name of a channel exceeds maximum allowed size (${maxChannelBytes} bytes)`)
     const added = [...new Set(words.map(latin1Of))].filter(name => !names.has(name))
-    const { maxSubscriptions } = limits()
+    const { maxSubscriptions } = limits
     if (this.count + added.length > maxSubscriptions)
       throw new CommandError(`ERR a connection has at most ${maxSubscriptions} subscriptions here`)
-    if (!channels.hasRoom(kind, added)) throw new CommandError("ERR this node has too many subscriptions, try another")
+    const bound = channels.boundMetBy(kind, added)
+    if (bound !== undefined) throw new CommandError(`ERR this node has at most ${bound}, try another`)
     return this.#each(kind, "subscribe", words, name => {
       if (names.has(name)) return
-      names.add(name)
-      channels.add(kind, name, this)
+      names.add(channels.add(kind, name, this))
     })
   }
 
@@ -89,25 +93,29 @@ export class Subscriber implements Listener {
     this.#tell()
   }
 
-  deliver({ parts, bytes }: Delivery): void {
-    const { due, nowMs, tooSlow, unsentBytes } = this.#options
-    const { longUnreadBytes, longUnreadMs, maxUnreadBytes } = this.#options.limits()
-    const unreadBytes = unsentBytes() + this.#waitingBytes + bytes
+  deliver(delivery: Delivery): void {
+    const { due, limits, memory, nowMs, tooSlow, unsentBytes } = this.#options
+    const { crowdedBytes, longUnreadBytes, longUnreadMs, maxUnreadBytes } = limits
+    const wasUnreadBytes = unsentBytes() + this.#waitingBytes
+    const unreadBytes = wasUnreadBytes + delivery.bytes
     if (unreadBytes <= longUnreadBytes) this.#behindSinceMs = undefined
     else this.#behindSinceMs ??= nowMs()
     const isLong = this.#behindSinceMs !== undefined && nowMs() - this.#behindSinceMs > longUnreadMs
-    if (unreadBytes > maxUnreadBytes || isLong) {
+    // Whoever has taken everything keeps up, however long this one is.
+    const isInTheWay = memory.isCrowded && wasUnreadBytes > crowdedBytes
+    if (unreadBytes > maxUnreadBytes || isLong || isInTheWay) {
       this.leave()
-      this.take()
+      for (const kept of this.take()) memory.release(kept)
       return tooSlow()
     }
     if (this.#waiting.length === 0) due()
-    for (const part of parts) this.#waiting.push(part)
-    this.#waitingBytes += bytes
+    memory.hold(delivery)
+    this.#waiting.push(delivery)
+    this.#waitingBytes += delivery.bytes
   }
 
-  /** What was published since the last time. */
-  take(): readonly Buffer[] {
+  /** What was published since the last time. Whoever takes it releases it. */
+  take(): readonly Delivery[] {
     const waiting = this.#waiting
     this.#waiting = []
     this.#waitingBytes = 0
