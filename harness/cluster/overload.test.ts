@@ -201,7 +201,9 @@ function watchOver(nodes: readonly BenchNode[], victim: BenchNode) {
   }
 }
 
+/** Known of Linux alone; elsewhere a node seems to need none. */
 function residentBytes({ process: { pid } }: BenchNode): number {
+  if (process.platform !== "linux") return 0
   const [, kib] = /^VmRSS:\s*(\d+) kB/m.exec(readFileSync(`/proc/${pid}/status`, "utf8")) ?? []
   return Number(kib) * 1024
 }

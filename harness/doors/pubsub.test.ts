@@ -281,12 +281,11 @@ listener.unsubscribe("py")
     const lost = nodes[2]
     ok(lost)
     lost.process.pause()
-    for (let i = 0; i < 20; i++) {
-      const began = performance.now()
-      equal(await publisher.publish("late", "x"), 1)
-      // The deadline is one second; the rest is this machine's.
-      ok(performance.now() - began < 4_000)
-    }
+    const pausedAtMs = performance.now()
+    for (let i = 0; i < 20; i++) equal(await publisher.publish("late", "x"), 1)
+    // One deadline of a second for all of them; the rest is this machine's.
+    const pausedMs = performance.now() - pausedAtMs
+    ok(pausedMs < 5_000, `${pausedMs} ms`)
     await bench.kill(lost)
     const began = performance.now()
     for (let i = 0; i < 20; i++) equal(await publisher.publish("late", "x"), 1)
