@@ -20,6 +20,8 @@ export type ConnectionLimits = ParseLimits &
     /** Commands of one connection under way or waiting, and their bytes; beyond, it is not read. */
     readonly maxPending: number
     readonly maxPendingBytes: number
+    /** Of the commands that a transaction has queued; beyond, it is refused. */
+    readonly maxQueuedBytes: number
     /** A connection that is to be closed and is not, from the other end, is ended when nothing has passed for so long. */
     readonly lingerMs: number
     /** Bytes that a client has not taken; beyond, it is not served until it has. */
@@ -33,6 +35,7 @@ export const connectionLimits: ConnectionLimits = {
   maxInlineBytes: 64 * 1024,
   maxPending: 1_024,
   maxPendingBytes: 16 * 1024 * 1024,
+  maxQueuedBytes: 16 * 1024 * 1024,
   maxUnsentBytes: 32 * 1024 * 1024,
   crowdedBytes: 64 * 1024,
   lingerMs: 5_000,
@@ -226,7 +229,8 @@ export class RespConnection {
     this.client.watching = this.#watched.size
     // Messages are shared, and counted once for all who have yet to take them.
     const repliesBytes = Math.max(0, this.client.unsentBytes - this.#pushedBytes)
-    const bytes = this.client.heldBytes + this.#pendingBytes + repliesBytes
+    const queuedBytes = this.#transaction?.queuedBytes ?? 0
+    const bytes = this.client.heldBytes + queuedBytes + this.#pendingBytes + repliesBytes
     if (this.client.unsentBytes > 0 && this.#unsent === "unwatched") this.#watchUnsent()
     if (bytes === this.#accountedBytes) return
     this.#shared.memory.change(bytes - this.#accountedBytes)
@@ -346,7 +350,7 @@ export class RespConnection {
         return this.#answer({ kind: "status", text: "RESET" })
       case "multi":
         if (isQueueing) return this.#answer(error("ERR MULTI calls can not be nested"))
-        this.#transaction = new Transaction(this.#watched)
+        this.#transaction = this.#newTransaction()
         return this.#answer(ok)
       case "discard":
         if (!isQueueing) return this.#answer(error("ERR DISCARD without MULTI"))
@@ -354,19 +358,19 @@ export class RespConnection {
         this.#watched.clear()
         return this.#answer(ok)
       case "unwatch":
-        if (isQueueing) return this.#answer(this.#transaction?.addUnwatch() ?? ok)
+        if (isQueueing) return this.#answer(this.#transaction?.addUnwatch(this.#context) ?? ok)
         this.#watched.clear()
         return this.#answer(ok)
       case "watch":
         if (isQueueing) return this.#answer(error("ERR WATCH inside MULTI is not allowed"))
         // Alone, so that what it sees is what everything before it left.
-        return this.#alone(Transaction.watch(args, this.#context, this.#watched))
+        return this.#alone(Transaction.watch(args, this.#context, this.#watched), 0)
       case "exec": {
         const transaction = this.#transaction
         if (transaction === undefined) return this.#answer(error("ERR EXEC without MULTI"))
         this.#transaction = undefined
         this.#watched = new Map()
-        return this.#alone(transaction.execute(this.#context))
+        return this.#alone(transaction.execute(this.#context), transaction.queuedBytes)
       }
       case "subscribe":
       case "psubscribe":
@@ -386,6 +390,12 @@ export class RespConnection {
     } catch (problem) {
       this.#answer(this.#replyFor(problem))
     }
+  }
+
+  #newTransaction(): Transaction {
+    const { memory } = this.#shared
+    const { maxQueuedBytes, crowdedBytes } = this.#limits
+    return new Transaction(this.#watched, () => (memory.isCrowded ? crowdedBytes : maxQueuedBytes))
   }
 
   #newSubscriber(): Subscriber {
@@ -429,8 +439,8 @@ export class RespConnection {
   }
 
   /** Nothing else of this connection begins before it is done. */
-  #alone(reply: Promise<Reply>): void {
-    this.#wait(reply, [everyKey], 0)
+  #alone(reply: Promise<Reply>, bytes: number): void {
+    this.#wait(reply, [everyKey], bytes)
   }
 
   // -------------------------------------------------------------------------------------------------------- answering

@@ -9,7 +9,8 @@ import type { Condition, GroupStep, KeyOperation, Operation } from "../../protoc
 import type { LocalCache } from "../local-cache.ts"
 import { assert } from "../../base/assert.ts"
 import { after, allOf, type Soon } from "../soon.ts"
-import { CacheRefusal } from "./refusals.ts"
+import { Gathering } from "./gathering.ts"
+import { CacheRefusal, CommandError, tooMuchAtOnce } from "./refusals.ts"
 
 /** An entry as it was read. `ttlMs` null: never expires. */
 export type Held = {
@@ -184,7 +185,11 @@ export function onKeys<T>(
   attempt = 1,
 ): Soon<T | "changed"> {
   const { keys, needs, watched } = asked
-  return after(allOf([...keys.values()].map(key => readKey(cache, key, needs))), held => {
+  const gathered = new Gathering()
+  const readEach = (key: Uint8Array) =>
+    after(readKey(cache, key, needs), held => (gathered.takes(held?.bytes.length ?? 0) ? held : undefined))
+  return after(allOf([...keys.values()].map(readEach)), held => {
+    if (gathered.isTooMuch) throw new CommandError(tooMuchAtOnce)
     const states = new Map([...keys.keys()].map((name, i) => [name, new KeyState(held[i])]))
     for (const [name, version] of watched) {
       const state = states.get(name)

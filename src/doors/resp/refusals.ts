@@ -1,6 +1,7 @@
 /** What the cache refuses, in the words and codes that Redis' clients know. */
 import type { CallOutcome, FailureCode } from "../../client/session.ts"
 import { maxGroupBytes, maxGroupFoundBytes, maxGroupKeys, maxKeyBytes, maxValueBytes } from "../../protocol/limits.ts"
+import { maxGatheredBytes } from "./gathering.ts"
 
 type Failed = { readonly kind: "failed"; readonly code: FailureCode; readonly mayHaveHappened: "no" | "unknown" }
 
@@ -56,6 +57,7 @@ const texts: Readonly<Record<FailureCode, string>> = {
   closed: "ERR this node is stopping",
 }
 
+export const tooMuchAtOnce = `ERR more than ${maxGatheredBytes} bytes for one command: ask for fewer keys at once`
 export const syntaxError = "ERR syntax error"
 export const notAnInteger = "ERR value is not an integer or out of range"
 export const notAFloat = "ERR value is not a valid float"

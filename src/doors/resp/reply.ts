@@ -46,6 +46,29 @@ export function error(text: string): Reply {
   return { kind: "error", text }
 }
 
+/** What it says, about. */
+export function bytesOf(reply: Reply): number {
+  switch (reply.kind) {
+    case "bulk":
+      return reply.bytes.length
+    case "status":
+    case "error":
+      return reply.text.length
+    case "integer":
+    case "nil":
+    case "nil-array":
+      return 0
+    case "array":
+    case "set":
+    case "push":
+      return reply.items.reduce((sum, item) => sum + bytesOf(item), 0)
+    case "map":
+      return reply.entries.reduce((sum, [key, value]) => sum + bytesOf(key) + bytesOf(value), 0)
+    case "several":
+      return reply.replies.reduce((sum, one) => sum + bytesOf(one), 0)
+  }
+}
+
 /** The writer's own memory; longer values get theirs. */
 const scratchBytes = 64 * 1024
 /** Below, a loop copies faster than the engine begins to. */

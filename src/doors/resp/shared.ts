@@ -46,8 +46,8 @@ export type RespCounts = {
 export type SharedBytes = { readonly bytes: number; holders: number }
 
 /**
- * Bytes of half commands, of commands under way, and of replies and messages that nobody has read yet, of all connections.
- * A message counts once however many have yet to take it.
+ * Bytes of half commands, of commands that are queued or under way, and of replies and messages that nobody has read yet, of all
+ * connections. A message counts once however many have yet to take it.
  */
 export class Memory {
   readonly #maxBytes: number

@@ -7,8 +7,9 @@ import { after, allOf, type Soon } from "../soon.ts"
 import { allKeys, type Arguments, type Command, type Context, oneKey } from "./command.ts"
 import { decimalSum } from "./decimal.ts"
 import { flagsOf, getOperation, type KeyState, onKey } from "./key-state.ts"
-import { CacheRefusal, CommandError, notAFloat, refusalOf, syntaxError } from "./refusals.ts"
-import { array, bulk, integer, nil, ok, type Reply } from "./reply.ts"
+import { Gathering } from "./gathering.ts"
+import { CacheRefusal, CommandError, notAFloat, refusalOf, syntaxError, tooMuchAtOnce } from "./refusals.ts"
+import { array, bulk, bytesOf, integer, nil, ok, type Reply } from "./reply.ts"
 
 export const stringCommands: readonly Command[] = [
   {
@@ -73,7 +74,14 @@ export const stringCommands: readonly Command[] = [
   {
     ...{ name: "mget", arity: -2, keys: allKeys, flags: ["readonly", "fast"], group: "string" },
     summary: "Returns the string values of one or more keys. Not atomic across keys.",
-    run: (context, keys) => after(allOf(keys.map(key => get(context, key))), array),
+    run: (context, keys) => {
+      const gathered = new Gathering()
+      const getEach = (key: Buffer) => after(get(context, key), reply => (gathered.takes(bytesOf(reply)) ? reply : nil))
+      return after(allOf(keys.map(getEach)), replies => {
+        if (gathered.isTooMuch) throw new CommandError(tooMuchAtOnce)
+        return array(replies)
+      })
+    },
     transact: { needs: "value", workOnAll: (stateOf, keys) => array(keys.map(key => valueOf(stateOf(key)))) },
   },
   {

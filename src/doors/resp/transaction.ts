@@ -8,11 +8,14 @@ import { after, type Soon } from "../soon.ts"
 import { wordAt } from "./arguments.ts"
 import { type Arguments, type Command, type Context, keyWordsOf, noKeys, type OnKey, type OnKeys } from "./command.ts"
 import { type KeyState, nameOf, onKey, onKeys, versionOf } from "./key-state.ts"
-import { CommandError, keysApart } from "./refusals.ts"
-import { array, error, ok, type Reply } from "./reply.ts"
+import { Gathering } from "./gathering.ts"
+import { CommandError, keysApart, tooMuchAtOnce } from "./refusals.ts"
+import { array, bytesOf, error, ok, type Reply } from "./reply.ts"
 
 /** Commands of one transaction; more are refused. */
 const maxQueued = 10_000
+/** What a word costs beside its bytes, about: empty ones would be without bound otherwise. */
+const wordBytes = 128
 
 type Queued = { readonly row: Command; readonly args: Arguments }
 
@@ -20,28 +23,49 @@ export class Transaction {
   readonly #queue: Queued[] = []
   /** All that its commands name. */
   readonly #keys = new Map<string, Uint8Array>()
+  #queuedBytes = 0
   #isSpoiled = false
   readonly #watched: ReadonlyMap<string, number>
+  readonly #maxBytes: () => number
 
-  /** `watched`: keys by name, and the version that each had when that was asked for; 0: none. */
-  constructor(watched: ReadonlyMap<string, number>) {
+  /**
+   * `watched`: keys by name, and the version that each had when that was asked for; 0: none. `maxBytes`: of what is queued, as
+   * long as there is not less room.
+   */
+  constructor(watched: ReadonlyMap<string, number>, maxBytes: () => number) {
     this.#watched = watched
+    this.#maxBytes = maxBytes
   }
 
   get length(): number {
     return this.#queue.length
   }
 
+  get queuedBytes(): number {
+    return this.#queuedBytes
+  }
+
   /** Takes a command into the queue, or says why it cannot be part of a transaction. */
-  add(row: Command, args: Arguments, context: Context): Reply {
-    const problem = this.#problemOf(row, args, context)
-    if (problem !== undefined) return this.#refuse(problem)
+  add(row: Command, received: Arguments, context: Context): Reply {
+    // It will never be executed.
+    if (this.#isSpoiled) return queued
+    // What was received lies within something larger, which would be kept as long.
+    const args = received.map(arg => Buffer.from(arg))
+    const bytes = args.reduce((sum, arg) => sum + arg.length + wordBytes, wordBytes)
+    const problem = this.#problemOf(row, args, context, bytes)
+    if (problem !== undefined) {
+      this.spoil()
+      return error(problem)
+    }
     this.#queue.push({ row, args })
+    this.#queuedBytes += bytes
     return queued
   }
 
-  #problemOf(row: Command, args: Arguments, context: Context): string | undefined {
+  #problemOf(row: Command, args: Arguments, context: Context, bytes: number): string | undefined {
     if (this.#queue.length >= maxQueued) return `ERR a transaction has at most ${maxQueued} commands`
+    const maxBytes = this.#maxBytes()
+    if (this.#queuedBytes + bytes > maxBytes) return `ERR a transaction has at most ${maxBytes} bytes of commands`
     if (row.isWhole) return `ERR '${row.name}' concerns all keys, and cannot be part of a transaction here`
     if (row.name === "select") return "ERR SELECT inside MULTI is not allowed here: a transaction is of one database"
     if (row.keys.first === 0) return undefined
@@ -53,14 +77,16 @@ export class Transaction {
     return this.#keys.size > maxGroupKeys ? `ERR a transaction has at most ${maxGroupKeys} keys` : undefined
   }
 
-  addUnwatch(): Reply {
-    this.#queue.push({ row: unwatch, args: [] })
-    return queued
+  addUnwatch(context: Context): Reply {
+    return this.add(unwatch, [], context)
   }
 
-  /** A command was refused while it was queued: EXEC will refuse all. */
+  /** A command was refused while it was queued: EXEC will refuse all, so that nothing is kept of them. */
   spoil(): void {
     this.#isSpoiled = true
+    this.#queue.length = 0
+    this.#queuedBytes = 0
+    this.#keys.clear()
   }
 
   /** Throws `CacheRefusal`. */
@@ -69,21 +95,27 @@ export class Transaction {
     const needsTtl = this.#queue.some(({ row }) => row.transact?.needs === "value-and-ttl")
     const asked = { keys: this.#keys, needs: needsTtl ? "value-and-ttl" : "value", watched: this.#watched } as const
     const keyOf = context.naming()
-    const replies = await onKeys(context.cache, asked, stateOf =>
-      this.#queue.map(({ row: { transact }, args }) => {
+    const onAll = await onKeys(context.cache, asked, stateOf => {
+      const gathered = new Gathering()
+      const replies = this.#queue.map(({ row: { transact }, args }) => {
         if (transact === undefined) return undefined
-        return refusable(() => worked(transact, word => stateOf(keyOf(word)), args, context.wallMs))
-      }),
-    )
-    if (replies === "changed") return { kind: "nil-array" }
+        const reply = refusable(() => worked(transact, word => stateOf(keyOf(word)), args, context.wallMs))
+        // Nothing is written yet.
+        if (!gathered.takes(bytesOf(reply))) throw new CommandError(tooMuchAtOnce)
+        return reply
+      })
+      return { replies, gathered }
+    })
+    if (onAll === "changed") return { kind: "nil-array" }
+    const { replies, gathered } = onAll
     // What touches no key, as a message to a channel, is carried out when the rest is done, since the rest may be repeated.
-    const all = this.#queue.map(({ row, args }, i) => replies[i] ?? refusable(() => row.run?.(context, args) ?? ok))
+    const all = this.#queue.map(({ row, args }, i): Soon<Reply> => {
+      const done = replies[i]
+      if (done !== undefined) return done
+      const reply = refusable(() => row.run?.(context, args) ?? ok)
+      return after(reply, reply => (gathered.takes(bytesOf(reply)) ? reply : error(tooMuchAtOnce)))
+    })
     return array(await Promise.all(all))
-  }
-
-  #refuse(text: string): Reply {
-    this.spoil()
-    return error(text)
   }
 
   /** Notes what version each key has now. Those that could not be part of one transaction are refused before any is noted. */
@@ -102,7 +134,9 @@ export class Transaction {
 }
 
 /** A command that fails leaves the others their effect, as in Redis. */
-function refusable<R extends Soon<Reply>>(run: () => R): R | Reply | Promise<Reply> {
+function refusable(run: () => Reply): Reply
+function refusable(run: () => Soon<Reply>): Soon<Reply>
+function refusable(run: () => Soon<Reply>): Soon<Reply> {
   try {
     const reply = run()
     return reply instanceof Promise ? reply.catch(refused) : reply
