@@ -24,6 +24,7 @@ export type BacklogOptions<M> = {
   /** What is known of it was measured while the other end let itself be waited for. */
   readonly forgetLag: () => void
   readonly patienceMs: number
+  readonly held?: Held
 }
 
 /** The clock is read before every so many messages: of the dearest, pages of a listing, these take 20 ms; of the cheapest, 10 us. */
@@ -31,12 +32,22 @@ const messagesPerLook = 4
 /** What is kept when the rest is refused: for the shares that follow. */
 const keptMessages = 4
 
-type Waiting<M> = { readonly message: M; readonly cameAtMs: number }
+/** `bytes`: what can be forgotten when this has been taken up. */
+type Waiting<M> = { readonly message: M; readonly cameAtMs: number; readonly bytes: number }
+
+/** `bytes`: of what they lie in, which is kept until the last of them has been taken up. */
+export type Arrival = { readonly bytes: number; readonly otherwise: "wait" | "refuse" }
+
+/** Bytes that wait, of several backlogs together. */
+export class Held {
+  bytes = 0
+}
 
 export class Backlog<M> implements Waiter {
   readonly #options: BacklogOptions<M>
   #waiting: Waiting<M>[] = []
   #next = 0
+  #bytes = 0
   /** Waiting counts from here: what was before is the other end's doing, or has been made up for. */
   #countsFromMs = Number.NEGATIVE_INFINITY
   #input: "flowing" | "paused" = "flowing"
@@ -51,12 +62,17 @@ export class Backlog<M> implements Waiter {
     return this.#waiting.length - this.#next
   }
 
+  get bytes(): number {
+    return this.#bytes
+  }
+
   /** Since when something waits for nothing but that the other end reads its answers; undefined: nothing does. */
   get unreadSinceMs(): number | undefined {
     return this.#unreadSinceMs
   }
 
-  add(messages: readonly M[]): void {
+  /** What cannot be taken up at once waits, or is refused. */
+  add(messages: readonly M[], { bytes, otherwise }: Arrival): void {
     const { nowMs, take, turns } = this.#options
     let taken = 0
     if (this.length === 0)
@@ -66,11 +82,15 @@ export class Backlog<M> implements Waiter {
         taken += 1
       }
     if (taken === messages.length) return
+    const rest = taken === 0 ? messages : messages.slice(taken)
+    if (otherwise === "refuse") return this.#refuse(rest)
     // It was found long ago, perhaps, and nothing has come since.
     if (this.#isBehind) this.#isBehind = this.#isLate()
     const isFirst = this.length === 0
     const cameAtMs = nowMs()
-    for (const message of taken === 0 ? messages : messages.slice(taken)) this.#waiting.push({ message, cameAtMs })
+    const last = rest.length - 1
+    for (const [i, message] of rest.entries()) this.#waiting.push({ message, cameAtMs, bytes: i === last ? bytes : 0 })
+    this.#hold(bytes)
     const mayAnswer = this.#mayAnswer()
     if (this.#isBehind && mayAnswer) this.#refuseOldest()
     else this.#pause()
@@ -139,6 +159,17 @@ export class Backlog<M> implements Waiter {
     this.#countsFromMs = nowMs()
   }
 
+  /** Who does not read its answers is not told. */
+  #refuse(messages: readonly M[]): void {
+    for (const message of messages) if (this.#options.mayAnswer()) this.#options.refuse(message)
+  }
+
+  #hold(bytes: number): void {
+    const { held } = this.#options
+    this.#bytes += bytes
+    if (held !== undefined) held.bytes += bytes
+  }
+
   #pause(): void {
     if (this.#input === "paused") return
     this.#input = "paused"
@@ -156,11 +187,14 @@ export class Backlog<M> implements Waiter {
       this.#waiting = this.#waiting.slice(this.#next)
       this.#next = 0
     }
-    return (this.#waiting[this.#next++] as Waiting<M>).message // an index below the length
+    const { message, bytes } = this.#waiting[this.#next++] as Waiting<M> // an index below the length
+    this.#hold(-bytes)
+    return message
   }
 
   #clear(): void {
     this.#unreadSinceMs = undefined
+    this.#hold(-this.#bytes)
     this.#waiting = []
     this.#next = 0
   }

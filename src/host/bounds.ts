@@ -27,8 +27,14 @@ export type HostBounds = {
   readonly shareMs: number
   /** When questions are so old by the time that they are taken up, those that have waited longest are refused, `busy`. */
   readonly patienceMs: number
-  /** Questions of clients that other nodes have forwarded, waiting. Beyond: `busy`. */
+  /**
+   * What all clients' connections together may hold of frames of which something waits. Beyond: each may hold as much as if all shared
+   * it evenly, and of what comes over one that holds more only what can be taken up at once is; the rest is refused, `busy`.
+   */
+  readonly waitingBytes: number
+  /** Questions of clients that other nodes have forwarded, waiting, and their bytes. Beyond: `busy`. */
   readonly maxForwarded: number
+  readonly forwardedBytes: number
   /** Something sent and nothing heard since for so long: ask for a sign of life. */
   readonly pingMs: number
   /** Still nothing heard: the connection is dead. Also how long a pause makes what lies in buffers too old to read. */
@@ -62,7 +68,9 @@ export const hostBounds: HostBounds = {
   turnMs: 10,
   shareMs: 2,
   patienceMs: 500,
+  waitingBytes: 128 * 1024 * 1024,
   maxForwarded: 4_096,
+  forwardedBytes: 64 * 1024 * 1024,
   pingMs: 1_000,
   silenceMs: 5_000,
   slowestBytesPerMs: 1_024,

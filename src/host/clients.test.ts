@@ -2,7 +2,7 @@ import { deepEqual, equal, ok } from "node:assert/strict"
 import { test } from "node:test"
 import { setImmediate } from "node:timers/promises"
 import { encodeClientFrame, packForNode } from "../protocol/codec.ts"
-import { protoMax, protoMin } from "../protocol/limits.ts"
+import { maxClientMessages, protoMax, protoMin } from "../protocol/limits.ts"
 import type { ClientToNode } from "../protocol/message.ts"
 import { hostBounds } from "./bounds.ts"
 import { Clients } from "./clients.ts"
@@ -13,7 +13,7 @@ import { Turns } from "./turns.ts"
 const hello: ClientToNode = { kind: "client-hello", clientId: "ab".repeat(8), protoMin, protoMax }
 
 /** Clients of a node that takes so long for each message, by a clock that nothing else moves. */
-function staged(costMs: number) {
+function staged(costMs: number, bounds = hostBounds) {
   const clock = { nowMs: 0 }
   const nowMs = () => clock.nowMs
   const guarded = (step: () => void) => step()
@@ -30,7 +30,7 @@ function staged(costMs: number) {
     turnEnd: new TurnEnd(guarded),
     turns: new Turns({ turnMs: hostBounds.turnMs, shareMs: hostBounds.shareMs, nowMs, guarded }),
     nowMs,
-    bounds: hostBounds,
+    bounds,
   })
   const connected = () => {
     const fake = new FakeWebSocket()
@@ -73,4 +73,35 @@ test("for want of time requests are refused, and what is dear and has no refusal
   equal(count("client-pull"), 11)
   equal(count("request") + refused.length, 11)
   deepEqual([...new Set(refused.map(({ kind }) => kind))], ["request"])
+})
+
+test("who holds more than its part, when all together hold too much, is refused what cannot be begun at once", async () => {
+  const many = Array.from({ length: 40 }, (_, n) => request(n + 1))
+  const waitingBytes = encodeClientFrame([hello, ...many].map(packForNode)).length
+  const { connected, refused, taken } = staged(5, { ...hostBounds, waitingBytes })
+  const [greedy, modest] = [connected(), connected()]
+  greedy.send(hello, ...many)
+  equal(refused.length, 0)
+  greedy.send(...many)
+  greedy.send(...many)
+  const refusedThen = refused.length
+  ok(refusedThen >= 40, `${refusedThen} are refused`)
+  modest.send(hello, request(1))
+  equal(refused.length, refusedThen)
+  for (let i = 0; i < 200; i++) await setImmediate()
+  equal(refused.length, refusedThen)
+  equal(taken.length + refused.length, 123)
+  greedy.send(...many)
+  equal(refused.length, refusedThen, "what was held has been given back")
+})
+
+test("a frame of more messages than clients send ends the connection, and nothing of it is done", () => {
+  const { connected, taken } = staged(0)
+  const { fake, send } = connected()
+  const pull: ClientToNode = { kind: "client-pull", have: 0 }
+  send(hello, ...new Array(maxClientMessages - 1).fill(pull))
+  equal(taken.length, maxClientMessages)
+  send(...new Array(maxClientMessages + 1).fill(pull))
+  equal(taken.length, maxClientMessages)
+  deepEqual(fake.closed, [{ code: 1008, reason: `more than ${maxClientMessages} messages in one frame` }])
 })

@@ -6,9 +6,9 @@ import type { Socket } from "node:net"
 import type { WebSocket } from "ws"
 import type { ConnectionId } from "../core/ports.ts"
 import { decodeForNode, encodeClientFrame, type Packed, packForClient } from "../protocol/codec.ts"
-import { protoMax, protoMin } from "../protocol/limits.ts"
+import { maxClientMessages, protoMax, protoMin } from "../protocol/limits.ts"
 import type { ClientToNode, NodeToClient } from "../protocol/message.ts"
-import { Backlog } from "./backlog.ts"
+import { type Arrival, Backlog, Held } from "./backlog.ts"
 import type { HostBounds } from "./bounds.ts"
 import { closeCodes, FrameSocket, type SocketEnd } from "./frame-socket.ts"
 import { HalfFrames } from "./half-frames.ts"
@@ -54,6 +54,7 @@ export class Clients {
   readonly #options: ClientsOptions
   readonly #clients = new Map<ConnectionId, Client>()
   readonly #halfFrames: HalfFrames
+  readonly #held = new Held()
   #lastId = 0
 
   constructor(options: ClientsOptions) {
@@ -88,6 +89,7 @@ export class Clients {
         lagMs: () => client.socket.lagMs(),
         forgetLag: () => client.socket.forgetLag(),
         patienceMs: bounds.patienceMs,
+        held: this.#held,
       }),
       remote: `${tcp.remoteAddress}:${tcp.remotePort}`,
       madeAtMs: nowMs(),
@@ -133,12 +135,23 @@ export class Clients {
     const decoded = decodeForNode(frame)
     if (decoded.kind === "malformed") return this.#violation(client, decoded.reason)
     const { messages } = decoded
+    if (messages.length > maxClientMessages)
+      return this.#violation(client, `more than ${maxClientMessages} messages in one frame`)
+    const bytes = frame.length
+    const otherwise = this.#mayHold(client, bytes) ? "wait" : "refuse"
+    // What is left of the frame keeps all of it: that counts until its last message has been taken up.
+    const part: Arrival = { bytes: 0, otherwise }
     let from = 0
     for (; messages.length - from >= 1.5 * answersAtOnce; from += answersAtOnce) {
-      client.backlog.add(messages.slice(from, from + answersAtOnce))
+      client.backlog.add(messages.slice(from, from + answersAtOnce), part)
       client.socket.flush()
     }
-    client.backlog.add(from === 0 ? messages : messages.slice(from))
+    client.backlog.add(from === 0 ? messages : messages.slice(from), { bytes, otherwise })
+  }
+
+  #mayHold({ backlog }: Client, bytes: number): boolean {
+    const { waitingBytes } = this.#options.bounds
+    return this.#held.bytes + bytes <= waitingBytes || backlog.bytes + bytes <= waitingBytes / this.#clients.size
   }
 
   #take(client: Client, message: ClientToNode): void {

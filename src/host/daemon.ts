@@ -28,11 +28,11 @@ import type {
   StatusReport,
   View,
 } from "../protocol/message.ts"
-import { Backlog } from "./backlog.ts"
 import { type HostBounds, hostBounds } from "./bounds.ts"
 import { Clients } from "./clients.ts"
 import { bootClock, MachineSleepWatch, monotonicMs, PauseWatch } from "./clock.ts"
 import { eventLevels, repeatKey } from "./event-levels.ts"
+import { Forwarded } from "./forwarded.ts"
 import type { Health } from "./health.ts"
 import type { DataDirectory, SnapshotFound } from "./data-directory.ts"
 import { defaultHintPath, HintFile } from "./hint-file.ts"
@@ -393,8 +393,7 @@ class RunningDaemon implements Daemon {
   readonly #node: CacheNode
   readonly #deaths: DeathWatch
   readonly #turnEnd = new TurnEnd(step => this.guarded(step))
-  /** What other nodes have forwarded, for their clients: not to be in the way of what these nodes say themselves. */
-  readonly #forwarded: Backlog<Forwarded>
+  readonly #forwarded: Forwarded
   readonly #sleep = new MachineSleepWatch({ bootMs: bootClock(), wallMs: Date.now, nowMs: monotonicMs })
   readonly #pause: PauseWatch
   readonly #repeats = new Repeats({ quietMs: 60_000, maxKeys: 1_000 })
@@ -451,17 +450,10 @@ class RunningDaemon implements Daemon {
         this.guarded(step)
       },
     })
-    this.#forwarded = new Backlog({
-      turns: this.turns,
-      take: ({ from, message }) => this.#node.receive(from, message),
-      refuse: ({ from, message }) => this.#node.refuse({ kind: "peer", from, message }),
-      mayAnswer: () => true,
-      pause: () => {},
-      resume: () => {},
-      nowMs: monotonicMs,
-      lagMs: () => 0,
-      forgetLag: () => {},
-      patienceMs: bounds.patienceMs,
+    this.#forwarded = new Forwarded({
+      ...{ bounds, turns: this.turns, nowMs: monotonicMs },
+      take: (from, message) => this.#node.receive(from, message),
+      refuse: (from, message) => this.#node.refuse({ kind: "peer", from, message }),
     })
     this.#deaths = new DeathWatch({
       processes,
@@ -616,8 +608,7 @@ class RunningDaemon implements Daemon {
     if (message.kind === "channel-ask" || message.kind === "channel-told")
       return this.#options.channels?.receive(from, message)
     if (message.kind !== "forward") return this.#node.receive(from, message)
-    if (this.#forwarded.length < this.#bounds.maxForwarded) this.#forwarded.add([{ from, message }])
-    else this.#node.refuse({ kind: "peer", from, message })
+    this.#forwarded.receive(from, message)
   }
 
   leave(): Promise<LeaveOutcome> {
@@ -803,9 +794,6 @@ class RunningDaemon implements Daemon {
     })
   }
 }
-
-type Forward = Extract<PeerMessage, { kind: "forward" }>
-type Forwarded = { readonly from: NodeId; readonly message: Forward }
 
 function outdatedText({ stoppedEpoch, epoch }: Extract<NodeEvent, { kind: "resume-refused" }>): string {
   return `the cluster has gone on to epoch ${epoch} without this node, whose data is of the stop at epoch ${stoppedEpoch}`

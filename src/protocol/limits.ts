@@ -38,6 +38,9 @@ export const maxFrameBytes = 2 * maxValueBytes + 1024 * 1024
 /** A sender starts a new frame when the current one has reached this; one larger message still goes alone. */
 export const softFrameBytes = 256 * 1024
 
+/** Most messages in one frame of a client, whose own cut (`softFrameBytes`) comes before 2,000 requests. More: the connection is closed. */
+export const maxClientMessages = 16_384
+
 /** Most members of a cluster. A joiner beyond is refused. */
 export const maxMembers = 1_024
 
