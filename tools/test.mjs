@@ -62,24 +62,32 @@ async function runTests(how, testFiles, concurrency) {
   if (testFiles.length === 0) return
   const startedAtMs = performance.now()
   announce("tests", `${testFiles.length} files, ${how}`)
-  const events = new PassThrough({ objectMode: true })
-  const shown = show(events)
   const queue = testFiles.values()
   await Promise.all(
     Array.from({ length: concurrency }, async () => {
-      for (const file of queue) await runFile(file, events)
+      for (const file of queue)
+        if (concurrency === 1) await runFile(file, text => process.stdout.write(text))
+        else await runFileInOnePiece(file)
     }),
   )
-  events.end()
-  await shown
   report("tests", how, startedAtMs)
+}
+
+/** What several files print at once is told file by file. */
+async function runFileInOnePiece(file) {
+  const told = []
+  await runFile(file, text => told.push(text))
+  process.stdout.write(told.join(""))
 }
 
 /**
  * One file, which has its own process and its own time. The runner's `timeout` fails a test and leaves the process: what a failed test
  * left running would hold up everything. Its `signal` ends the process, also one that never comes back to its event loop.
  */
-async function runFile(file, events) {
+async function runFile(file, tell) {
+  // A reporter of its own: it takes all that it is told for one tree of tests.
+  const events = new PassThrough({ objectMode: true })
+  const shown = show(events, tell)
   const options = { files: [file], timeout: testTimeoutMs, signal: AbortSignal.timeout(fileTimeoutMs) }
   for await (const event of run(options)) {
     const { type, data } = event
@@ -95,8 +103,10 @@ async function runFile(file, events) {
     const isOfRun = data.file === undefined && (type === "test:summary" || type === "test:diagnostic")
     if (!isOfRun) events.write(event)
   }
+  events.end()
+  await shown
 }
 
-async function show(events) {
-  for await (const text of events.compose(new spec())) process.stdout.write(text)
+async function show(events, tell) {
+  for await (const text of events.compose(new spec())) tell(text)
 }
