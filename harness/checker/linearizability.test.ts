@@ -120,6 +120,10 @@ const cases: readonly Case[] = [
     forgetful: "right",
     because: "it stopped another, so it came",
   },
+  {
+    told: ["0-20 set a", "1-2 delete?", "3-5 add b", "21-22 get b"],
+    ...{ strict: "right", forgetful: "right", because: "what nobody saw was hidden by a delete that changed nothing" },
+  },
   { told: ["set a?", "cas a b", "get b"], strict: "right", forgetful: "right", because: "a cas saw it" },
   {
     told: ["set a", "cas a b?", "get a", "get b"],
@@ -233,6 +237,7 @@ const mixes: readonly Workload["mix"][] = [
   ["get", "add", "delete"],
   ["get", "set", "cas"],
   ["add", "cas", "incr", "delete"],
+  ["get", "set", "add", "delete"],
   ["get", "incr", "incr", "add", "cas"],
 ]
 

@@ -354,12 +354,24 @@ class Search {
         if (step === undefined || (step.kind === "write" && this.#owed)) continue
         if (step.kind === "swap" && step.need !== this.#register) continue
         const value = step.kind === "add-unknown" ? this.#values.sum(this.#register, step.by) : step.result
-        if (value === undefined || value === this.#register || !wanted(value)) continue
+        if (value === undefined || !wanted(value)) continue
+        // Where it changes nothing it may still be what a blind write was hidden by (2).
+        if (value === this.#register && !(step.kind === "write" && this.#wouldHide())) continue
         unknown.push(~((group << 1) | which))
       }
     }
     // Few unknown operations took effect: they are tried last.
     return unknown.reverse().concat(known.reverse())
+  }
+
+  /** Whether a blind write is open that nothing could hide yet, and that one placed now could. */
+  #wouldHide(): boolean {
+    const { callAt, kind } = this.#history
+    const head = this.#placed.length
+    for (let open = this.#next[head] as number; open !== head; open = this.#next[open] as number)
+      if (this.#placed[open] === 0 && kind[open] === blindWrite && (callAt[open] as number) > this.#lastBlindAt)
+        return true
+    return false
   }
 
   /** Classes that may matter at an event: worked out for a stretch of events at a time. */
