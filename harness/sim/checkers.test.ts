@@ -2,6 +2,7 @@
 import { match, throws } from "node:assert/strict"
 import { test } from "node:test"
 import { CacheNode, type NodeOptions } from "../../src/core/node.ts"
+import type { ShardInspection } from "../../src/core/shard/inspection.ts"
 import { bytesOf } from "./client.ts"
 import { type SimulatedCluster, simulatedCluster } from "./cluster.ts"
 import type { SimulatedNode } from "./process.ts"
@@ -147,6 +148,38 @@ for (const { promise, lie, tamper } of lies)
 test("with honest nodes the same few operations break no promise", () => {
   liveThrough(simulatedCluster({ nodes: 3, seed: 5, makeNode: tampered(() => ({})) }))
 })
+
+/** What a copy of the second shard of a group holds, with a lie in it. */
+const liesOfPart: readonly {
+  readonly says: RegExp
+  readonly lie: (held: ShardInspection) => Partial<ShardInspection>
+}[] = [
+  { says: /knows nothing of it/, lie: () => ({ recordOf: () => undefined }) },
+  { says: /remembers it as group-unmet/, lie: () => ({ recordOf: () => ({ kind: "group-unmet", step: 0 }) }) },
+  {
+    says: /has version 1 of it/,
+    lie: ({ entries }) => ({ entries: new Map([...entries].map(([key, entry]) => [key, { ...entry, version: 1 }])) }),
+  },
+]
+
+for (const { says, lie } of liesOfPart)
+  test(`a copy of one part of an acknowledged group: ${says.source}`, () => {
+    let second: number | undefined
+    const tamper: Tamper = (node, { self }) => ({
+      inspectShard: shard => {
+        const held = node.inspectShard(shard)
+        return (
+          held && (shard === second && node.view?.shards[shard]?.primary !== self.id ? { ...held, ...lie(held) } : held)
+        )
+      },
+    })
+    const cluster = simulatedCluster({ nodes: 3, seed: 5, makeNode: tampered(tamper) })
+    const client = cluster.client()
+    const keys = ["a", cluster.keyBeside("a", ({ inSync }) => inSync.length === 2)] as const
+    client.group(keys.map(key => ({ key, change: "set", value: "old" })))
+    second = cluster.shardOf(keys[1])
+    throws(() => client.group(keys.map(key => ({ key, change: "set", value: "new" }))), says)
+  })
 
 test("an answer that nobody wrote has no explanation", () => {
   const cluster = simulatedCluster({ nodes: 1, seed: 5 })

@@ -365,3 +365,35 @@ test("a group over two shards is not done again after a failover, nor refused fo
   cluster.checkAtEnd()
   deepEqual(cluster.violations, [])
 })
+
+test("a copy that was filled after a group holds it as acknowledged, whatever the shard has done in between", () => {
+  const cluster = simulatedCluster({ nodes: 4, seed: 9 })
+  const first = cluster.keyWhere(({ inSync }) => inSync.length === 2)
+  const keys = [first, cluster.keyBeside(first, sameHolders)] as const
+  const primary = cluster.primaryOf(first)
+  const [client, other] = [cluster.client([primary]), cluster.client()]
+  equal(client.get(keys[0]).kind, "missing")
+  equal(other.get(keys[0]).kind, "missing")
+  cluster.cut([primary], [client], "stalls")
+  let outcome: string | undefined
+  client.ask(questions.group(both(keys, "mine", null)), { timeoutMs: 20_000 }, ({ kind }) => {
+    outcome = kind
+  })
+  cluster.run(50)
+  cluster.partition([cluster.alive(), [client]])
+  // It takes a number and leaves the key as the group has written it.
+  equal(other.cas(keys[1], "nobody's", "later").kind, "unmet")
+  const [backup] = cluster.backupsOf(keys[1])
+  assert(backup !== undefined, "there are two copies")
+  cluster.crash(backup)
+  cluster.run(2_000)
+  cluster.runUntil(() => cluster.hasConverged(), { withinMs: 10_000 })
+  equal(cluster.primaryOf(keys[1]), primary)
+  equal(cluster.backupsOf(keys[1]).length, 1)
+  equal(outcome, undefined)
+  cluster.heal()
+  cluster.runUntil(() => outcome !== undefined, { withinMs: 10_000 })
+  equal(outcome, "group-done")
+  cluster.checkAtEnd()
+  deepEqual(cluster.violations, [])
+})

@@ -3,7 +3,7 @@
  * whichever of them leads next has it.
  */
 import type { ShardInspection } from "../../../src/core/shard/inspection.ts"
-import type { Request, Seq } from "../../../src/protocol/message.ts"
+import type { Request, Result, Seq } from "../../../src/protocol/message.ts"
 import type { MakeChecker } from "../checker.ts"
 import type { SimulatedCluster } from "../cluster.ts"
 import type { SimulatedProcess } from "../process.ts"
@@ -57,15 +57,30 @@ function eachPartIsHeld(
     for (const id of config.inSync) {
       const held = cluster.livingProcess(id)?.node.inspectShard(shard)
       if (held === undefined) continue
-      const seq = held.recordOf(clientId, n)
-      if (seq === "below") continue
+      const record = held.recordOf(clientId, n)
+      if (record === "below") continue
       const isWritten = step.operation.op !== "check" && shard !== cluster.shardOf(latin1(asked))
-      const problem = seq === undefined ? "knows nothing of it" : isWritten ? problemOf(held, key, seq) : undefined
+      const problem = problemOfPart(held, key, record, isWritten)
       if (problem === undefined) continue
       const who = `${cluster.nameOf(process.id)} acknowledges a group with ${key} in shard ${shard}`
       cluster.violate(promise, `${who}; in-sync ${cluster.nameOf(id)} ${problem}`)
     }
   }
+}
+
+/**
+ * The version is the one that the record gives. By which operation a copy has come to know of it says less: one that was
+ * filled since has all its records by the operation that it was filled up to, which may be a later one.
+ */
+function problemOfPart(
+  held: ShardInspection,
+  key: string,
+  record: Result | undefined,
+  isWritten: boolean,
+): string | undefined {
+  if (record === undefined) return "knows nothing of it"
+  if (record.kind !== "group-done") return `remembers it as ${record.kind}`
+  return isWritten ? problemOf(held, key, record.version) : undefined
 }
 
 function problemOf(held: ShardInspection | undefined, key: string, version: Seq): string | undefined {

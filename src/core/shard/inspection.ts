@@ -1,5 +1,5 @@
 /** What checkers and tests may see of the shards of a node: nothing here is asked for by the node itself. */
-import type { ClientId, Epoch, Seq } from "../../protocol/message.ts"
+import type { ClientId, Epoch, Result, Seq } from "../../protocol/message.ts"
 import type { Cursor, Entry, Store } from "../../store/store.ts"
 import { type Role, type Shard, textOf } from "./shard.ts"
 
@@ -13,8 +13,8 @@ export type ShardInspection = {
   readonly parked: number
   readonly entries: ReadonlyMap<string, Pick<Entry, "value" | "version" | "expiresAtMs">>
   readonly dedupClients: number
-  /** By which operation of the shard this one of a client was recorded; "below": it is finished. */
-  readonly recordOf: (client: ClientId, n: number) => Seq | "below" | undefined
+  /** What this operation of a client is remembered to have given; "below": it is finished. */
+  readonly recordOf: (client: ClientId, n: number) => Result | "below" | undefined
   readonly isComplete: boolean
 }
 
@@ -49,7 +49,7 @@ export function inspectionOf(shard: Shard, store: Store): ShardInspection {
     dedupClients: shard.dedup.size,
     recordOf: (client, n) => {
       const found = shard.dedup.find(client, n)
-      return found === undefined || found === "below" ? found : found.seq
+      return found === undefined || found === "below" ? found : found.result
     },
     isComplete: shard.filling === null || shard.filling.isComplete,
   }
