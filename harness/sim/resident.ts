@@ -69,6 +69,11 @@ export class ResidentClient implements Asker {
       record?.end(outcome)
       done(outcome)
     }
+    // All processes may have left: then nobody is reached, and the asker tries again no sooner than one who waited.
+    if (at === undefined) {
+      this.#simulator.after(timeoutMs, () => tell({ kind: "failed", code: "timeout", mayHaveHappened: "no" }))
+      return
+    }
     at.call({ key: bytesOf(key), operation, timeoutMs }, tell)
     // Its process may be dead, or stand still: then whoever asked goes away, and never learns what came of it.
     const goAway = () => {
@@ -81,8 +86,10 @@ export class ResidentClient implements Asker {
     this.#simulator.after(timeoutMs + graceMs, goAway)
   }
 
-  #place(): SimulatedProcess {
-    if (this.#at?.isAlive !== true) this.#at = this.#prng.pick(this.#alive())
+  #place(): SimulatedProcess | undefined {
+    if (this.#at?.isAlive === true) return this.#at
+    const alive = this.#alive()
+    this.#at = alive.length > 0 ? this.#prng.pick(alive) : undefined
     return this.#at
   }
 }

@@ -161,11 +161,16 @@ export class Transfers {
     this.#begunUpTo.set(id, at)
   }
 
-  /** A connection to this learner broke: what was under way is lost. */
+  /**
+   * A connection to this learner broke: what was under way is lost. That it did not arrive says nothing of how long the learner
+   * takes: the next attempt waits as long as a first one.
+   */
   linkLost(peer: NodeId): void {
     for (const shard of this.#open) {
       const transfer = shard.lead?.followers.get(peer)?.transfer
-      if (transfer != null && !this.#isFinal(transfer)) transfer.progressAtMs = Number.NEGATIVE_INFINITY
+      if (transfer == null || this.#isFinal(transfer)) continue
+      transfer.progressAtMs = Number.NEGATIVE_INFINITY
+      this.#attempts.delete(`${shard.index} ${peer} ${transfer.since}`)
     }
     this.#order = null
   }
