@@ -18,8 +18,7 @@ export class RawStream {
     this.socket = socket
     socket.on("data", chunk => {
       if (this.#received.length < mostKept) this.#received += chunk.toString("latin1")
-      // Frames of a server are not masked; a ping of one is these two bytes, and nothing else of ours begins so.
-      if (this.#answersPings && chunk.includes(emptyPing)) socket.write(emptyPong)
+      if (this.#answersPings) for (const pong of pongsFor(chunk)) socket.write(pong)
     })
     socket.on("error", () => {}) // the end that follows is what is looked at
     this.ended = new Promise(resolve =>
@@ -84,5 +83,13 @@ export function rawFrame(payload: Uint8Array, declared = payload.length): Buffer
 }
 
 const mostKept = 4_096
-const emptyPing = Buffer.of(0x89, 0)
-const emptyPong = Buffer.of(0x8a, 0x80, 0, 0, 0, 0)
+
+/** What answers the pings in it, of at most a byte each. Where something else looks like one, a pong too many harms nobody. */
+function* pongsFor(chunk: Buffer): Generator<Buffer> {
+  for (let at = chunk.indexOf(0x89); at >= 0; at = chunk.indexOf(0x89, at + 1)) {
+    const length = chunk[at + 1] ?? 2
+    if (length > 1) continue
+    // Frames of a client are masked; a mask of zeros is none.
+    yield Buffer.from([0x8a, 0x80 | length, 0, 0, 0, 0, ...chunk.subarray(at + 2, at + 2 + length)])
+  }
+}

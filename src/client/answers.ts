@@ -10,6 +10,11 @@ export type Key = string | Uint8Array
 
 export type Entry<T> = { readonly value: T; readonly version: number }
 
+/** Whole, and never more than was asked for: a node keeps an entry to the end of its last millisecond. Infinity: it does not expire. */
+export function lifeLeftMs(ttlMs: number | null): number {
+  return ttlMs === null ? Number.POSITIVE_INFINITY : Math.floor(ttlMs)
+}
+
 /** `ttlMs`: what is left of its life; Infinity: it does not expire. */
 export type Counted = { readonly value: number; readonly version: number; readonly ttlMs: number }
 
@@ -43,7 +48,7 @@ function missing(result: Result, key: Key): undefined {
 }
 
 export function ttlLeft(result: Result, key: Key): number | undefined {
-  return result.kind === "ttl" ? (result.ttlMs ?? Number.POSITIVE_INFINITY) : missing(result, key)
+  return result.kind === "ttl" ? lifeLeftMs(result.ttlMs) : missing(result, key)
 }
 
 export function setResult(result: Result, key: Key): SetResult {
@@ -71,7 +76,7 @@ export function sumOf(result: Result, key: Key): number {
 export function counted(result: Result, key: Key): Counted {
   if (result.kind === "counted") {
     const { value, version, ttlMs } = result
-    return { value, version, ttlMs: ttlMs ?? Number.POSITIVE_INFINITY }
+    return { value, version, ttlMs: lifeLeftMs(ttlMs) }
   }
   if (result.kind !== "not-a-number") throw unexpected(result, key)
   const detail = `incr ${named(key)}: the value is not a whole number, or would leave the range of those`

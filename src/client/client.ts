@@ -42,6 +42,7 @@ import {
   entryOf,
   failure,
   type Key,
+  lifeLeftMs,
   type SetResult,
   setResult,
   sumOf,
@@ -605,7 +606,7 @@ export class CacheClient implements AsyncDisposable {
       if (name === undefined || details === null || value === null) return []
       const { flags, version, ttlMs } = details
       const outcome: CallOutcome = { kind: "value", value, flags, version }
-      return [{ name, outcome, ttlMs: ttlMs ?? Number.POSITIVE_INFINITY }]
+      return [{ name, outcome, ttlMs: lifeLeftMs(ttlMs) }]
     })
     const ask = this.#askBy(this.#deadlineOf(options), options.signal)
     const outcomes = await follow(untagged(entries.map(({ outcome }) => outcome)), asking(ask))
