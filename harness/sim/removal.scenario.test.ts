@@ -40,12 +40,14 @@ test("without decidersSettle: who can decide again removes members that it is ab
   ok([1, 2, 3].some(seed => lostByCuts({ nodes: 5, seed, rules: { decidersSettle: false } }) > 0))
 })
 
-test("a member whose voters were all replaced while it was cut off is admitted again", () => {
+/** `meanwhile`: what happens to the one that is cut off, before it notices. */
+function forgottenByAll(meanwhile: (cluster: SimulatedCluster, lonely: SimulatedProcess) => void): SimulatedCluster {
   const cluster = simulatedCluster({ nodes: 4, seed: 7 })
   cluster.run(3_000)
   const [first, second, third, lonely] = cluster.alive()
   assert(first && second && third && lonely, "four nodes were started")
   cluster.isolate(lonely)
+  meanwhile(cluster, lonely)
   cluster.run(3_000)
   // One after another, at their addresses: the lonely one knows none of the processes that live in the end.
   const others: SimulatedProcess[] = [first, second, third]
@@ -61,6 +63,17 @@ test("a member whose voters were all replaced while it was cut off is admitted a
   cluster.run(30_000)
   equal(cluster.unfinished(), undefined)
   deepEqual(cluster.violations, [])
+  return cluster
+}
+
+test("a member whose voters were all replaced while it was cut off is admitted again", () => {
+  equal(forgottenByAll(() => {}).alive().length, 4)
+})
+
+test("if it was asked to leave meanwhile it leaves: it does not wait for ever for those who are gone", () => {
+  const cluster = forgottenByAll((cluster, lonely) => cluster.leave(lonely))
+  equal(cluster.alive().length, 3)
+  equal(cluster.newestView.members.length, 3)
 })
 
 /** A primary and its only replica are cut from each other alone: what comes of a write after ten seconds? */

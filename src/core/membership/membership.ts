@@ -760,10 +760,11 @@ export class Membership {
 
   /**
    * A member without a lease for long may have been forgotten: all voters that it knows may be gone. It asks like a
-   * joiner, and is told the view, or admitted again.
+   * joiner, and is told the view, or admitted again; one that wants to leave goes then.
    */
   #isLost(nowMs: number): boolean {
-    if (this.#phase !== "member") return false
+    const wantsToLeave = this.#phase === "leaving" && !this.#leaving.isDecided
+    if (this.#phase !== "member" && !wantsToLeave) return false
     const { view, times } = this.#standing
     if (!this.#leaseWatch.isForgotten(this.#lease.isValid(nowMs), times.suspectMs, nowMs)) return false
     this.#joiner.learn(view?.members.map(({ addr }) => addr) ?? [])
