@@ -5,7 +5,7 @@ import type { MakeChecker } from "../checker.ts"
 export const historyIsExplicable: MakeChecker = cluster => ({
   atEnd() {
     const { memory, recorder } = cluster
-    // One history in 20,000 needed more than a tenth of it: dozens of increments of one key of which nobody knows the fate.
+    // One history in 20,000 needed an eighth of it: dozens of increments of one key of which nobody knows the fate.
     const budget = { steps: 20_000_000, memory: 4_000_000 }
     const report = checkLinearizability(recorder.history(), { memory, budget })
     const promise = "what clients were told has an explanation"

@@ -2,7 +2,7 @@ import { deepEqual, equal } from "node:assert/strict"
 import { test } from "node:test"
 import { simulatedConfig } from "../../config.ts"
 import { maxGroupBytes } from "../../protocol/limits.ts"
-import type { GroupOperation, Reply } from "../../protocol/message.ts"
+import type { GroupOperation, GroupResult, Reply } from "../../protocol/message.ts"
 import { MapStore } from "../../store/testing/map-store.ts"
 import type { Pending } from "../requests.ts"
 import { arcOf, shardOf } from "../ring.ts"
@@ -21,16 +21,22 @@ const touches: GroupOperation = {
   steps: keys.map(key => ({ key, operation: { op: "touch", ttlMs: 1_000, condition: null } })),
 }
 
+/** What the shards remember of the group, in their order. */
+type Remembered = readonly (GroupResult | undefined)[]
+
+const done: GroupResult = { kind: "group-done", version: 0 }
+const unmet: GroupResult = { kind: "group-unmet", step: 0 }
+
 /** Asks one node that leads two shards to touch three keys; the last two hold more than a group may write. */
-function askToTouch(remembers: "nothing" | "the first part"): { pending: Pending; answers: Reply[]; seqs: number[] } {
+function askToTouch(remembered: Remembered): { pending: Pending; answers: Reply[]; seqs: number[] } {
   const store = new MapStore()
   const shards = [0, 1].map(index => new Shard({ index, arc: arcOf(index, 2), store, hashed, config }))
   for (const key of keys) {
     const value = new Uint8Array(maxGroupBytes / 2)
     store.set(hashed(key), { value, flags: 0, version: 1, expiresAtMs: Number.POSITIVE_INFINITY })
   }
-  if (remembers === "the first part")
-    shards[0]?.dedup.record("c", 1, { kind: "group-done", version: 0 }, shards[0].commit, 0)
+  for (const [i, result] of remembered.entries())
+    if (result !== undefined) shards[i]?.dedup.record("c", 1, result, shards[i].commit, 0)
   const answers: Reply[] = []
   const operations = new GroupOperations({
     ...{ config: simulatedConfig, rules: allRules, hashed },
@@ -55,13 +61,25 @@ function askToTouch(remembers: "nothing" | "the first part"): { pending: Pending
 const refusal = { kind: "rejected", reason: "group-too-large" } as const
 
 test("a group that is too large for what it finds is refused in all its shards", () => {
-  const { pending, answers, seqs } = askToTouch("nothing")
+  const { pending, answers, seqs } = askToTouch([])
   deepEqual([answers, seqs], [[refusal], [0, 0]])
   equal(pending.mayBeDone, undefined)
 })
 
 test("the same where some shard has its part already: the rest is not done, and the refusal does not say that nothing was", () => {
-  const { pending, answers, seqs } = askToTouch("the first part")
+  const { pending, answers, seqs } = askToTouch([done])
   deepEqual([answers, seqs], [[refusal], [0, 0]])
   equal(pending.mayBeDone, true)
+})
+
+test("what all its shards remember is answered; where they remember different ends, the outcome is unknown", () => {
+  deepEqual(askToTouch([done, done]).answers, [done])
+  deepEqual(askToTouch([unmet, unmet]).answers, [unmet])
+  for (const torn of [
+    [done, unmet],
+    [unmet, done],
+  ]) {
+    const { pending, answers } = askToTouch(torn)
+    deepEqual([answers, pending.mayBeDone], [[{ kind: "timeout" }], true])
+  }
 })

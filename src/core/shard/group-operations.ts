@@ -81,6 +81,8 @@ export class GroupOperations {
     const refused = standings.find(standing => standing.kind === "refused")
     if (refused !== undefined) return answer(pending, refused.reply)
     const remembered = known[0]
+    // Two executions under one number, each of which has lost a part since: neither answer is true of the whole.
+    if (known.some(({ result }) => result.kind !== remembered?.result.kind)) return answer(pending, { kind: "timeout" })
     if (remembered !== undefined && (left.length === 0 || !rules.groupsAreFinished)) {
       // They were appended in this order, and so the last is likely to be the last to commit.
       const open = known.findLast(standing => standing.open !== undefined)?.open

@@ -522,3 +522,26 @@ test("without a lease those who wait are not left waiting: its fate is open, and
   deepEqual(node.answers.at(-1), { kind: "unavailable", reason: "minority" })
   equal(node.inspect()?.uncommitted, 1)
 })
+
+test("an attempt at a transfer that is lost in silence makes the next one wait longer; broken connections do not", () => {
+  const timeoutMs = simulatedConfig.transferTimeoutMs
+  for (const { lost, isBegunAgain } of [
+    { lost: "in silence", isBegunAgain: false },
+    { lost: "with its connection", isBegunAgain: true },
+  ] as const) {
+    const node = nodeOf("p")
+    node.install(viewOf(1, ["p"], base), 0)
+    node.install(viewOf(2, ["p", "b"], { ...base, q: 2, learners: [{ id: "b", since: 2 }] }), 0)
+    node.shards.tick(0)
+    const begun = () => node.sent.filter(({ message }) => message.kind === "transfer-begin").length
+    let nowMs = 0
+    for (let attempt = 1; attempt <= 4; attempt++) {
+      equal(begun(), attempt)
+      nowMs += lost === "in silence" ? timeoutMs * 2 ** (attempt - 1) + 1 : 1
+      if (lost === "with its connection") node.shards.linkLost("b")
+      node.shards.tick(nowMs)
+    }
+    node.shards.tick(nowMs + timeoutMs + 1)
+    equal(begun(), isBegunAgain ? 6 : 5, lost)
+  }
+})
