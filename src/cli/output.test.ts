@@ -1,7 +1,7 @@
 import { deepEqual, equal, throws } from "node:assert/strict"
 import { Writable } from "node:stream"
 import { test } from "node:test"
-import { coloursFor, ignoreClosedPipes, Progress } from "./output.ts"
+import { coloursFor, ignoreClosedPipes, Progress, writeAtItsPace } from "./output.ts"
 
 class Screen extends Writable {
   readonly isTTY: boolean
@@ -54,6 +54,16 @@ test("Progress says nothing where nobody looks", () => {
 test("a reader that goes away is no failure; another error of a stream is", () => {
   const screen = new Screen("file")
   ignoreClosedPipes(screen)
-  screen.emit("error", Object.assign(new Error("write EPIPE"), { code: "EPIPE" }))
+  screen.emit("error", closedPipe)
   throws(() => screen.emit("error", Object.assign(new Error("disk full"), { code: "ENOSPC" })), /disk full/)
 })
+
+test("what is written at the reader's pace ends when the reader goes away while it is waited for", async () => {
+  const pipe = new Writable({ highWaterMark: 1, write: (_bytes, _encoding, done) => setImmediate(done, closedPipe) })
+  ignoreClosedPipes(pipe)
+  equal(await writeAtItsPace(pipe, Buffer.from("ab")), false)
+  const slow = new Writable({ highWaterMark: 1, write: (_bytes, _encoding, done) => setImmediate(done) })
+  equal(await writeAtItsPace(slow, Buffer.from("ab")), true)
+})
+
+const closedPipe = Object.assign(new Error("write EPIPE"), { code: "EPIPE" })

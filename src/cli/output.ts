@@ -32,6 +32,22 @@ export function ignoreClosedPipes(...streams: Writable[]): void {
   }
 }
 
+/** No faster than the reader takes it. False: the reader has gone. */
+export async function writeAtItsPace(stream: Writable, bytes: Uint8Array): Promise<boolean> {
+  const isTaken = stream.write(bytes)
+  if (!isTaken && !stream.destroyed)
+    await new Promise<void>(resolve => {
+      // The error of a closed pipe is nobody's here (`ignoreClosedPipes`); it may be all that comes.
+      const events = ["drain", "close", "error"]
+      const goOn = () => {
+        for (const event of events) stream.off(event, goOn)
+        resolve()
+      }
+      for (const event of events) stream.on(event, goOn)
+    })
+  return stream.writable
+}
+
 /** The shortest pause between two drawings of a progress line: faster is flicker and costs the work its time. */
 const redrawEveryMs = 100
 

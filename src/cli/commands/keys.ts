@@ -1,10 +1,10 @@
 /** `dcache keys`: the keys of the whole cluster, as they come. */
-import { once } from "node:events"
 import type { Writable } from "node:stream"
 import { Command, Option } from "clipanion"
 import { keyBytes } from "../asking.ts"
 import { AskingCommand, exitOnInterrupt } from "../client-command.ts"
 import { type ExitCode, exitCodes } from "../exit-codes.ts"
+import { writeAtItsPace } from "../output.ts"
 import type { Walking } from "../walking.ts"
 import { readable } from "./get.ts"
 
@@ -47,7 +47,7 @@ export async function listKeys(listing: Listing): Promise<ExitCode> {
   await walked(listing, async walk => {
     for await (const page of pagesOf(walk, { prefix, want: "keys" })) {
       const lines = page.map(({ key }) => (format === "json" ? jsonLine(key) : Buffer.concat([key, lineEnd])))
-      if (!(await written(stdout, Buffer.concat(lines)))) return
+      if (!(await writeAtItsPace(stdout, Buffer.concat(lines)))) return
     }
   })
   return exitCodes.done
@@ -58,10 +58,4 @@ const lineEnd = Buffer.from("\n")
 function jsonLine(bytes: Uint8Array): Buffer {
   const { value: key, encoding } = readable(bytes)
   return Buffer.from(`${JSON.stringify({ key, encoding })}\n`)
-}
-
-/** No faster than the reader takes it. False: the reader has gone. */
-async function written(stdout: Writable, bytes: Buffer): Promise<boolean> {
-  if (!stdout.write(bytes) && !stdout.destroyed) await Promise.race([once(stdout, "drain"), once(stdout, "close")])
-  return stdout.writable
 }
